@@ -1,0 +1,78 @@
+"""Automatic differentiation you can see through.
+
+Write plain Python and NumPy; get derivatives of any order, a graph in which every node shows its
+data and its gradient, and networks that train.
+
+>>> import numpy as np
+>>> import chainrule as cr
+>>> cr.grad(lambda x: np.sum(np.tanh(x) ** 2))(np.zeros(3))
+array([0., 0., 0.])
+"""
+
+from typing import Any
+
+import chainrule.numpy
+from chainrule.derivatives import (
+    directional_derivative,
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    linearize,
+    stop_gradient,
+    value_and_grad,
+    vjp,
+)
+from chainrule.functions import (
+    entropy,
+    leaky_relu,
+    log_sigmoid,
+    log_softmax,
+    logsumexp,
+    relu,
+    sigmoid,
+    softmax,
+    softplus,
+    xlogy,
+)
+from chainrule.testing import check_grads
+from chainrule.value import Value, data
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Value",
+    "check_grads",
+    "data",
+    "directional_derivative",
+    "draw",
+    "entropy",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "leaky_relu",
+    "linearize",
+    "log_sigmoid",
+    "log_softmax",
+    "logsumexp",
+    "relu",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "stop_gradient",
+    "value_and_grad",
+    "vjp",
+    "xlogy",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load ``draw`` when it is first asked for: the core does not import the pictures."""
+    if name == "draw":
+        from chainrule.show import draw
+
+        return draw
+    raise AttributeError(f"module 'chainrule' has no attribute {name!r}")

@@ -1,0 +1,121 @@
+"""Functions that NumPy has no name for: the logistic and softmax families, entropy.
+
+They take Values, arrays and numbers alike.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.numpy.functions import _axes, sum
+from chainrule.rules import arithmetic as ar
+from chainrule.rules import elementary as el
+from chainrule.rules import reduction as rd
+
+Axis = int | tuple[int, ...] | None
+
+
+def _operand(x: Any) -> Any:
+    return np.asarray(x, float) if isinstance(x, list | tuple | int) else x
+
+
+def relu(x: Any) -> Any:
+    """``max(x, 0)``, element by element; its derivative at 0 is 0.
+
+    >>> relu(np.array([-1.0, 0.0, 2.0]))
+    array([0., 0., 2.])
+    """
+    return ar.relu(_operand(x))
+
+
+def leaky_relu(x: Any, slope: float = 0.01) -> Any:
+    """``x`` where it is positive, ``slope * x`` elsewhere; its derivative at 0 is ``slope``.
+
+    >>> leaky_relu(np.array([-1.0, 2.0]), slope=0.1)
+    array([-0.1,  2. ])
+    """
+    return ar.leaky_relu(_operand(x), slope=slope)
+
+
+def sigmoid(x: Any) -> Any:
+    """``1 / (1 + exp(-x))``, the logistic function; exact in both tails.
+
+    >>> sigmoid(0.0)
+    0.5
+    """
+    return el.sigmoid(_operand(x))
+
+
+def log_sigmoid(x: Any) -> Any:
+    """``log(sigmoid(x))`` without underflow.
+
+    >>> round(float(log_sigmoid(-1000.0)), 6)
+    -1000.0
+    """
+    return el.log_sigmoid(_operand(x))
+
+
+def softplus(x: Any) -> Any:
+    """``log(1 + exp(x))`` without overflow; its derivative is `sigmoid`.
+
+    >>> float(softplus(1000.0))
+    1000.0
+    """
+    return el.softplus(_operand(x))
+
+
+def xlogy(x: Any, y: Any) -> Any:
+    """``x * log(y)``, with 0 where ``x`` is 0.
+
+    >>> float(xlogy(0.0, 0.0))
+    0.0
+    """
+    return el.xlogy(_operand(x), _operand(y))
+
+
+def entropy(p: Any, axis: Axis = None) -> Any:
+    """``-Σ pᵢ log pᵢ`` in nats, with ``0 log 0 = 0``; the uncertainty of a distribution.
+
+    The derivative in ``pᵢ`` is ``-(1 + log pᵢ)``, infinite at ``pᵢ = 0``.
+
+    >>> float(entropy(np.array([0.5, 0.5, 0.0]))) == np.log(2)
+    True
+    """
+    p = _operand(p)
+    return sum(-el.xlogy(p, p), axis)
+
+
+def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """``log Σ exp(xᵢ)`` without overflow; its derivative is `softmax`.
+
+    Over nothing but ``-inf`` it is ``-inf``, with derivative 0.
+
+    >>> float(logsumexp(np.array([1000.0, 1000.0]))) == 1000 + np.log(2)
+    True
+    """
+    x = _operand(x)
+    return rd.logsumexp(x, axis=_axes("logsumexp", x, axis), keepdims=keepdims)
+
+
+def softmax(x: Any, axis: Axis = -1) -> Any:
+    """``exp(xᵢ) / Σ exp(xⱼ)`` along ``axis``: positive, of sum 1.
+
+    A row of ``-inf`` alone, where everything is masked out, gives zeros with derivative 0.
+
+    >>> softmax(np.array([0.0, 0.0]))
+    array([0.5, 0.5])
+    """
+    x = _operand(x)
+    return rd.softmax(x, axis=_axes("softmax", x, axis))
+
+
+def log_softmax(x: Any, axis: Axis = -1) -> Any:
+    """``xᵢ - logsumexp(x)`` along ``axis``: the logarithm of `softmax`, without underflow.
+
+    >>> log_softmax(np.array([10000.0, -10000.0]))
+    array([     0., -20000.])
+    """
+    x = _operand(x)
+    return rd.log_softmax(x, axis=_axes("log_softmax", x, axis))

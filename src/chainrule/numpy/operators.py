@@ -1,0 +1,159 @@
+"""Python's operators, and NumPy's array methods, on Values."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from chainrule.numpy import functions as fn
+from chainrule.primitive import Primitive
+from chainrule.rules import arithmetic as ar
+from chainrule.rules import elementary as el
+from chainrule.value import Value, data
+
+# -------------------------------------------------------------------- arithmetic
+
+
+def _binary(apply: Callable[..., Any], scalar: Primitive | None = None) -> tuple[Any, Any]:
+    """An operator and its reflection. Floats, of which scalar graphs are made, take a short way."""
+    compute = scalar.scalar if scalar is not None else None
+
+    def forward(self: Value, other: Any) -> Any:
+        if compute is not None:
+            a = self._data
+            b = other._data if type(other) is Value else other
+            if type(a) is float and (type(b) is float or type(b) is int):
+                try:
+                    return Value(compute(a, b), None, scalar, (self, other), (a, b))
+                except (ArithmeticError, ValueError):
+                    pass
+        return apply(self, _operand(other)) if _accepts(other) else NotImplemented
+
+    def reflected(self: Value, other: Any) -> Any:
+        if compute is not None:
+            b = self._data
+            if type(b) is float and (type(other) is float or type(other) is int):
+                try:
+                    return Value(compute(other, b), None, scalar, (other, self), (other, b))
+                except (ArithmeticError, ValueError):
+                    pass
+        return apply(_operand(other), self) if _accepts(other) else NotImplemented
+
+    return forward, reflected
+
+
+def _accepts(x: Any) -> bool:
+    return isinstance(x, Value | float | int | complex | np.ndarray | np.generic | list | tuple)
+
+
+def _operand(x: Any) -> Any:
+    return np.asarray(x) if isinstance(x, list | tuple) else x
+
+
+for _name, _apply, _scalar in (
+    ("add", ar.add, ar.add),
+    ("sub", ar.subtract, ar.subtract),
+    ("mul", ar.multiply, ar.multiply),
+    ("truediv", ar.divide, ar.divide),
+    ("pow", fn.power, ar.power),
+    ("mod", ar.remainder, None),
+    ("floordiv", ar.floor_divide, None),
+    ("matmul", fn.matmul, None),
+):
+    _forward, _reflected = _binary(_apply, _scalar)
+    setattr(Value, f"__{_name}__", _forward)
+    setattr(Value, f"__r{_name}__", _reflected)
+
+
+def _comparison(compare: Callable[[Any, Any], Any]) -> Any:
+    def method(self: Value, other: Any) -> Any:
+        return compare(self._data, data(other)) if _accepts(other) else NotImplemented
+
+    return method
+
+
+for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
+    setattr(Value, f"__{_name}__", _comparison(getattr(operator, _name)))
+Value.__hash__ = object.__hash__  # type: ignore[method-assign]
+
+
+# -------------------------------------------------------------------- containers
+
+
+def _iterate(self: Value) -> Iterator[Value]:
+    if not self.shape:
+        raise TypeError("iteration over a Value that is a scalar; it has no elements")
+    return (fn.getitem(self, i) for i in range(self.shape[0]))
+
+
+def _set_item(self: Value, index: Any, new: Any) -> None:
+    raise TypeError(
+        "setitem: a Value's elements cannot be assigned, because the graph still needs them; build the result "
+        "with np.where, np.concatenate or np.stack, or for a leaf change v.data[...] before it is used"
+    )
+
+
+# -------------------------------------------------------------------- methods
+
+
+def _reshape(self: Value, *shape: Any) -> Any:
+    return fn.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+
+def _transpose(self: Value, *axes: Any) -> Any:
+    if not axes or axes == (None,):
+        return fn.transpose(self)
+    return fn.transpose(self, axes[0] if len(axes) == 1 and isinstance(axes[0], tuple | list) else axes)
+
+
+def _plain(f: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: Value, *args: Any, **kwargs: Any) -> Any:
+        return f(self._data, *args, **kwargs)
+
+    return method
+
+
+def _clip(self: Value, min: Any = None, max: Any = None) -> Any:
+    return fn.clip(self, min, max)
+
+
+_ATTACHED: dict[str, Any] = {
+    "__neg__": lambda self: ar.negative(self),
+    "__pos__": lambda self: ar.positive(self),
+    "__abs__": lambda self: ar.absolute(self),
+    "__getitem__": fn.getitem,
+    "__setitem__": _set_item,
+    "__iter__": _iterate,
+    "T": property(fn.transpose),
+    "mT": property(fn.matrix_transpose),
+    "real": property(fn.real),
+    "imag": property(fn.imag),
+    "reshape": _reshape,
+    "transpose": _transpose,
+    "flatten": lambda self: fn.ravel(self),
+    "clip": _clip,
+    "conj": lambda self: ar.conj(self),
+    "conjugate": lambda self: ar.conj(self),
+    # scalar mathematics as methods, as micrograd writes it
+    "relu": lambda self: ar.relu(self),
+    "tanh": lambda self: el.tanh(self),
+    "exp": lambda self: el.exp(self),
+    "log": lambda self: el.log(self),
+    "sigmoid": lambda self: el.sigmoid(self),
+    "sqrt": lambda self: el.sqrt(self),
+    "argmax": _plain(np.argmax),
+    "argmin": _plain(np.argmin),
+    "argsort": _plain(np.argsort),
+    "any": _plain(np.any),
+    "all": _plain(np.all),
+}
+for _name in (
+    "sum prod mean max min var std ptp cumsum cumprod round astype copy ravel swapaxes squeeze repeat take diagonal "
+    "trace dot"
+).split():
+    _ATTACHED[_name] = getattr(fn, _name)
+for _name, _method in _ATTACHED.items():
+    setattr(Value, _name, _method)

@@ -1,0 +1,150 @@
+"""How plain NumPy reaches Values: its two override protocols, and the tables behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import optree
+
+from chainrule.numpy import functions as fn
+from chainrule.rules import arithmetic as ar
+from chainrule.rules import elementary as el
+from chainrule.value import Value, data
+
+# -------------------------------------------------------------------- ufuncs
+
+# Named as NumPy and scipy.special name them: the latter is met without being imported.
+UFUNCS: dict[str, Callable[..., Any]] = {
+    name: getattr(module, name)
+    for module, names in {
+        ar: "add subtract multiply divide negative positive reciprocal remainder fmod floor_divide sign floor "
+        "ceil trunc rint heaviside absolute copysign ldexp hypot arctan2 logaddexp logaddexp2 maximum minimum "
+        "fmax fmin",
+        el: "exp exp2 expm1 log log2 log10 log1p sqrt cbrt sin cos tan arcsin arccos arctan sinh cosh tanh "
+        "arcsinh arccosh arctanh logit xlogy xlog1py",
+        fn: "power square matmul vecdot entr",
+    }.items()
+    for name in names.split()
+}
+UFUNCS |= {
+    "fabs": ar.absolute,
+    "conjugate": ar.conj,
+    "deg2rad": el.deg2rad,
+    "radians": el.deg2rad,
+    "rad2deg": el.rad2deg,
+    "degrees": el.rad2deg,
+    "float_power": fn.power,
+    "expit": el.sigmoid,
+    "log_expit": el.log_sigmoid,
+    "divmod": lambda x, y: (ar.floor_divide(x, y), ar.remainder(x, y)),
+}
+
+# Results without a derivative: plain booleans and integers.
+PLAIN_UFUNCS = set(
+    "equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor logical_not "
+    "isnan isinf isfinite signbit".split()
+)
+
+METHODS: dict[tuple[str, str], Callable[..., Any]] = {
+    ("add", "reduce"): fn.sum,
+    ("multiply", "reduce"): fn.prod,
+    ("maximum", "reduce"): fn.max,
+    ("minimum", "reduce"): fn.min,
+    ("add", "accumulate"): fn.cumsum,
+    ("multiply", "accumulate"): fn.cumprod,
+}
+
+
+def array_ufunc(self: Value, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+    """Answer a call of a ufunc, or of one of its methods."""
+    name = ufunc.__name__
+    if "out" in options:
+        if any(type(o) is not Value for o in options["out"]):
+            raise TypeError(
+                f"{name}: out= is a plain array, which cannot hold a Value's derivative; "
+                "assign the result instead (write a = a + v for a += v)"
+            )
+        raise TypeError(f"{name}: out= is not supported for Values; assign the result instead")
+    if name in PLAIN_UFUNCS:
+        return getattr(ufunc, method)(*map(data, inputs), **options)
+    if method == "__call__":
+        f = UFUNCS.get(name)
+        if f is not None:
+            if options:
+                option = next(iter(options))
+                raise TypeError(f"{name}: {option}= is not supported for Values; use np.where or .astype instead")
+            return f(*[np.asarray(x) if isinstance(x, list | tuple) else x for x in inputs])
+    elif (name, method) in METHODS:
+        if method == "reduce" and "axis" not in options:
+            options["axis"] = 0
+        return METHODS[name, method](*inputs, **options)
+    elif method == "outer" and name in UFUNCS:
+        a, b = inputs
+        a = fn.reshape(a, np.shape(data(a)) + (1,) * np.ndim(data(b)))
+        return UFUNCS[name](a, b)
+    call = name if method == "__call__" else f"{name}.{method}"
+    raise no_derivative(call)
+
+
+# -------------------------------------------------------------------- functions
+
+_HERE = (
+    "sum prod mean max min amax amin var std ptp average cumsum cumprod diff where clip round nan_to_num sinc real "
+    "imag angle astype copy reshape ravel transpose permute_dims moveaxis swapaxes rollaxis matrix_transpose "
+    "expand_dims squeeze atleast_1d atleast_2d atleast_3d broadcast_to broadcast_arrays meshgrid concatenate "
+    "concat stack vstack hstack dstack column_stack append array_split split hsplit vsplit dsplit unstack tile "
+    "repeat flip fliplr flipud rot90 roll pad sort take take_along_axis diagonal diag trace tril triu dot "
+    "tensordot inner outer vdot kron einsum"
+).split()
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    getattr(np, name): getattr(fn, name) for name in _HERE if hasattr(np, name)
+}
+FUNCTIONS |= {np.linalg.norm: fn.norm}
+for _name in ("outer", "tensordot", "matmul", "matrix_transpose", "vecdot"):
+    FUNCTIONS[getattr(np.linalg, _name)] = getattr(fn, _name)
+
+# Answers without a derivative: computed on the data.
+_PLAIN = (
+    "argmax argmin argsort searchsorted count_nonzero nonzero flatnonzero argwhere any all isclose allclose "
+    "array_equal array_equiv shape ndim size result_type iscomplexobj isrealobj array_repr array_str array2string "
+    "zeros_like ones_like empty_like full_like isneginf isposinf isreal iscomplex digitize bincount may_share_memory "
+    "shares_memory lexsort min_scalar_type can_cast"
+).split()
+PLAIN_FUNCTIONS = {getattr(np, name) for name in _PLAIN if hasattr(np, name)}
+
+_INSTEAD = {
+    "median": "sort and take the middle: np.sort(v)[n // 2]",
+    "array": "np.stack([v, w]) joins Values",
+    "copyto": "assign the result instead: v = np.where(mask, new, v)",
+    "put": "np.where, or np.concatenate of the parts",
+    "fill_diagonal": "np.where(np.eye(n, dtype=bool), new, v)",
+    "nextafter": "v itself; the neighbouring float has no derivative",
+    "frexp": "np.log2 and np.exp2",
+    "modf": "np.trunc(v) and v - np.trunc(v)",
+}
+
+
+def array_function(self: Value, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+    """Answer a call of a NumPy function that is no ufunc."""
+    f = FUNCTIONS.get(function)
+    if f is not None:
+        return f(*args, **kwargs)
+    if function in PLAIN_FUNCTIONS:
+        args, kwargs = optree.tree_map(data, (args, kwargs), none_is_leaf=True)  # type: ignore[misc]
+        return function(*args, **kwargs)
+    raise no_derivative(f"{function.__module__.removeprefix('numpy.')}.{function.__name__}".removeprefix("numpy."))
+
+
+def no_derivative(name: str) -> TypeError:
+    """The error for a function that chainrule cannot differentiate, when it is called."""
+    alternative = _INSTEAD.get(name.rpartition(".")[2], "build it from functions that have one")
+    return TypeError(
+        f"{name}: chainrule has no derivative for this function; instead: {alternative}; "
+        "or, if none is wanted, call it on v.data"
+    )
+
+
+Value.__array_ufunc__ = array_ufunc  # type: ignore[attr-defined]
+Value.__array_function__ = array_function  # type: ignore[attr-defined]

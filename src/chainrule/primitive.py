@@ -1,0 +1,470 @@
+"""Primitives: the operations a graph is made of, and the four ways to state a derivative.
+
+Each family states its derivative once and answers both sweeps:
+
+=============  ===========================  ==============================  =========================
+family         states                       push (tangent)                  pull (cotangent)
+=============  ===========================  ==============================  =========================
+`Elementwise`  one partial per operand      sum of t * d                    g * d
+`Linear`       its transpose                the operation on the tangents   the transpose
+`Bilinear`     the two transposes           op(da, b) + op(a, db)           the transposes
+`Special`      its push                     as stated                       the transpose of the push
+=============  ===========================  ==============================  =========================
+
+Rules are written in plain array operators and other primitives. Handed raw numbers they run at
+NumPy's speed; handed Values they are recorded, and so can be differentiated again. No rule undoes
+broadcasting or casts a dtype: `fit` alone does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.value import Value
+
+__all__ = ["Bilinear", "Elementwise", "Lanes", "Linear", "Primitive", "Special", "fit"]
+
+Contributions = list[tuple[Value, Any]]
+_ndarray = np.ndarray
+_NUMBERS = {float, int, bool}
+ONE = 1  # as a partial: there is nothing to multiply by
+
+
+class Primitive:
+    """An operation that can be recorded.
+
+    Parameters
+    ----------
+    run : callable
+        ``run(*args, **params)`` on raw data.
+    name : str, optional
+        ``run``'s own name by default.
+    symbol : str, optional
+        What pictures show; the name by default.
+    scalar : callable, optional
+        A quicker ``run`` for Python floats that returns one. Where it raises an arithmetic
+        error, ``run`` gives NumPy's answer (inf, nan) instead.
+    """
+
+    scalar: Callable[..., Any] | None
+
+    def __init__(
+        self,
+        run: Callable[..., Any],
+        *,
+        name: str | None = None,
+        symbol: str | None = None,
+        scalar: Callable[..., Any] | None = None,
+    ) -> None:
+        self.run = run
+        self.name = name or run.__name__
+        self.symbol = symbol or self.name
+        self.scalar = scalar
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__.lower()} primitive {self.name}>"
+
+    def __call__(self, *operands: Any, **params: Any) -> Any:
+        """Run on raw data; record a node as soon as one operand is a Value."""
+        tracked = False
+        scalars = self.scalar is not None
+        args: list[Any] = []
+        for x in operands:
+            if type(x) is Value:
+                tracked = True
+                a = x._data
+                if type(a) is _ndarray:
+                    scalars = False
+                    if x.primitive is None:
+                        a.flags.writeable = False  # Value.data hands out a copy from now on
+                elif type(a) is not float:
+                    scalars = False
+                args.append(a)
+            else:
+                if type(x) not in _NUMBERS:
+                    scalars = False
+                args.append(x)
+        if scalars:
+            y = self.evaluate_scalar(args, params)
+        else:
+            try:
+                y = self.run(*args, **params)
+            except ValueError as error:
+                raise self._explain(error, args) from None
+        if not tracked:
+            return y
+        for i, x in enumerate(operands):
+            if type(x) is _ndarray and not is_constant(x):
+                operands = operands[:i] + (x.copy(),) + operands[i + 1 :]  # the caller may change his
+                args[i] = operands[i]
+        return Value(y, None, self, operands, tuple(args), params)
+
+    def evaluate_scalar(self, args: Sequence[Any], params: dict[str, Any]) -> Any:
+        try:
+            return self.scalar(*args, **params)  # type: ignore[misc]
+        except (ArithmeticError, ValueError):
+            y = self.run(*[np.float64(a) for a in args], **params)
+            return float(y) if isinstance(y, np.floating) else y
+
+    def _explain(self, error: ValueError, args: Sequence[Any]) -> ValueError:
+        """NumPy's complaint, with the operation and what it received."""
+        shapes = " and ".join(str(np.shape(a)) for a in args)
+        return ValueError(f"{self.name}: {error}; received {'shape' if len(args) == 1 else 'shapes'} {shapes}")
+
+    def push(self, y: Any, args: Sequence[Any], tangents: Sequence[Any], params: Any) -> Any:
+        """The tangent of the output, ``None`` where it is zero; ``tangents`` holds None for zero ones."""
+        raise NotImplementedError
+
+    def pull(
+        self, g: Any, y: Any, inputs: Sequence[Any], args: Sequence[Any], params: Any, since: int
+    ) -> Contributions | None:
+        """The cotangents of the inputs that are Values no older than ``since``.
+
+        None where only `push` is stated: then the sweep transposes that.
+        """
+        raise NotImplementedError
+
+
+class Elementwise(Primitive):
+    """``y = f(x1, x2, ...)`` element by element, with broadcasting.
+
+    Parameters
+    ----------
+    run : callable
+    *partials : callable, number or None
+        For each operand the partial derivative as ``partial(y, *args)``, or a constant, or None
+        where the derivative is zero everywhere.
+    lanes : sequence of (callable or None), optional
+        For operations that select: for each operand ``taken(y, *args)``, true where the operand
+        reached the output. Elsewhere no cotangent is sent at all, so that an infinite derivative
+        further up cannot turn a zero into nan.
+    """
+
+    def __init__(
+        self,
+        run: Callable[..., Any],
+        *partials: Any,
+        lanes: Sequence[Callable[..., Any] | None] | None = None,
+        **names: Any,
+    ) -> None:
+        super().__init__(run, **names)
+        self.partials = partials
+        self.lanes = lanes
+
+    def _explain(self, error: ValueError, args: Sequence[Any]) -> ValueError:
+        try:
+            np.broadcast_shapes(*map(np.shape, args))
+        except ValueError:
+            shapes = " and ".join(str(np.shape(a)) for a in args)
+            return ValueError(
+                f"{self.name}: operands of shapes {shapes} do not broadcast together; counted from the last, "
+                "each pair of axes must be equal or one of them 1"
+            )
+        return super()._explain(error, args)
+
+    def partial(self, i: int, y: Any, args: Sequence[Any], params: Any) -> Any:
+        """The partial derivative in operand ``i``; None where it is zero by rule."""
+        d = self.partials[i]
+        if not callable(d):
+            return d
+        try:
+            return d(y, *args, **params)
+        except (ArithmeticError, ValueError):  # Python floats raise where IEEE arithmetic has an answer
+            if any(type(a) is Value for a in args):
+                raise
+            d = d(np.float64(y), *[np.float64(a) for a in args], **params)
+            return float(d)
+
+    def push(self, y: Any, args: Sequence[Any], tangents: Sequence[Any], params: Any) -> Any:
+        total = None
+        like = raw(y)
+        for i, t in enumerate(tangents):
+            if t is None:
+                continue
+            d = self.partial(i, y, args, params)
+            if d is None:
+                continue
+            c = t if d is ONE else t * d
+            if self.lanes is not None and (taken := self.lanes[i]) is not None:
+                c = keep(taken(raw(y), *map(raw, args), **params), c)
+                if c is None:
+                    continue
+            total = fit(c, like) if total is None else total + fit(c, like)
+        return total
+
+    def pull(
+        self, g: Any, y: Any, inputs: Sequence[Any], args: Sequence[Any], params: Any, since: int
+    ) -> Contributions:
+        out: Contributions = []
+        alive = None
+        if type(g) is Lanes:
+            g, alive = g.value, g.alive
+        for i, d in enumerate(self.partials):
+            x = inputs[i]
+            if type(x) is not Value or x.serial < since or d is None:
+                continue
+            if d is ONE:
+                c = g
+            else:
+                if callable(d):
+                    d = self.partial(i, y, args, params)
+                c = g * d
+            mask = alive
+            if self.lanes is not None and (taken := self.lanes[i]) is not None:
+                mask = taken(raw(y), *map(raw, args), **params)
+                if alive is not None:
+                    mask = mask & alive
+            a = x._data
+            if mask is None:
+                out.append((x, c if type(c) is float and type(a) is float else fit(c, a)))
+                continue
+            c = keep(mask, c)
+            if c is not None:
+                c = fit(c, a)
+                out.append((x, Lanes(c, fit_mask(mask, a)) if np.ndim(mask) else c))
+        return out
+
+
+class Linear(Primitive):
+    """Linear in all operands together: ``f(x + t) = f(x) + f(t)``; a missing tangent is zero.
+
+    Parameters
+    ----------
+    run : callable
+    transpose : callable
+        ``transpose(g, *args, **params)``, the cotangent of the one operand, or a sequence of
+        cotangents. Only shapes and dtypes of ``args`` may be used.
+    """
+
+    def __init__(self, run: Callable[..., Any], transpose: Callable[..., Any], **names: Any) -> None:
+        super().__init__(run, **names)
+        self.transpose = transpose
+
+    def push(self, y: Any, args: Sequence[Any], tangents: Sequence[Any], params: Any) -> Any:
+        full = [np.zeros_like(raw(a)) if t is None else t for a, t in zip(args, tangents, strict=True)]
+        return fit(self(*full, **params), raw(y))
+
+    def pull(
+        self, g: Any, y: Any, inputs: Sequence[Any], args: Sequence[Any], params: Any, since: int
+    ) -> Contributions:
+        args = [raw(a) for a in args]
+        alive = None
+        if type(g) is Lanes:
+            g, alive = g.value, g.alive.astype(float)
+        cs = self.transpose(g, *args, **params)
+        if len(args) == 1:
+            cs = (cs,)
+        if alive is not None:  # the matrices of these operations are 0 and 1: what reaches, reaches
+            masks = self.transpose(alive, *args, **params)
+            masks = (masks,) if len(args) == 1 else masks
+        out: Contributions = []
+        for i, x in enumerate(inputs):
+            if type(x) is Value and x.serial >= since:
+                c = fit(cs[i], x._data)
+                if alive is not None:
+                    c = Lanes(c, fit(masks[i], np.empty(x.shape)) > 0)
+                out.append((x, c))
+        return out
+
+
+class Bilinear(Primitive):
+    """Linear in each operand separately: ``f(a + da, b) = f(a, b) + f(da, b)``.
+
+    Parameters
+    ----------
+    run : callable
+    left, right : callable
+        ``left(g, a, b, **params)`` is the cotangent of ``a``, ``right`` that of ``b``.
+    """
+
+    def __init__(
+        self, run: Callable[..., Any], left: Callable[..., Any], right: Callable[..., Any], **names: Any
+    ) -> None:
+        super().__init__(run, **names)
+        self.transposes = (left, right)
+
+    def push(self, y: Any, args: Sequence[Any], tangents: Sequence[Any], params: Any) -> Any:
+        (a, b), (da, db) = args, tangents
+        left = None if da is None else self(da, b, **params)
+        right = None if db is None else self(a, db, **params)
+        return left if right is None else right if left is None else left + right
+
+    def pull(
+        self, g: Any, y: Any, inputs: Sequence[Any], args: Sequence[Any], params: Any, since: int
+    ) -> Contributions:
+        if type(g) is Lanes:
+            g = g.value
+        return [
+            (x, fit(transpose(g, *args, **params), x._data))
+            for x, transpose in zip(inputs, self.transposes, strict=True)
+            if type(x) is Value and x.serial >= since
+        ]
+
+
+class Special(Primitive):
+    """Anything else: states its push, and where it is hot also its pull.
+
+    Parameters
+    ----------
+    run : callable
+    push : callable
+        ``push(tangents, y, *args, **params)`` with one tangent per operand, None where it is zero.
+        It must not call its own primitive on a tangent; if it has to, state the pull as well.
+    pull : callable, optional
+        ``pull(g, y, *args, **params)`` gives one cotangent per operand (None where zero). Without
+        it the sweep transposes the push.
+    """
+
+    def __init__(
+        self,
+        run: Callable[..., Any],
+        push: Callable[..., Any],
+        pull: Callable[..., Any] | None = None,
+        **names: Any,
+    ) -> None:
+        super().__init__(run, **names)
+        self.stated_push = push
+        self.stated_pull = pull
+
+    def push(self, y: Any, args: Sequence[Any], tangents: Sequence[Any], params: Any) -> Any:
+        t = self.stated_push(tangents, y, *args, **params)
+        return None if t is None else fit(t, raw(y))
+
+    def pull(
+        self, g: Any, y: Any, inputs: Sequence[Any], args: Sequence[Any], params: Any, since: int
+    ) -> Contributions | None:
+        if self.stated_pull is None:
+            return None
+        if type(g) is Lanes:
+            g = g.value
+        cs = self.stated_pull(g, y, *args, **params)
+        return [
+            (x, Lanes(fit(c.value, x._data), c.alive) if type(c) is Lanes else fit(c, x._data))
+            for x, c in zip(inputs, cs, strict=True)
+            if type(x) is Value and x.serial >= since and c is not None
+        ]
+
+
+# -------------------------------------------------------------------- dead lanes
+
+
+class Lanes:
+    """A cotangent beside the mask of the elements that were sent one at all.
+
+    ``where``, ``clip``, ``maximum`` send nothing to the elements they did not take. A zero that
+    means "nothing was sent" must stay zero whatever it meets, while a zero that was computed
+    must not: ``sqrt(x)**2`` at 0 has no derivative by the chain rule, and says so with nan.
+    """
+
+    __slots__ = ("alive", "value")
+
+    def __init__(self, value: Any, alive: Any) -> None:
+        self.value = value
+        self.alive = alive
+
+
+def keep(mask: Any, c: Any) -> Any:
+    """``c`` where the mask is true, zero elsewhere; None if it is true nowhere (a scalar mask)."""
+    if np.ndim(mask) == 0 and np.ndim(c) == 0:
+        return c if mask else None
+    return where(mask, c, 0.0)
+
+
+def fit_mask(mask: Any, like: Any) -> Any:
+    """The mask of an operand: true where any of the elements it was broadcast to is."""
+    shape = np.shape(like)
+    if mask.shape == shape:
+        return mask
+    return sum_to_raw(np.broadcast_to(mask, np.broadcast_shapes(mask.shape, shape)) + 0.0, shape=shape) > 0
+
+
+# -------------------------------------------------------------------- fitting
+
+
+def fit(c: Any, like: Any) -> Any:
+    """Give a cotangent or tangent the shape and dtype of what it belongs to.
+
+    Undoes broadcasting (or applies it), takes the real part for real data, casts the dtype.
+    ``like`` is raw data: a float, a NumPy scalar or an array.
+    """
+    kind = type(c)
+    if type(like) is float:
+        if kind is float:
+            return c
+        if kind is Value:
+            if type(c._data) is float:
+                return c
+            if c.shape:
+                c = sum_to(c, shape=())
+            return cast(c, dtype=float)
+        if isinstance(c, np.ndarray) and c.ndim:
+            c = c.sum()
+        return float(c.real)
+    if kind is _ndarray and c.shape == like.shape and c.dtype == like.dtype:
+        return c
+    if kind is not Value and kind is not _ndarray:
+        c = np.asarray(c)
+    shape = like.shape
+    if c.shape != shape:
+        if c.size > like.size or c.ndim > like.ndim:
+            c = sum_to(c, shape=shape)
+        if c.shape != shape:
+            both = np.broadcast_shapes(c.shape, shape)
+            if both != shape:
+                c = sum_to(broadcast_to(c, shape=both), shape=shape)
+            else:
+                c = broadcast_to(c, shape=shape)
+    return c if c.dtype == like.dtype else cast(c, dtype=like.dtype)
+
+
+def sum_to_raw(x: Any, *, shape: tuple[int, ...]) -> Any:
+    x = np.asarray(x)
+    extra = x.ndim - len(shape)
+    axes = tuple(range(extra)) + tuple(
+        i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1
+    )
+    return x.sum(axis=axes).reshape(shape) if axes else x
+
+
+def _cast(x: Any, *, dtype: Any) -> Any:
+    real = dtype is float or np.dtype(dtype).kind == "f"
+    x = x.real if real and np.iscomplexobj(x) else x
+    return float(x) if dtype is float else np.asarray(x, dtype=dtype)
+
+
+def _where(c: Any, x: Any, y: Any) -> Any:
+    return np.where(c, x, y)[()]
+
+
+# The four operations that fitting itself is made of.
+broadcast_to = Linear(
+    lambda x, *, shape: np.broadcast_to(x, shape),
+    lambda g, x, *, shape: sum_to(g, shape=np.shape(x)),
+    name="broadcast_to",
+)
+sum_to = Linear(sum_to_raw, lambda g, x, *, shape: broadcast_to(g, shape=np.shape(x)), name="sum_to")
+cast = Linear(_cast, lambda g, x, *, dtype: g, name="astype")
+where = Elementwise(
+    _where,
+    None,
+    1,
+    1,
+    lanes=(None, lambda z, c, x, y: c, lambda z, c, x, y: np.logical_not(c)),
+    name="where",
+    scalar=lambda c, x, y: float(x if c else y),
+)
+
+
+def is_constant(x: np.ndarray[Any, Any]) -> bool:
+    """Whether nobody can change the array: NumPy marks it, or what it looks into, read-only."""
+    if x.flags.writeable:
+        return False
+    base = x.base
+    return base is None or (type(base) is _ndarray and not base.flags.writeable)
+
+
+def raw(x: Any) -> Any:
+    return x._data if type(x) is Value else x

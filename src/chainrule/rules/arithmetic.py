@@ -1,0 +1,188 @@
+"""Arithmetic, absolute values, rounding, and the operations that select: maximum, clip, where.
+
+Conventions at kinks: the derivative of smallest norm; ties share it evenly.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+
+from chainrule.primitive import Elementwise, Linear, raw, where
+from chainrule.rules.elementary import exp2, log, sigmoid
+
+# -------------------------------------------------------------------- + - * /
+
+add = Elementwise(np.add, 1, 1, symbol="+", scalar=operator.add)
+subtract = Elementwise(np.subtract, 1, -1, symbol="-", scalar=operator.sub)
+multiply = Elementwise(np.multiply, lambda z, x, y: y, lambda z, x, y: x, symbol="*", scalar=operator.mul)
+# -z/y and not -x/y²: y² overflows and underflows long before z/y does.
+divide = Elementwise(
+    np.divide, lambda z, x, y: 1 / y, lambda z, x, y: -z / y, name="divide", symbol="/", scalar=operator.truediv
+)
+negative = Elementwise(np.negative, -1, symbol="-", scalar=operator.neg)
+positive = Elementwise(np.positive, 1, symbol="+", scalar=operator.pos)
+reciprocal = Elementwise(np.reciprocal, lambda y, x: -y * y, symbol="1/", scalar=lambda x: 1 / x)
+square = Elementwise(np.square, lambda y, x: 2 * x, symbol="²", scalar=lambda x: x * x)
+
+remainder = Elementwise(np.remainder, 1, lambda z, x, y: -floor(x / y), symbol="%")
+fmod = Elementwise(np.fmod, 1, lambda z, x, y: -trunc(x / y))
+floor_divide = Elementwise(np.floor_divide, None, None, symbol="//")
+
+# -------------------------------------------------------------------- powers
+
+
+def _power(x: Any, y: Any) -> Any:
+    # Negative integer exponents of integer arrays are an error in NumPy; here numbers are real.
+    return np.power(x, y) if isinstance(x, np.ndarray | np.generic) else np.power(float(x), y)
+
+
+def _both_zero(x: Any, y: Any) -> Any:
+    return (x == 0) & (y == 0)
+
+
+# In x the limit of y·x^(y-1) at 0, 0 is 0, though its factors are 0 and inf; masking any more than
+# that one point would spoil the mixed derivative at y = 0. In y, 0^y is constant for y > 0.
+power = Elementwise(
+    _power,
+    lambda z, x, y: where(_both_zero(x, y), 0.0, y * power(x, y - 1)),
+    lambda z, x, y: where((x == 0) & (y >= 0), 0.0, z * log(x)),
+    name="power",
+    symbol="**",
+    scalar=math.pow,
+)
+
+# -------------------------------------------------------------------- size, sign and rounding
+
+sign = Elementwise(np.sign, None)
+floor = Elementwise(np.floor, None)
+ceil = Elementwise(np.ceil, None)
+trunc = Elementwise(np.trunc, None)
+rint = Elementwise(np.rint, None)
+round_ = Elementwise(lambda x, *, decimals: np.round(x, decimals), None, name="round")
+heaviside = Elementwise(np.heaviside, None, None)
+
+# At 0 the derivative is 0; for complex z it is conj(z)/|z|, whose real part `fit` takes.
+absolute = Elementwise(np.absolute, lambda y, x: conj(sign(x)), symbol="abs", scalar=abs)
+copysign = Elementwise(np.copysign, lambda z, x, y: copysign(1.0, x) * copysign(1.0, y), None)
+ldexp = Elementwise(np.ldexp, lambda z, x, n: exp2(1.0 * n), None)
+nan_to_num = Elementwise(
+    lambda x, *, nan, posinf, neginf: np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf),
+    1,
+    lanes=(lambda y, x, **_: np.isfinite(x),),
+    name="nan_to_num",
+)
+
+# -------------------------------------------------------------------- complex parts
+
+conj = Linear(np.conjugate, lambda g, z: conj(g), name="conj")
+real = Elementwise(np.real, 1)
+imag = Elementwise(np.imag, -1j)
+angle = Elementwise(np.angle, lambda y, z: -1j / z)
+
+# -------------------------------------------------------------------- two operands on one circle
+
+
+def _unless_origin(h: Any, d: Any) -> Any:
+    return where(h == 0, 0.0, d)
+
+
+hypot = Elementwise(
+    np.hypot,
+    lambda z, x, y: _unless_origin(z, x / z),
+    lambda z, x, y: _unless_origin(z, y / z),
+    scalar=math.hypot,
+)
+# Divided by the radius twice, because its square leaves the range of floats.
+arctan2 = Elementwise(
+    np.arctan2,
+    lambda z, y, x: _unless_origin(r := hypot(x, y), x / r / r),
+    lambda z, y, x: _unless_origin(r := hypot(x, y), -y / r / r),
+    scalar=math.atan2,
+)
+
+
+def _share(scale: float) -> tuple[Any, Any]:
+    """The two partials of log(exp x + exp y); two equal infinities share evenly."""
+
+    def partial(z: Any, x: Any, y: Any) -> Any:
+        tie = (x == y) & np.isinf(raw(x))
+        return where(tie, 0.5, sigmoid(scale * (x - y)))
+
+    return partial, lambda z, x, y: partial(z, y, x)
+
+
+logaddexp = Elementwise(np.logaddexp, *_share(1.0))
+logaddexp2 = Elementwise(np.logaddexp2, *_share(math.log(2)))
+
+# -------------------------------------------------------------------- selection
+
+
+def _reached(z: Any, x: Any) -> Any:
+    """Where an operand is the result; a nan result comes from the nan operands."""
+    return (z == x) | ((z != z) & (x != x))
+
+
+def _evenly(z: Any, x: Any, y: Any) -> Any:
+    tie = _reached(z, x) & _reached(z, y)
+    return where(tie, 0.5, 1.0)
+
+
+def _selection(run: Any, scalar: Any) -> Elementwise:
+    return Elementwise(
+        run,
+        _evenly,
+        _evenly,
+        lanes=(lambda z, x, y: _reached(z, x), lambda z, x, y: _reached(z, y)),
+        scalar=scalar,
+    )
+
+
+def _maximum(x: float, y: float) -> float:
+    return float(x if x >= y or x != x else y)
+
+
+def _minimum(x: float, y: float) -> float:
+    return float(x if x <= y or x != x else y)
+
+
+maximum = _selection(np.maximum, _maximum)
+minimum = _selection(np.minimum, _minimum)
+fmax = _selection(np.fmax, None)
+fmin = _selection(np.fmin, None)
+
+
+def _clip(x: Any, low: Any, high: Any) -> Any:
+    return np.minimum(np.maximum(x, low), high)
+
+
+# At its bounds the derivative of clip is 0: the bound is what stays.
+clip = Elementwise(
+    _clip,
+    1,
+    1,
+    1,
+    lanes=(
+        lambda z, x, low, high: ~((x <= low) | (x >= high)),
+        lambda z, x, low, high: (x <= low) & (low < high),
+        lambda z, x, low, high: (np.maximum(x, low) >= high),
+    ),
+    name="clip",
+)
+
+# The derivative at 0 is 0 for relu, and the slope for leaky_relu.
+relu = Elementwise(
+    lambda x: np.maximum(x, 0),
+    1,
+    lanes=(lambda y, x: x > 0,),
+    name="relu",
+    scalar=lambda x: float(x) if x > 0 or x != x else 0.0,
+)
+leaky_relu = Elementwise(
+    lambda x, *, slope: np.where(x > 0, x, slope * x)[()],
+    lambda y, x, *, slope: where(x > 0, 1.0, slope),
+    name="leaky_relu",
+)

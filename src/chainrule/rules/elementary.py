@@ -1,0 +1,159 @@
+"""Exponentials, logarithms, trigonometric and hyperbolic functions, and the logistic family.
+
+Partials are written in forms that keep full relative accuracy over the whole domain: sech² and not
+1 - tanh², s(x)·s(-x) and not s·(1 - s), (1 - x)(1 + x) and not 1 - x².
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from chainrule.primitive import Elementwise, raw, where
+
+
+def _inside(domain: Any, d: Any) -> Any:
+    """The derivative inside the domain, nan outside: there is no function to differentiate."""
+    return where(domain, d, math.nan)
+
+
+def _not_negative(x: Any, least: float = 0.0) -> Any:
+    x = raw(x)
+    return True if np.iscomplexobj(x) else ~np.less(x, least)
+
+
+def _within_one(x: Any) -> Any:
+    x = raw(x)
+    return True if np.iscomplexobj(x) else ~(np.abs(x) > 1)
+
+
+# -------------------------------------------------------------------- exponentials and logarithms
+
+LN2, LN10, PI = math.log(2), math.log(10), math.pi
+
+exp = Elementwise(np.exp, lambda y, x: y, scalar=math.exp)
+exp2 = Elementwise(np.exp2, lambda y, x: LN2 * y)
+expm1 = Elementwise(np.expm1, lambda y, x: exp(x), scalar=math.expm1)
+log = Elementwise(np.log, lambda y, x: _inside(_not_negative(x), 1 / x), scalar=math.log)
+log2 = Elementwise(np.log2, lambda y, x: _inside(_not_negative(x), 1 / (LN2 * x)), scalar=math.log2)
+log10 = Elementwise(np.log10, lambda y, x: _inside(_not_negative(x), 1 / (LN10 * x)), scalar=math.log10)
+log1p = Elementwise(np.log1p, lambda y, x: _inside(_not_negative(x, -1.0), 1 / (1 + x)), scalar=math.log1p)
+
+# -------------------------------------------------------------------- roots
+
+sqrt = Elementwise(np.sqrt, lambda y, x: 0.5 / y, scalar=math.sqrt)
+cbrt = Elementwise(np.cbrt, lambda y, x: 1 / (3 * y * y))
+
+# -------------------------------------------------------------------- trigonometric functions
+
+sin = Elementwise(np.sin, lambda y, x: cos(x), scalar=math.sin)
+cos = Elementwise(np.cos, lambda y, x: -sin(x), scalar=math.cos)
+tan = Elementwise(np.tan, lambda y, x: 1 + y * y, scalar=math.tan)
+arcsin = Elementwise(np.arcsin, lambda y, x: 1 / sqrt((1 - x) * (1 + x)), scalar=math.asin)
+arccos = Elementwise(np.arccos, lambda y, x: -1 / sqrt((1 - x) * (1 + x)), scalar=math.acos)
+arctan = Elementwise(np.arctan, lambda y, x: 1 / (1 + x * x), scalar=math.atan)
+deg2rad = Elementwise(np.deg2rad, PI / 180, scalar=math.radians)
+rad2deg = Elementwise(np.rad2deg, 180 / PI, scalar=math.degrees)
+
+# -------------------------------------------------------------------- hyperbolic functions
+
+
+def _sech2(x: Any) -> Any:
+    c = np.cosh(x)
+    return 1 / (c * c)
+
+
+# 1 - tanh² has lost every digit at 20. A primitive of its own, because 1/cosh² differentiated
+# again would meet inf·0 from 356 on.
+sech2 = Elementwise(
+    _sech2, lambda y, x: -2 * y * tanh(x), name="sech2", symbol="sech²", scalar=lambda x: 1 / math.cosh(x) ** 2
+)
+sinh = Elementwise(np.sinh, lambda y, x: cosh(x), scalar=math.sinh)
+cosh = Elementwise(np.cosh, lambda y, x: sinh(x), scalar=math.cosh)
+tanh = Elementwise(np.tanh, lambda y, x: sech2(x), scalar=math.tanh)
+arcsinh = Elementwise(np.arcsinh, lambda y, x: 1 / sqrt(1 + x * x), scalar=math.asinh)
+arccosh = Elementwise(np.arccosh, lambda y, x: 1 / (sqrt(x - 1) * sqrt(x + 1)), scalar=math.acosh)
+arctanh = Elementwise(
+    np.arctanh, lambda y, x: _inside(_within_one(x), 1 / ((1 - x) * (1 + x))), scalar=math.atanh
+)
+
+# -------------------------------------------------------------------- the logistic family
+
+
+def _sigmoid(x: Any) -> Any:
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1 / (1 + e), e / (1 + e))[()]
+
+
+def _sigmoid_scalar(x: float) -> float:
+    e = math.exp(-abs(x))
+    return 1 / (1 + e) if x >= 0 else e / (1 + e)
+
+
+sigmoid = Elementwise(
+    _sigmoid, lambda y, x: y * sigmoid(-x), name="sigmoid", symbol="σ", scalar=_sigmoid_scalar
+)
+logit = Elementwise(
+    lambda x: np.log(x) - np.log1p(-x), lambda y, x: _inside(_within_one(2 * x - 1), 1 / (x * (1 - x))), name="logit"
+)
+softplus = Elementwise(lambda x: np.logaddexp(x, 0), lambda y, x: sigmoid(x), name="softplus")
+log_sigmoid = Elementwise(lambda x: -np.logaddexp(-x, 0), lambda y, x: sigmoid(-x), name="log_sigmoid")
+
+# -------------------------------------------------------------------- x log x and its kin
+
+
+def _xlogy(x: Any, y: Any) -> Any:
+    zero = (np.asarray(x) == 0) & ~np.isnan(y)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(zero, 0.0, x * np.log(np.where(zero, 1.0, y)))[()]
+
+
+def _xlog1py(x: Any, y: Any) -> Any:
+    zero = (np.asarray(x) == 0) & ~np.isnan(y)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(zero, 0.0, x * np.log1p(np.where(zero, 0.0, y)))[()]
+
+
+# 0·log 0 = 0; only at that point the partial in y, x/y, needs a word: 0, so that the derivative of
+# x·log x there is -inf, its limit.
+xlogy = Elementwise(
+    _xlogy,
+    lambda z, x, y: log(y),
+    lambda z, x, y: where((x == 0) & (y == 0), 0.0, x / y),
+    name="xlogy",
+)
+xlog1py = Elementwise(
+    _xlog1py,
+    lambda z, x, y: log1p(y),
+    lambda z, x, y: where((x == 0) & (y == -1), 0.0, x / (1 + y)),
+    name="xlog1py",
+)
+
+# -------------------------------------------------------------------- sinc
+
+
+def _sinc(x: Any, *, order: int) -> Any:
+    """The ``order``-th derivative of sin(πx)/(πx).
+
+    Near 0 the power series, elsewhere ``x f⁽ᵏ⁾ = πᵏ⁻¹ sin(πx + kπ/2) - k f⁽ᵏ⁻¹⁾``, which is stable
+    there (both from the Leibniz rule on ``x f = sin(πx)/π``).
+    """
+    x = np.asarray(x)
+    wide = x.astype(np.result_type(x, np.float64)) if x.dtype.kind == "f" else x
+    small = np.abs(wide) < (order + 2) / 3
+    z = np.where(small, 1.0, wide)
+    f = np.sinc(z)
+    for k in range(1, order + 1):
+        f = (PI ** (k - 1) * np.sin(PI * z + k * PI / 2) - k * f) / z
+    s = np.where(small, wide, 0.0)
+    series = np.zeros_like(s)
+    # Σ (-1)ⁿ π²ⁿ (2n)!/(2n-k)! x²ⁿ⁻ᵏ / (2n+1)!
+    for n in range((order + 1) // 2, order + 24):
+        c = (-1) ** n * PI ** (2 * n) / (math.factorial(2 * n - order) * (2 * n + 1))
+        series = series + c * s ** (2 * n - order)
+    return np.where(small, series, f).astype(x.dtype)[()] if order else np.sinc(x)
+
+
+sinc = Elementwise(_sinc, lambda y, x, *, order: sinc(x, order=order + 1), name="sinc")

@@ -1,0 +1,87 @@
+"""Products of arrays: matmul and einsum, of which every other product is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.primitive import Bilinear, Linear, broadcast_to, raw
+from chainrule.rules.shape import reshape, scatter, transpose
+
+
+def matrix_transpose(x: Any) -> Any:
+    """The last two axes exchanged."""
+    n = np.ndim(raw(x))
+    return transpose(x, (*range(n - 2), n - 1, n - 2))
+
+
+# Operands have two axes or more; the axes before are a stack and broadcast.
+matmul = Bilinear(
+    np.matmul,
+    lambda g, a, b: matmul(g, matrix_transpose(b)),
+    lambda g, a, b: matmul(matrix_transpose(a), g),
+    name="matmul",
+    symbol="@",
+)
+
+# -------------------------------------------------------------------- einsum, in explicit form "ij,jk->ik"
+
+
+def _einsum_one_transpose(g: Any, x: Any, *, subscripts: str) -> Any:
+    """Put ``g`` back where its indices are: along summed ones it is repeated, on diagonals it is set."""
+    source, target = subscripts.split("->")
+    distinct = "".join(dict.fromkeys(source))
+    size = dict(zip(source, np.shape(x), strict=True))
+    given = "".join(c for c in distinct if c in target)
+    g = transpose(g, tuple(target.index(c) for c in given))
+    g = reshape(g, tuple(size[c] if c in given else 1 for c in distinct))
+    g = broadcast_to(g, shape=tuple(size[c] for c in distinct))
+    if distinct == source:
+        return g
+    grids = np.ix_(*[np.arange(size[c]) for c in distinct])
+    index = tuple(grids[distinct.index(c)] for c in source)
+    return scatter(g, index=index, shape=np.shape(x))
+
+
+einsum1 = Linear(
+    lambda x, *, subscripts: np.einsum(subscripts, x)[()], _einsum_one_transpose, name="einsum"
+)
+
+
+def _einsum_two_transpose(g: Any, other: Any, like: Any, mine: str, theirs: str, target: str) -> Any:
+    """The cotangent of one operand: contract ``g`` with the other, over the indices it does not have."""
+    distinct = "".join(dict.fromkeys(mine))
+    found = "".join(c for c in distinct if c in target or c in theirs)
+    theirs_once = "".join(dict.fromkeys(theirs))
+    if theirs_once != theirs:
+        other = einsum1(other, subscripts=f"{theirs}->{theirs_once}")
+    c = einsum2(g, other, subscripts=f"{target},{theirs_once}->{found}")
+    shape = dict(zip(found, np.shape(raw(c)), strict=True))
+    size = dict(zip(mine, np.shape(raw(like)), strict=True))
+    full = tuple(shape.get(i, size[i]) for i in distinct)
+    c = broadcast_to(reshape(c, tuple(shape.get(i, 1) for i in distinct)), shape=full)
+    if distinct == mine:
+        return c
+    grids = np.ix_(*[np.arange(size[i]) for i in distinct])
+    return scatter(c, index=tuple(grids[distinct.index(i)] for i in mine), shape=np.shape(raw(like)))
+
+
+def _left(g: Any, a: Any, b: Any, *, subscripts: str) -> Any:
+    (x, y), target = _parse(subscripts)
+    return _einsum_two_transpose(g, b, a, x, y, target)
+
+
+def _right(g: Any, a: Any, b: Any, *, subscripts: str) -> Any:
+    (x, y), target = _parse(subscripts)
+    return _einsum_two_transpose(g, a, b, y, x, target)
+
+
+def _parse(subscripts: str) -> tuple[list[str], str]:
+    source, target = subscripts.split("->")
+    return source.split(","), target
+
+
+einsum2 = Bilinear(
+    lambda a, b, *, subscripts: np.einsum(subscripts, a, b, optimize=True), _left, _right, name="einsum"
+)

@@ -1,0 +1,261 @@
+"""Reductions and cumulative operations.
+
+``axis`` is a tuple of axes counted from the front (an empty one reduces nothing), ``keepdims`` a
+bool: `chainrule.numpy` brings NumPy's other conventions into this form.
+"""
+
+from __future__ import annotations
+
+import math
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.primitive import Lanes, Linear, Special, broadcast_to, raw, where
+from chainrule.rules.arithmetic import conj
+from chainrule.rules.arithmetic import real as real_part
+from chainrule.rules.elementary import exp
+from chainrule.rules.shape import concatenate, getitem, reshape
+
+Axes = tuple[int, ...]
+
+
+def _kept(shape: tuple[int, ...], axis: Axes) -> tuple[int, ...]:
+    return tuple(1 if i in axis else n for i, n in enumerate(shape))
+
+
+def _restore(g: Any, x: Any, axis: Axes) -> Any:
+    """A reduced array with its axes back, as ones, so that it broadcasts against ``x``."""
+    return reshape(g, _kept(np.shape(raw(x)), axis))
+
+
+def _count(x: Any, axis: Axes) -> int:
+    shape = np.shape(raw(x))
+    return math.prod(shape[i] for i in axis)
+
+
+# -------------------------------------------------------------------- sums
+
+
+def _spread(g: Any, x: Any, *, axis: Axes, keepdims: bool) -> Any:
+    return broadcast_to(_restore(g, x, axis), shape=np.shape(x))
+
+
+sum_ = Linear(
+    lambda x, *, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims), _spread, name="sum", symbol="Σ"
+)
+mean = Linear(
+    lambda x, *, axis, keepdims: np.mean(x, axis=axis, keepdims=keepdims),
+    lambda g, x, *, axis, keepdims: _spread(g / _count(x, axis), x, axis=axis, keepdims=keepdims),
+    name="mean",
+)
+
+
+def _total(x: Any, axis: Axes) -> Any:
+    return sum_(x, axis=axis, keepdims=True)
+
+
+def _centred(x: Any, axis: Axes) -> Any:
+    return x - mean(x, axis=axis, keepdims=True)
+
+
+def _shape_like(t: Any, y: Any) -> Any:
+    return reshape(t, np.shape(raw(y)))
+
+
+def _var_push(ts: Any, y: Any, x: Any, *, axis: Axes, keepdims: bool, ddof: float) -> Any:
+    (t,) = ts
+    c = _centred(x, axis)
+    return _shape_like(_total(real_part(conj(c) * t), axis) * (2 / (_count(x, axis) - ddof)), y)
+
+
+def _std_push(ts: Any, y: Any, x: Any, *, axis: Axes, keepdims: bool, ddof: float) -> Any:
+    (t,) = ts
+    s = _restore(y, x, axis)
+    u = where(s == 0, 0.0, _centred(x, axis) / s)  # constants have the smallest std there is: derivative 0
+    return _shape_like(_total(real_part(conj(u) * t), axis) / (_count(x, axis) - ddof), y)
+
+
+var = Special(
+    lambda x, *, axis, keepdims, ddof: np.var(x, axis=axis, keepdims=keepdims, ddof=ddof), _var_push, name="var"
+)
+std = Special(
+    lambda x, *, axis, keepdims, ddof: np.std(x, axis=axis, keepdims=keepdims, ddof=ddof), _std_push, name="std"
+)
+
+
+# -------------------------------------------------------------------- the Euclidean norm
+
+
+def _norm(x: Any, *, axis: Axes, keepdims: bool) -> Any:
+    a = np.abs(x)
+    with np.errstate(over="ignore", under="ignore"):
+        y = np.sqrt(np.sum(a * a, axis=axis, keepdims=True))
+        big = np.max(a, axis=axis, keepdims=True, initial=0.0)
+        far = (big != 0) & np.isfinite(big) & (np.isinf(y) | (y < 1e-140) | (y == 0))
+        if np.any(far):  # the squares left the range of floats
+            scale = np.where(far, big, 1)
+            y = np.where(far, scale * np.sqrt(np.sum((a / scale) ** 2, axis=axis, keepdims=True)), y)
+    y = y.astype(a.dtype)
+    return y if keepdims else np.squeeze(y, axis)[()]
+
+
+def _norm_push(ts: Any, y: Any, x: Any, *, axis: Axes, keepdims: bool) -> Any:
+    (t,) = ts
+    s = _restore(y, x, axis)
+    u = where(s == 0, 0.0, x / s)
+    return _shape_like(_total(real_part(conj(u) * t), axis), y)
+
+
+# At 0 the derivative is 0, the subgradient of smallest norm.
+norm = Special(_norm, _norm_push, name="norm", symbol="‖·‖")
+
+
+def sum_of_squares(x: Any, *, axis: Axes, keepdims: bool) -> Any:
+    """``‖x‖²``, smooth at 0 where ``‖x‖`` is not."""
+    return sum_(real_part(conj(x) * x) if np.iscomplexobj(raw(x)) else x * x, axis=axis, keepdims=keepdims)
+
+
+# -------------------------------------------------------------------- extremes
+
+
+def _evenly(y: Any, x: Any, axis: Axes) -> tuple[Any, Any]:
+    """Which elements are the extreme one (all nan ones, if it is nan), and each one's share."""
+    x, y = raw(x), np.reshape(raw(y), _kept(np.shape(raw(x)), axis))
+    mask = (x == y) | ((x != x) & (y != y))
+    return mask, mask / np.sum(mask, axis=axis, keepdims=True).astype(np.asarray(x).real.dtype)
+
+
+def _extreme(run: Any) -> Special:
+    def push(ts: Any, y: Any, x: Any, *, axis: Axes, keepdims: bool) -> Any:
+        mask, share = _evenly(y, x, axis)
+        return _shape_like(_total(where(mask, ts[0] * share, 0.0), axis), y)
+
+    def pull(g: Any, y: Any, x: Any, *, axis: Axes, keepdims: bool) -> Any:
+        mask, share = _evenly(y, x, axis)
+        return (Lanes(where(mask, _restore(g, x, axis) * share, 0.0), mask),)
+
+    name = run.__name__.removeprefix("a")
+    return Special(lambda x, *, axis, keepdims: run(x, axis=axis, keepdims=keepdims), push, pull, name=name)
+
+
+max_, min_ = _extreme(np.amax), _extreme(np.amin)
+
+
+# -------------------------------------------------------------------- products
+
+
+def _take(x: Any, axis: int, part: slice) -> Any:
+    return getitem(x, (slice(None),) * axis + (part,))
+
+
+def _prod_push(ts: Any, y: Any, x: Any, *, axis: Axes, keepdims: bool) -> Any:
+    """Multiply pairs (x, dx) as in a tournament: exact with any number of zeros, to any order."""
+    (t,) = ts
+    for k in axis:
+        n = np.shape(raw(x))[k]
+        if n == 0:
+            return None
+        while n > 1:
+            h = n // 2
+            a, b = _take(x, k, slice(0, h)), _take(x, k, slice(h, 2 * h))
+            da, db = _take(t, k, slice(0, h)), _take(t, k, slice(h, 2 * h))
+            p, dp = a * b, da * b + a * db
+            if n % 2:
+                p = concatenate([p, _take(x, k, slice(n - 1, n))], k)
+                dp = concatenate([dp, _take(t, k, slice(n - 1, n))], k)
+            x, t, n = p, dp, h + n % 2
+    return _shape_like(t, y)
+
+
+prod = Special(
+    lambda x, *, axis, keepdims: np.prod(x, axis=axis, keepdims=keepdims), _prod_push, name="prod", symbol="Π"
+)
+
+
+def _cumprod_push(ts: Any, y: Any, x: Any, *, axis: int) -> Any:
+    """Pairs (x, dx) multiplied by their neighbours 1, 2, 4, ... to the left."""
+    (t,) = ts
+    n, step = np.shape(raw(x))[axis], 1
+    while step < n:
+        a, da = _take(x, axis, slice(0, n - step)), _take(t, axis, slice(0, n - step))
+        b, db = _take(x, axis, slice(step, n)), _take(t, axis, slice(step, n))
+        head, dhead = _take(x, axis, slice(0, step)), _take(t, axis, slice(0, step))
+        x, t = concatenate([head, a * b], axis), concatenate([dhead, da * b + a * db], axis)
+        step *= 2
+    return t
+
+
+cumprod = Special(lambda x, *, axis: np.cumprod(x, axis), _cumprod_push, name="cumprod")
+
+
+def _cumsum_transpose(g: Any, x: Any, *, axis: int) -> Any:
+    back = (slice(None),) * axis + (slice(None, None, -1),)
+    return getitem(cumsum(getitem(g, back), axis=axis), back)
+
+
+cumsum = Linear(lambda x, *, axis: np.cumsum(x, axis), _cumsum_transpose, name="cumsum")
+
+
+# -------------------------------------------------------------------- the softmax family
+
+
+def _log_sum_exp(x: Any, *, axis: Axes, keepdims: bool) -> Any:
+    if _count(x, axis) == 0:
+        return np.sum(x, axis=axis, keepdims=keepdims) - np.inf
+    top = np.max(x, axis=axis, keepdims=True)
+    shift = np.where(np.isfinite(top), top, 0)
+    with np.errstate(divide="ignore"):
+        y = np.log(np.sum(np.exp(x - shift), axis=axis, keepdims=True)) + shift
+    return y if keepdims else np.squeeze(y, axis)[()]
+
+
+def _weights(y: Any, x: Any, axis: Axes) -> Any:
+    """softmax(x), given y = logsumexp(x): 0 in a row of -inf, even among infinities."""
+    s = _restore(y, x, axis)
+    top = raw(s)
+    infinite = np.isposinf(top)
+    w = exp(x - where(np.isfinite(top), s, 0.0))
+    if np.any(infinite):
+        hit = np.isposinf(raw(x))
+        share = hit / np.maximum(np.sum(hit, axis=axis, keepdims=True), 1)
+        w = where(infinite, share, w)
+    return w
+
+
+def _log_sum_exp_push(ts: Any, y: Any, x: Any, *, axis: Axes, keepdims: bool) -> Any:
+    return _shape_like(_total(ts[0] * _weights(y, x, axis), axis), y)
+
+
+logsumexp = Special(_log_sum_exp, _log_sum_exp_push, name="logsumexp")
+
+
+def _softmax(x: Any, *, axis: Axes) -> Any:
+    top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    e = np.exp(x - np.where(np.isfinite(top), top, 0))
+    total = np.sum(e, axis=axis, keepdims=True)
+    return e / np.where(total == 0, 1, total)
+
+
+def _log_softmax(x: Any, *, axis: Axes) -> Any:
+    top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    z = x - np.where(np.isfinite(top), top, 0)
+    with np.errstate(divide="ignore"):
+        total = np.log(np.sum(np.exp(z), axis=axis, keepdims=True))
+    return z - np.where(np.isneginf(total), 0, total)
+
+
+def _softmax_pull(g: Any, y: Any, x: Any, *, axis: Axes) -> Any:
+    return (y * (g - _total(y * g, axis)),)
+
+
+# A row of -inf alone is masked out: its softmax is 0 and its log_softmax -inf, with derivative 0.
+softmax = Special(_softmax, lambda ts, y, x, *, axis: y * (ts[0] - _total(y * ts[0], axis)), _softmax_pull, name="softmax")
+log_softmax = Special(
+    _log_softmax,
+    lambda ts, y, x, *, axis: ts[0] - _total(exp(y) * ts[0], axis),
+    lambda g, y, x, *, axis: (g - exp(y) * _total(g, axis),),
+    name="log_softmax",
+)
+

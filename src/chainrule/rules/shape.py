@@ -1,0 +1,112 @@
+"""Operations that move elements about: reshape, transpose, join, index. All are linear."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.primitive import Linear, broadcast_to, cast, raw, sum_to
+from chainrule.rules.arithmetic import conj
+
+__all__ = ["broadcast_to", "cast", "concatenate", "conj", "getitem", "pad", "reshape", "scatter", "stack", "transpose"]
+
+
+
+_reshape_p = Linear(
+    lambda x, *, shape: np.reshape(x, shape),
+    lambda g, x, *, shape: reshape(g, np.shape(x)),
+    name="reshape",
+)
+
+
+def reshape(x: Any, shape: tuple[int, ...]) -> Any:
+    """``x`` in another shape; ``shape`` may hold one -1."""
+    return x if np.shape(raw(x)) == shape else _reshape_p(x, shape=shape)
+
+
+_transpose_p = Linear(
+    lambda x, *, axes: np.transpose(x, axes),
+    lambda g, x, *, axes: transpose(g, tuple(int(i) for i in np.argsort(axes))),
+    name="transpose",
+    symbol="ᵀ",
+)
+
+
+def transpose(x: Any, axes: tuple[int, ...]) -> Any:
+    """``x`` with its axes in another order."""
+    return x if axes == tuple(range(len(axes))) else _transpose_p(x, axes=axes)
+
+
+# -------------------------------------------------------------------- joining
+
+
+def _split(g: Any, *xs: Any, axis: int) -> Any:
+    parts, start = [], 0
+    for x in xs:
+        stop = start + np.shape(x)[axis]
+        parts.append(getitem(g, (slice(None),) * axis + (slice(start, stop),)))
+        start = stop
+    return parts if len(parts) > 1 else parts[0]
+
+
+_concatenate_p = Linear(lambda *xs, axis: np.concatenate(xs, axis), _split, name="concatenate")
+
+
+def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
+    """Arrays joined along an axis they have; ``axis`` counts from the front."""
+    return _concatenate_p(*xs, axis=axis)
+
+
+def stack(xs: Sequence[Any], axis: int = 0) -> Any:
+    """Arrays of one shape joined along a new axis."""
+    shape = np.shape(raw(xs[0]))
+    for i, x in enumerate(xs):
+        if np.shape(raw(x)) != shape:
+            raise ValueError(f"stack: operand {i} has shape {np.shape(raw(x))}, expected that of the first, {shape}")
+    axis = axis % (len(shape) + 1)
+    wide = shape[:axis] + (1,) + shape[axis:]
+    return concatenate([reshape(x, wide) for x in xs], axis)
+
+
+pad = Linear(
+    lambda x, *, width: np.pad(x, width),
+    lambda g, x, *, width: getitem(
+        g, tuple(slice(before, before + n) for (before, _), n in zip(width, np.shape(x), strict=True))
+    ),
+    name="pad",
+)
+
+# -------------------------------------------------------------------- indexing
+
+
+def _scatter(g: Any, *, index: Any, shape: tuple[int, ...]) -> Any:
+    out = np.zeros(shape, np.asarray(g).dtype)
+    if _is_basic(index):
+        out[index] = g
+    else:
+        np.add.at(out, index, g)
+    return out
+
+
+def _is_basic(index: Any) -> bool:
+    """Whether an index names each element at most once: slices, integers, one boolean mask."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(
+        not isinstance(i, np.ndarray | list) or (isinstance(i, np.ndarray) and i.dtype == bool) for i in parts
+    )
+
+
+_getitem_p = Linear(
+    lambda x, *, index: x[index],
+    lambda g, x, *, index: scatter(g, index=index, shape=np.shape(x)),
+    name="getitem",
+    symbol="[]",
+)
+scatter = Linear(_scatter, lambda g, x, *, index, shape: getitem(g, index), name="scatter")
+
+
+def getitem(x: Any, index: Any) -> Any:
+    """``x[index]`` with NumPy's basic and advanced indexing; an element taken twice counts twice."""
+    return _getitem_p(x, index=index)

@@ -1,0 +1,195 @@
+"""The adjoint sweep: cotangents from the outputs back to the inputs.
+
+``v̄ᵢ = Σⱼ v̄ⱼ ∂vⱼ/∂vᵢ`` over the consumers j of node i, newest node first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from chainrule.graph import newest_first
+from chainrule.primitive import Contributions, Lanes, fit
+from chainrule.value import Value, data
+
+__all__ = ["Outside", "adjoint", "backward"]
+
+KEPT = 1024  # entries up to which backward() keeps the gradient of an intermediate array
+
+
+class Outside(Exception):
+    """The sweep met a Value from outside: to keep its derivative, the sweep must be recorded."""
+
+
+def adjoint(
+    seeds: Iterable[tuple[Value, Any]],
+    *,
+    since: int = 0,
+    until: int = -1,
+    record: bool | None = True,
+    visited: list[tuple[Value, Any]] | None = None,
+) -> dict[Value, Any]:
+    """Carry cotangents from the outputs to where the graph begins.
+
+    Parameters
+    ----------
+    seeds : iterable of (Value, cotangent)
+    since, until : int
+        Serials of the first and last Value differentiated with respect to. Older Values get no
+        cotangent; the sweep stops at these.
+    record : bool or None
+        True: the sweep's own arithmetic is recorded, so that it can be differentiated again.
+        False: it runs on raw data. None: on raw data, but `Outside` is raised where the graph
+        reads a Value older than ``since``.
+    visited : list, optional
+        Receives every intermediate node with its cotangent.
+
+    Returns
+    -------
+    dict
+        The cotangents of the leaves reached, without those that were sent none.
+    """
+    received: dict[Value, Any] = {}
+    waiting: dict[int, Value] = {}
+    for v, g in seeds:
+        if v.serial < since:
+            if record is None:
+                raise Outside
+            continue
+        received[v] = accumulate(received[v], g) if v in received else g
+        if v.primitive is not None and v.serial > until:
+            waiting[v.serial] = v
+    for node in newest_first(waiting):
+        g = received.pop(node)
+        primitive, inputs = node.primitive, node.inputs
+        if record:
+            y, args = node, _unchanged(node)
+        else:
+            y, args = node._data, node.args
+            if record is None:
+                for x in inputs:
+                    if type(x) is Value and x.serial < since:
+                        raise Outside
+        if visited is not None:
+            visited.append((node, g.value if type(g) is Lanes else g))
+        contributions = primitive.pull(g, y, inputs, args, node.params, since)  # type: ignore[union-attr]
+        if contributions is None:
+            contributions = _transpose_push(node, g, y, args, since, bool(record))
+        for x, c in contributions:
+            if x in received:
+                received[x] = accumulate(received[x], c)
+            else:
+                received[x] = c
+                if x.primitive is not None and x.serial > until:
+                    waiting[x.serial] = x
+    return {v: g.value if type(g) is Lanes else g for v, g in received.items()}
+
+
+def accumulate(a: Any, b: Any) -> Any:
+    """The sum of two cotangents; what neither was sent stays a dead lane."""
+    if type(a) is Lanes or type(b) is Lanes:
+        if type(a) is Lanes and type(b) is Lanes:
+            return Lanes(a.value + b.value, a.alive | b.alive)
+        a = a.value if type(a) is Lanes else a
+        b = b.value if type(b) is Lanes else b
+    return a + b
+
+
+def _transpose_push(
+    node: Value, g: Any, y: Any, args: tuple[Any, ...], since: int, record: bool
+) -> Contributions:
+    """Pull through a primitive that states only its push: record the push, and sweep back through it."""
+    if type(g) is Lanes:
+        g = g.value
+    wanted = [(i, x) for i, x in enumerate(node.inputs) if type(x) is Value and x.serial >= since]
+    tangents: list[Any] = [None] * len(args)
+    for i, x in wanted:
+        tangents[i] = Value(0.0 if type(x._data) is float else np.zeros_like(x._data))
+    dy = node.primitive.push(y, args, tangents, node.params)  # type: ignore[union-attr]
+    if type(dy) is not Value:
+        return []
+    first, last = tangents[wanted[0][0]].serial, tangents[wanted[-1][0]].serial
+    found = adjoint([(dy, g)], since=first, until=last, record=record)
+    return [(x, found[tangents[i]]) for i, x in wanted if tangents[i] in found]
+
+
+def _unchanged(node: Value) -> tuple[Any, ...]:
+    """The node's inputs, for a sweep that records; an error if a leaf has new data by now."""
+    for x, a in zip(node.inputs, node.args, strict=True):
+        if type(x) is Value and x._data is not a:
+            raise RuntimeError(
+                f"{node.primitive.name}: its input {x.name or 'Value'} was given new data after it was "  # type: ignore[union-attr]
+                "used here; a derivative of higher order needs the old data: differentiate before changing it"
+            )
+    return node.inputs
+
+
+def backward(self: Value, gradient: Any = None) -> None:
+    """Add the derivative of this Value to the ``.grad`` of everything it was computed from.
+
+    Leaves always receive it; intermediate nodes do if they are scalars or small arrays (up to
+    1024 entries), so that a picture can show them. Calling it twice adds it twice. If the sweep
+    fails, no ``.grad`` has changed.
+
+    Parameters
+    ----------
+    gradient : array_like, optional
+        The cotangent to start from; 1 for a scalar. An array needs one.
+
+    Raises
+    ------
+    ValueError
+        If this Value is an array and no gradient is given, or one of another shape.
+
+    Examples
+    --------
+    >>> x = Value(3.0)
+    >>> (x * x).backward()
+    >>> x.grad
+    6.0
+    """
+    shape = self.shape
+    if gradient is None:
+        if shape:
+            raise ValueError(
+                f"backward: this Value has shape {shape}, expected a scalar; reduce it first (np.sum, np.mean) "
+                "or pass the gradient to start from, of the same shape"
+            )
+        gradient = 1.0
+    else:
+        gradient = np.array(data(gradient))
+    if np.shape(gradient) != shape:
+        raise ValueError(
+            f"backward: gradient has shape {np.shape(gradient)}, expected this Value's shape {shape}"
+        )
+    visited: list[tuple[Value, Any]] = []
+    with np.errstate(all="ignore"):
+        seed = fit(gradient, self._data)
+        leaves = adjoint([(self, seed)], record=False, visited=visited)
+    # Only from here on does anything change.
+    for v, g in visited:
+        if type(g) is float:
+            v._grad = g if v._grad is None else v._grad + g
+        elif g.size <= KEPT:
+            _add_grad(v, g)
+    for v, g in leaves.items():
+        _add_grad(v, g)
+
+
+def _add_grad(v: Value, g: Any) -> None:
+    """``v.grad += g`` with an array that others may hold too: it is marked read-only, never written."""
+    if type(g) is np.ndarray:
+        if g.dtype.kind == "c":
+            g = g.conj()  # the direction of steepest ascent
+        if v._grad is not None:
+            g = v._grad + g
+        if type(g) is np.ndarray:
+            g.flags.writeable = False
+    else:
+        g = g.conjugate() if v._grad is None else v._grad + g.conjugate()
+    v._grad = g
+
+
+Value.backward = backward  # type: ignore[method-assign]

@@ -1,0 +1,128 @@
+"""Checks of derivatives against difference quotients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import optree
+
+from chainrule.derivatives import jvp, vjp
+from chainrule.value import Value
+
+__all__ = ["check_grads"]
+
+
+def check_grads(
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    order: int = 1,
+    modes: Sequence[str] = ("forward", "reverse"),
+    rtol: float = 1e-6,
+    atol: float = 1e-6,
+    step: float | None = None,
+    seed: int = 0,
+) -> None:
+    """Raise where a derivative of ``f`` at ``args`` disagrees with difference quotients.
+
+    Forward mode ``J t`` is compared with the five-point difference
+    ``(8 (f₊₁ - f₋₁) - (f₊₂ - f₋₂)) / 12h`` along a random direction ``t``, reverse mode through
+    ``<g, J t> = <Jᵀ g, t>``; then the same for the derivatives themselves, up to ``order``.
+
+    Parameters
+    ----------
+    f : callable
+        Of arrays (or containers of them) to arrays (or containers).
+    args : sequence
+        Its arguments, floats; float64 for the default tolerances.
+    order : int
+    modes : sequence of {"forward", "reverse"}
+    rtol, atol : float
+        Tolerances; an error is measured against the largest entry.
+    step : float, optional
+        ``h``; by default the fifth root of the precision, which balances rounding and truncation.
+    seed : int
+        Of the random directions.
+
+    Raises
+    ------
+    AssertionError
+        Naming the mode, the order and both numbers.
+
+    Examples
+    --------
+    >>> check_grads(np.sin, (0.5,), order=2)
+    """
+    unknown = set(modes) - {"forward", "reverse"}
+    if unknown:
+        raise ValueError(f"check_grads: modes has {unknown.pop()!r}, expected 'forward' and 'reverse'")
+    if order < 1:
+        raise ValueError(f"check_grads: order is {order}, expected 1 or more")
+    rng = np.random.default_rng(seed)
+    args = tuple(args)
+    t = _direction(args, rng)
+    out, jt = jvp(f, args, t)
+    h = step or float(np.finfo(np.result_type(*_leaves(args), np.float32)).eps) ** 0.2 * 0.2
+    numeric = _difference(f, args, t, h)
+    what = f"of {getattr(f, '__name__', 'f')}, order {getattr(f, '_order', 1)}"
+    if "forward" in modes:
+        _compare(jt, numeric, rtol, atol, f"forward mode {what}: J t against the difference quotient")
+    g = _direction(out, rng)
+    if "reverse" in modes:
+        _, pull = vjp(f, *args)
+        back = _inner(pull(g), t)
+        _compare(back, _inner(g, numeric), rtol, atol, f"reverse mode {what}: <Jᵀ g, t> against <g, difference quotient>")
+    if order > 1:
+        deeper = getattr(f, "_order", 1) + 1
+
+        def forward(*xs: Any) -> Any:
+            return jvp(f, xs, t)[1]
+
+        def reverse(*xs: Any) -> Any:
+            return vjp(f, *xs)[1](g)
+
+        for mode, df in (("forward", forward), ("reverse", reverse)):
+            if mode in modes:
+                df._order = deeper  # type: ignore[attr-defined]
+                df.__name__ = f"{getattr(f, '__name__', 'f')}, {mode} derivative"
+                check_grads(df, args, order - 1, modes, rtol * 10, atol * 10, step, seed + 1)
+
+
+def _leaves(tree: Any) -> list[Any]:
+    return [x._data if type(x) is Value else x for x in optree.tree_leaves(tree)]
+
+
+def _direction(like: Any, rng: np.random.Generator) -> Any:
+    def draw(x: Any) -> Any:
+        d = rng.normal(size=np.shape(x))
+        if np.iscomplexobj(x):
+            d = d + 1j * rng.normal(size=np.shape(x))
+        dtype = np.asarray(x).dtype
+        return float(d) if type(x) is float else np.asarray(d, dtype if dtype.kind in "fc" else float)[()]
+
+    leaves, spec = optree.tree_flatten(like)
+    return optree.tree_unflatten(spec, [draw(x._data if type(x) is Value else x) for x in leaves])
+
+
+def _difference(f: Callable[..., Any], args: tuple[Any, ...], t: Any, h: float) -> Any:
+    def at(k: int) -> list[Any]:
+        moved = optree.tree_map(lambda x, d: x + k * h * d, args, t)
+        return _leaves(f(*moved))
+
+    return [
+        (8 * (np.asarray(p1) - m1) - (np.asarray(p2) - m2)) / (12 * h)
+        for p1, m1, p2, m2 in zip(at(1), at(-1), at(2), at(-2), strict=True)
+    ]
+
+
+def _inner(a: Any, b: Any) -> Any:
+    return sum(float(np.sum(np.asarray(x) * y).real) for x, y in zip(_leaves(a), _leaves(b), strict=True))
+
+
+def _compare(got: Any, want: Any, rtol: float, atol: float, what: str) -> None:
+    for a, b in zip(_leaves(got), _leaves(want), strict=True):
+        a, b = np.asarray(a), np.asarray(b)
+        scale = np.max(np.abs(b), initial=0.0)
+        if not np.all(np.abs(a - b) <= atol + rtol * scale):
+            raise AssertionError(f"check_grads: {what}: got {a}, expected {b}")

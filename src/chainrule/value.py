@@ -1,0 +1,329 @@
+"""A Value: one node of the computational graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from chainrule.primitive import Primitive
+
+__all__ = ["Value", "data"]
+
+_next_serial = count().__next__
+_NONE: Mapping[str, Any] = {}
+
+
+class Value:
+    """A number or an array that remembers how it was computed.
+
+    A node is inert: it holds what made it and what came out, nothing that runs.
+
+    Parameters
+    ----------
+    data : float, complex or array_like of floats
+        A Python number becomes a Python float and stays one through arithmetic; an array is
+        copied and keeps its dtype.
+    name : str, optional
+        Shown in pictures. Without it pictures use the caller's variable names.
+
+    Attributes
+    ----------
+    data : float or numpy.ndarray
+        What the node computed. A leaf's data may be replaced (``v.data = new``) or updated in
+        place (``v.data -= step``); graphs recorded before keep the numbers they were made from.
+    grad : float or numpy.ndarray
+        What ``backward()`` has added up so far; zeros of the data's shape to begin with.
+    primitive : Primitive or None
+        The operation that made it; ``None`` for a leaf.
+    inputs : tuple
+        The operands in order: Values, and plain numbers or arrays for constants.
+    args : tuple
+        The operands' raw data as they were when the node was recorded.
+    params : dict
+        Static parameters of the operation, such as ``axis``.
+    serial : int
+        Number of creation. Inputs are always older than the nodes made from them, so sorting
+        by it is a topological order.
+
+    Raises
+    ------
+    TypeError
+        For integer or boolean arrays: a derivative needs real numbers.
+
+    Examples
+    --------
+    >>> a, b = Value(2.0), Value(3.0)
+    >>> c = a * b + a
+    >>> c.backward()
+    >>> c.data, a.grad, b.grad
+    (8.0, 4.0, 2.0)
+    """
+
+    __slots__ = ("_data", "_grad", "args", "inputs", "name", "params", "primitive", "serial")
+
+    # == compares elements, as in NumPy; a node itself is known by identity.
+    __hash__ = object.__hash__
+
+    def __init__(
+        self,
+        data: Any,
+        name: str | None = None,
+        primitive: Primitive | None = None,
+        inputs: tuple[Any, ...] = (),
+        args: tuple[Any, ...] = (),
+        params: Mapping[str, Any] = _NONE,
+    ) -> None:
+        self._data = _leaf_data(data) if primitive is None else data
+        self.name = name
+        self.primitive = primitive
+        self.inputs = inputs
+        self.args = args
+        self.params = params
+        self._grad = None
+        self.serial = _next_serial()
+
+    # ---------------------------------------------------------------- data and gradient
+
+    @property
+    def data(self) -> Any:
+        d = self._data
+        if type(d) is not np.ndarray:
+            return d
+        if self.primitive is not None:  # a result: others may depend on it, so it is only shown
+            d = d.view()
+            d.flags.writeable = False
+        elif not d.flags.writeable:  # a leaf that a graph has read: that graph keeps the old array
+            d = self._data = d.copy()
+        return d
+
+    @data.setter
+    def data(self, new: Any) -> None:
+        if self.primitive is not None:
+            raise TypeError(
+                f"Value.data: this Value is the result of {self.primitive.name}; only a leaf's data "
+                "can be replaced; make a new leaf with Value(new)"
+            )
+        if new is not self._data:
+            new = _leaf_data(new)
+            if np.shape(new) != np.shape(self._data):
+                raise ValueError(
+                    f"Value.data: new data has shape {np.shape(new)}, expected {np.shape(self._data)}; "
+                    "make a new Value for another shape"
+                )
+            self._data = new
+
+    @property
+    def grad(self) -> Any:
+        g = self._grad
+        if g is None:
+            g = 0.0 if type(self._data) is float else np.zeros_like(self._data)
+            if type(g) is np.ndarray:
+                self._grad = g  # so that writing into it is not lost
+        elif type(g) is np.ndarray and not g.flags.writeable:
+            g = self._grad = g.copy()  # the sweep may have handed one array to several nodes
+        return g
+
+    @grad.setter
+    def grad(self, new: Any) -> None:
+        if new is not None:
+            if type(self._data) is float:
+                new = float(data(new))
+            else:
+                new = np.asarray(data(new), dtype=self._data.dtype)
+                if new.shape != self._data.shape:
+                    if new.ndim:
+                        raise ValueError(
+                            f"Value.grad: new gradient has shape {new.shape}, expected the data's "
+                            f"{self._data.shape}"
+                        )
+                    new = np.full(self._data.shape, new)
+        self._grad = new
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return np.shape(self._data)
+
+    @property
+    def ndim(self) -> int:
+        return np.ndim(self._data)
+
+    @property
+    def size(self) -> int:
+        return np.size(self._data)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        d = self._data
+        return _FLOAT64 if type(d) is float else d.dtype  # type: ignore[no-any-return]
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    def item(self) -> Any:
+        """The data as a Python number; the way to print or log a loss. Size 1 only."""
+        d = self._data
+        return d if type(d) is float else d.item()
+
+    def tolist(self) -> Any:
+        """The data as a Python number or nested lists."""
+        d = self._data
+        return d if type(d) is float else d.tolist()
+
+    # ---------------------------------------------------------------- as Python sees it
+
+    def __repr__(self) -> str:
+        name = "" if self.name is None else f", name={self.name!r}"
+        grad = self._grad
+        if grad is None and type(self._data) is float:
+            grad = 0.0
+        return f"Value(data={_brief(self._data)}, grad={_brief(grad)}{name})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self._data, spec) if spec else repr(self)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len: this Value is a scalar, it has no length")
+        return self.shape[0]
+
+    def __bool__(self) -> bool:
+        raise _cut("bool", "compare it (v > 0 gives a plain boolean) or use np.where")
+
+    def __float__(self) -> float:
+        raise _cut("float", "use np.sin and the like instead of math.sin")
+
+    def __int__(self) -> int:
+        raise _cut("int", "use np.floor and the like to stay in the graph")
+
+    def __index__(self) -> int:
+        raise _cut("an index", "indices are integers, which have no derivative")
+
+    def __complex__(self) -> complex:
+        raise _cut("complex", "multiply by 1j to stay in the graph")
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        raise TypeError(
+            "np.asarray: a Value cannot become a plain array, because its derivative would be lost "
+            "silently; write v.data (or chainrule.data(v)) for its numbers, np.stack([v, w]) to join "
+            "Values, and NumPy functions on it directly to stay in the graph"
+        )
+
+    def __reduce__(self) -> Any:
+        if self.primitive is not None:
+            raise TypeError(
+                f"pickle, copy: this Value is the result of {self.primitive.name} and part of a graph; "
+                "only leaves can be copied; take Value(v.data)"
+            )
+        return _restore, (self._data, self.name, self._grad)
+
+    # ---------------------------------------------------------------- micrograd's names
+
+    @property
+    def _prev(self) -> set[Value]:
+        """The operands as micrograd's drawing code reads them: a set, constants as Values."""
+        return {x if type(x) is Value else Value(x) for x in self.inputs}
+
+    @property
+    def _op(self) -> str:
+        """The operation as micrograd's drawing code reads it: ``''`` for a leaf."""
+        p = self.primitive
+        if p is None:
+            return ""
+        if p.name == "power" and type(self.inputs[1]) is not Value:
+            return f"**{self.inputs[1]}"
+        return {"relu": "ReLU"}.get(p.name, p.symbol)
+
+    @property
+    def label(self) -> str:
+        """The name, or ``''``: what drawing code in the manner of micrograd's lecture reads."""
+        return self.name or ""
+
+    @label.setter
+    def label(self, new: str) -> None:
+        self.name = new
+
+    if TYPE_CHECKING:  # what chainrule.numpy.operators and chainrule.sweeps.adjoint attach
+        T: Value
+
+        def backward(self, gradient: Any = None) -> None: ...
+        def __getattr__(self, name: str) -> Any: ...
+        def __getitem__(self, index: Any) -> Value: ...
+        def __add__(self, other: Any) -> Value: ...
+        def __radd__(self, other: Any) -> Value: ...
+        def __sub__(self, other: Any) -> Value: ...
+        def __rsub__(self, other: Any) -> Value: ...
+        def __mul__(self, other: Any) -> Value: ...
+        def __rmul__(self, other: Any) -> Value: ...
+        def __truediv__(self, other: Any) -> Value: ...
+        def __rtruediv__(self, other: Any) -> Value: ...
+        def __pow__(self, other: Any) -> Value: ...
+        def __rpow__(self, other: Any) -> Value: ...
+        def __matmul__(self, other: Any) -> Value: ...
+        def __rmatmul__(self, other: Any) -> Value: ...
+        def __neg__(self) -> Value: ...
+        def __abs__(self) -> Value: ...
+        def __gt__(self, other: Any) -> Any: ...
+        def __lt__(self, other: Any) -> Any: ...
+        def __ge__(self, other: Any) -> Any: ...
+        def __le__(self, other: Any) -> Any: ...
+
+
+_FLOAT64 = np.dtype(np.float64)
+
+
+def data(x: Any) -> Any:
+    """The raw data of a Value; anything else as it is.
+
+    Examples
+    --------
+    >>> data(Value(2.0)), data(3.0)
+    (2.0, 3.0)
+    """
+    return x.data if type(x) is Value else x
+
+
+def _leaf_data(x: Any) -> Any:
+    """A leaf's data: a Python float, a NumPy scalar, or an array of the leaf's own."""
+    kind = type(x)
+    if kind is float:
+        return x
+    if kind is int:
+        return float(x)
+    if kind is Value:
+        raise TypeError("Value: the data is a Value already; use it directly, or Value(v.data) for a new leaf")
+    if not isinstance(x, np.ndarray | np.generic):
+        x = np.asarray(x)
+        if x.ndim == 0:
+            x = x[()]
+    if not np.issubdtype(x.dtype, np.inexact):
+        raise TypeError(
+            f"Value: data is of dtype {x.dtype}, expected floats; a derivative needs real numbers: "
+            "convert with x.astype(float), or keep integers as plain NumPy arrays beside the Value"
+        )
+    return np.array(x) if isinstance(x, np.ndarray) else x
+
+
+def _restore(data: Any, name: str | None, grad: Any) -> Value:
+    value = Value(data, name)
+    value._grad = grad if type(grad) is not np.ndarray else grad.copy()
+    return value
+
+
+def _cut(what: str, remedy: str) -> TypeError:
+    return TypeError(
+        f"{what} of a tracked Value would cut it out of the graph; write v.item() or v.data for the bare "
+        f"number, or {remedy}"
+    )
+
+
+def _brief(d: Any) -> str:
+    if type(d) is not np.ndarray:
+        return repr(d) if d is None or type(d) is float else str(d)
+    if d.size <= 16:
+        return np.array2string(d, separator=", ").replace("\n", "")
+    return f"<{d.dtype} array of shape {d.shape}>"
