@@ -67,14 +67,15 @@ class _Recording(NamedTuple):
     def until(self) -> int:
         return self.leaves[-1].serial if self.leaves else -1
 
-    def sweep_back(self, seeds: list[tuple[Value, Any]]) -> list[Any]:
-        """The cotangents of the leaves; zeros where nothing arrived."""
-        record = True if self.nested else None
+    def sweep_back(self, seeds: list[tuple[Value, Any]]) -> tuple[list[Any], bool]:
+        """The cotangents of the leaves, zeros where nothing arrived, and whether they were recorded."""
+        record = self.nested
         try:
-            found = adjoint(seeds, since=self.since, until=self.until, record=record)
+            found = adjoint(seeds, since=self.since, until=self.until, record=record or None)
         except Outside:
+            record = True
             found = adjoint(seeds, since=self.since, until=self.until, record=True)
-        return [found[v] if v in found else _zeros(v._data) for v in self.leaves]
+        return [found[v] if v in found else _zeros(v._data) for v in self.leaves], record
 
 
 def _record(name: str, f: Callable[..., Any], trees: Any, rebuild: Callable[[Any], Any]) -> _Recording:
@@ -153,11 +154,6 @@ def _hand_out(results: Sequence[Any], values: bool = False) -> list[Any]:
             seen.add(id(r))
         out.append(Value(r) if values and type(r) is not Value else r)
     return out
-
-
-def _outputs(recording: _Recording) -> tuple[list[Any], Any]:
-    flat, spec = optree.tree_flatten(recording.out)
-    return flat, spec
 
 
 def _plain(recording: _Recording, tree: Any) -> Any:
@@ -258,11 +254,11 @@ def value_and_grad(
         _check_scalar(_name, out, holomorphic, recording)
         with np.errstate(all="ignore"):
             seeds = [(out, fit(1.0, out._data))] if type(out) is Value else []
-            flat = recording.sweep_back(seeds)
+            flat, recorded = recording.sweep_back(seeds)
             if not holomorphic:
                 flat = [conj(g) if v.dtype.kind == "c" else g for g, v in zip(flat, recording.leaves, strict=True)]
         flat = _hand_out(flat, recording.nested)
-        value = _plain(recording, out)
+        value = out if recorded or type(out) is not Value else out._data
         if has_aux:
             value = (value, _plain(recording, aux))
         return value, _by_argnums(recording, flat, argnums, len(args))
@@ -331,7 +327,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
                 for v, g in zip(flat, gs, strict=True)
                 if type(v) is Value
             ]
-            found = recording.sweep_back(seeds)
+            found, _ = recording.sweep_back(seeds)
         return optree.tree_unflatten(recording.spec, _hand_out(found, values))
 
     value = _plain(recording, out)
@@ -508,7 +504,7 @@ def _rows(recording: _Recording, outputs: list[Any]) -> list[list[Any]]:
         found: list[list[Any]] = [[] for _ in recording.leaves]
         for basis in _basis(v._data if type(v) is Value else v):
             with np.errstate(all="ignore"):
-                gs = recording.sweep_back([(v, basis)] if type(v) is Value else [])
+                gs, _ = recording.sweep_back([(v, basis)] if type(v) is Value else [])
             for j, g in enumerate(gs):
                 found[j].append(g)
         table.append([_assemble(found[j], v, leaf, 0) for j, leaf in enumerate(recording.leaves)])

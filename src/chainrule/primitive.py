@@ -30,6 +30,7 @@ __all__ = ["Bilinear", "Elementwise", "Lanes", "Linear", "Primitive", "Special",
 Contributions = list[tuple[Value, Any]]
 _ndarray = np.ndarray
 _NUMBERS = {float, int, bool}
+_CONSTANTS = {float, int, complex}
 ONE = 1  # as a partial: there is nothing to multiply by
 
 
@@ -69,24 +70,21 @@ class Primitive:
 
     def __call__(self, *operands: Any, **params: Any) -> Any:
         """Run on raw data; record a node as soon as one operand is a Value."""
-        tracked = False
+        tracked = others = False
         scalars = self.scalar is not None
-        args: list[Any] = []
+        args = []
         for x in operands:
             if type(x) is Value:
                 tracked = True
-                a = x._data
-                if type(a) is _ndarray:
+                if x.primitive is None:
+                    x._hold()
+                x = x._data
+                if type(x) is not float:
                     scalars = False
-                    if x.primitive is None:
-                        a.flags.writeable = False  # Value.data hands out a copy from now on
-                elif type(a) is not float:
-                    scalars = False
-                args.append(a)
-            else:
-                if type(x) not in _NUMBERS:
-                    scalars = False
-                args.append(x)
+            elif type(x) not in _NUMBERS:
+                others = True
+                scalars = False
+            args.append(x)
         if scalars:
             y = self.evaluate_scalar(args, params)
         else:
@@ -96,10 +94,8 @@ class Primitive:
                 raise self._explain(error, args) from None
         if not tracked:
             return y
-        for i, x in enumerate(operands):
-            if type(x) is _ndarray and not is_constant(x):
-                operands = operands[:i] + (x.copy(),) + operands[i + 1 :]  # the caller may change his
-                args[i] = operands[i]
+        if others:
+            operands, args = zip(*map(_held, operands, args), strict=True)
         return Value(y, None, self, operands, tuple(args), params)
 
     def evaluate_scalar(self, args: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -172,11 +168,8 @@ class Elementwise(Primitive):
             return d
         try:
             return d(y, *args, **params)
-        except (ArithmeticError, ValueError):  # Python floats raise where IEEE arithmetic has an answer
-            if any(type(a) is Value for a in args):
-                raise
-            d = d(np.float64(y), *[np.float64(a) for a in args], **params)
-            return float(d)
+        except ArithmeticError:  # Python floats raise where IEEE arithmetic has an answer
+            return float(d(np.float64(y), *[np.float64(a) for a in args], **params))
 
     def push(self, y: Any, args: Sequence[Any], tangents: Sequence[Any], params: Any) -> Any:
         total = None
@@ -188,8 +181,9 @@ class Elementwise(Primitive):
             if d is None:
                 continue
             c = t if d is ONE else t * d
-            if self.lanes is not None and (taken := self.lanes[i]) is not None:
-                c = keep(taken(raw(y), *map(raw, args), **params), c)
+            mask = self.taken(i, y, args, params)
+            if mask is not None:
+                c = keep(mask, c)
                 if c is None:
                     continue
             total = fit(c, like) if total is None else total + fit(c, like)
@@ -202,30 +196,39 @@ class Elementwise(Primitive):
         alive = None
         if type(g) is Lanes:
             g, alive = g.value, g.alive
+        everywhere = alive is None and self.lanes is None
         for i, d in enumerate(self.partials):
             x = inputs[i]
-            if type(x) is not Value or x.serial < since or d is None:
+            if type(x) is not Value or d is None or x.serial < since:
                 continue
             if d is ONE:
                 c = g
-            else:
-                if callable(d):
-                    d = self.partial(i, y, args, params)
+            elif type(d) in _CONSTANTS:
                 c = g * d
-            mask = alive
-            if self.lanes is not None and (taken := self.lanes[i]) is not None:
-                mask = taken(raw(y), *map(raw, args), **params)
-                if alive is not None:
-                    mask = mask & alive
+            else:
+                try:
+                    c = g * d(y, *args, **params)
+                except ArithmeticError:
+                    c = g * self.partial(i, y, args, params)
             a = x._data
-            if mask is None:
+            if everywhere:
                 out.append((x, c if type(c) is float and type(a) is float else fit(c, a)))
                 continue
-            c = keep(mask, c)
-            if c is not None:
-                c = fit(c, a)
-                out.append((x, Lanes(c, fit_mask(mask, a)) if np.ndim(mask) else c))
+            mask = self.taken(i, y, args, params)
+            mask = alive if mask is None else mask if alive is None else mask & alive
+            if mask is not None:
+                c = keep(mask, c)
+                if c is None:
+                    continue
+            c = fit(c, a)
+            out.append((x, c if np.ndim(mask) == 0 else Lanes(c, fit_mask(mask, a))))
         return out
+
+    def taken(self, i: int, y: Any, args: Sequence[Any], params: Any) -> Any:
+        """Which elements of operand ``i`` reached the output; None for all of them."""
+        if self.lanes is None or (taken := self.lanes[i]) is None:
+            return None
+        return taken(raw(y), *map(raw, args), **params)
 
 
 class Linear(Primitive):
@@ -391,6 +394,8 @@ def fit(c: Any, like: Any) -> Any:
     ``like`` is raw data: a float, a NumPy scalar or an array.
     """
     kind = type(c)
+    if kind is _ndarray and type(like) is _ndarray and c.shape == like.shape and c.dtype == like.dtype:
+        return c
     if type(like) is float:
         if kind is float:
             return c
@@ -403,10 +408,8 @@ def fit(c: Any, like: Any) -> Any:
         if isinstance(c, np.ndarray) and c.ndim:
             c = c.sum()
         return float(c.real)
-    if kind is _ndarray and c.shape == like.shape and c.dtype == like.dtype:
-        return c
-    if kind is not Value and kind is not _ndarray:
-        c = np.asarray(c)
+    if kind is float:
+        c = like.dtype.type(c)
     shape = like.shape
     if c.shape != shape:
         if c.size > like.size or c.ndim > like.ndim:
@@ -417,7 +420,9 @@ def fit(c: Any, like: Any) -> Any:
                 c = sum_to(broadcast_to(c, shape=both), shape=shape)
             else:
                 c = broadcast_to(c, shape=shape)
-    return c if c.dtype == like.dtype else cast(c, dtype=like.dtype)
+    if c.dtype != like.dtype:
+        c = cast(c, dtype=like.dtype)
+    return c[()] if not shape and type(c) is _ndarray and type(like) is not _ndarray else c
 
 
 def sum_to_raw(x: Any, *, shape: tuple[int, ...]) -> Any:
@@ -432,7 +437,7 @@ def sum_to_raw(x: Any, *, shape: tuple[int, ...]) -> Any:
 def _cast(x: Any, *, dtype: Any) -> Any:
     real = dtype is float or np.dtype(dtype).kind == "f"
     x = x.real if real and np.iscomplexobj(x) else x
-    return float(x) if dtype is float else np.asarray(x, dtype=dtype)
+    return float(x) if dtype is float else x.astype(dtype) if hasattr(x, "astype") else np.dtype(dtype).type(x)
 
 
 def _where(c: Any, x: Any, y: Any) -> Any:
@@ -458,12 +463,19 @@ where = Elementwise(
 )
 
 
-def is_constant(x: np.ndarray[Any, Any]) -> bool:
-    """Whether nobody can change the array: NumPy marks it, or what it looks into, read-only."""
-    if x.flags.writeable:
-        return False
+def _held(operand: Any, arg: Any) -> tuple[Any, Any]:
+    """A constant operand that its owner cannot change before a sweep needs it: a copy of his array."""
+    if isinstance(operand, list | tuple):
+        operand = arg = np.array(operand)
+    elif type(operand) is _ndarray and not _is_constant(operand):
+        operand = arg = operand.copy()
+    return operand, arg
+
+
+def _is_constant(x: np.ndarray[Any, Any]) -> bool:
+    """Whether NumPy marks the array read-only, and what it is a view of too."""
     base = x.base
-    return base is None or (type(base) is _ndarray and not base.flags.writeable)
+    return not x.flags.writeable and (base is None or (type(base) is _ndarray and not base.flags.writeable))
 
 
 def raw(x: Any) -> Any:

@@ -100,6 +100,11 @@ class Value:
             d = self._data = d.copy()
         return d
 
+    def _hold(self) -> None:
+        """Keep a leaf's array as it is: a graph reads it, so from now on ``data`` hands out a copy."""
+        if type(self._data) is np.ndarray:
+            self._data.setflags(write=False)
+
     @data.setter
     def data(self, new: Any) -> None:
         if self.primitive is not None:
@@ -179,7 +184,7 @@ class Value:
     def __repr__(self) -> str:
         name = "" if self.name is None else f", name={self.name!r}"
         grad = self._grad
-        if grad is None and type(self._data) is float:
+        if grad is None and not self.shape:
             grad = 0.0
         return f"Value(data={_brief(self._data)}, grad={_brief(grad)}{name})"
 

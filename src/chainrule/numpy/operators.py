@@ -22,35 +22,40 @@ def _binary(apply: Callable[..., Any], scalar: Primitive | None = None) -> tuple
     compute = scalar.scalar if scalar is not None else None
 
     def forward(self: Value, other: Any) -> Any:
+        kind = type(other)
         if compute is not None:
             a = self._data
-            b = other._data if type(other) is Value else other
+            b = other._data if kind is Value else other
             if type(a) is float and (type(b) is float or type(b) is int):
                 try:
                     return Value(compute(a, b), None, scalar, (self, other), (a, b))
                 except (ArithmeticError, ValueError):
                     pass
-        return apply(self, _operand(other)) if _accepts(other) else NotImplemented
+        if kind in _USUAL or _accepts(other):
+            return apply(self, other)
+        return NotImplemented
 
     def reflected(self: Value, other: Any) -> Any:
+        kind = type(other)
         if compute is not None:
             b = self._data
-            if type(b) is float and (type(other) is float or type(other) is int):
+            if type(b) is float and (kind is float or kind is int):
                 try:
                     return Value(compute(other, b), None, scalar, (other, self), (other, b))
                 except (ArithmeticError, ValueError):
                     pass
-        return apply(_operand(other), self) if _accepts(other) else NotImplemented
+        if kind in _USUAL or _accepts(other):
+            return apply(other, self)
+        return NotImplemented
 
     return forward, reflected
 
 
+_USUAL = {Value, float, int, np.ndarray}
+
+
 def _accepts(x: Any) -> bool:
     return isinstance(x, Value | float | int | complex | np.ndarray | np.generic | list | tuple)
-
-
-def _operand(x: Any) -> Any:
-    return np.asarray(x) if isinstance(x, list | tuple) else x
 
 
 for _name, _apply, _scalar in (

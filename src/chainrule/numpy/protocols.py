@@ -60,6 +60,8 @@ METHODS: dict[tuple[str, str], Callable[..., Any]] = {
 def array_ufunc(self: Value, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
     """Answer a call of a ufunc, or of one of its methods."""
     name = ufunc.__name__
+    if method == "__call__" and not options and (f := UFUNCS.get(name)) is not None:
+        return f(*inputs)
     if "out" in options:
         if any(type(o) is not Value for o in options["out"]):
             raise TypeError(
@@ -70,12 +72,9 @@ def array_ufunc(self: Value, ufunc: np.ufunc, method: str, *inputs: Any, **optio
     if name in PLAIN_UFUNCS:
         return getattr(ufunc, method)(*map(data, inputs), **options)
     if method == "__call__":
-        f = UFUNCS.get(name)
-        if f is not None:
-            if options:
-                option = next(iter(options))
-                raise TypeError(f"{name}: {option}= is not supported for Values; use np.where or .astype instead")
-            return f(*[np.asarray(x) if isinstance(x, list | tuple) else x for x in inputs])
+        if name in UFUNCS:
+            option = next(iter(options))
+            raise TypeError(f"{name}: {option}= is not supported for Values; use np.where or .astype instead")
     elif (name, method) in METHODS:
         if method == "reduce" and "axis" not in options:
             options["axis"] = 0

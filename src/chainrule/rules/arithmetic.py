@@ -166,7 +166,7 @@ clip = Elementwise(
     1,
     1,
     lanes=(
-        lambda z, x, low, high: ~((x <= low) | (x >= high)),
+        lambda z, x, low, high: np.logical_not((x <= low) | (x >= high)),
         lambda z, x, low, high: (x <= low) & (low < high),
         lambda z, x, low, high: (np.maximum(x, low) >= high),
     ),

@@ -62,7 +62,8 @@ rad2deg = Elementwise(np.rad2deg, 180 / PI, scalar=math.degrees)
 
 def _sech2(x: Any) -> Any:
     c = np.cosh(x)
-    return 1 / (c * c)
+    c *= c
+    return np.reciprocal(c)
 
 
 # 1 - tanh² has lost every digit at 20. A primitive of its own, because 1/cosh² differentiated
