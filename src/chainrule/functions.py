@@ -80,8 +80,8 @@ def entropy(p: Any, axis: Axis = None) -> Any:
 
     The derivative in ``pᵢ`` is ``-(1 + log pᵢ)``, infinite at ``pᵢ = 0``.
 
-    >>> float(entropy(np.array([0.5, 0.5, 0.0]))) == np.log(2)
-    True
+    >>> print(entropy(np.array([0.5, 0.5, 0.0])) / np.log(2))
+    1.0
     """
     p = _operand(p)
     return sum(-el.xlogy(p, p), axis)
@@ -92,8 +92,8 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
     Over nothing but ``-inf`` it is ``-inf``, with derivative 0.
 
-    >>> float(logsumexp(np.array([1000.0, 1000.0]))) == 1000 + np.log(2)
-    True
+    >>> print(logsumexp(np.array([1000.0, 1000.0])) - np.log(2))
+    1000.0
     """
     x = _operand(x)
     return rd.logsumexp(x, axis=_axes("logsumexp", x, axis), keepdims=keepdims)

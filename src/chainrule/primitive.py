@@ -71,8 +71,8 @@ class Primitive:
     def __call__(self, *operands: Any, **params: Any) -> Any:
         """Run on raw data; record a node as soon as one operand is a Value."""
         tracked = others = False
-        scalars = self.scalar is not None
-        args = []
+        scalars = True
+        args: Any = []
         for x in operands:
             if type(x) is Value:
                 tracked = True
@@ -85,13 +85,10 @@ class Primitive:
                 others = True
                 scalars = False
             args.append(x)
-        if scalars:
-            y = self.evaluate_scalar(args, params)
-        else:
-            try:
-                y = self.run(*args, **params)
-            except ValueError as error:
-                raise self._explain(error, args) from None
+        try:
+            y = self.evaluate_scalar(args, params) if scalars else self.run(*args, **params)
+        except ValueError as error:
+            raise self._explain(error, args) from None
         if not tracked:
             return y
         if others:
@@ -99,16 +96,21 @@ class Primitive:
         return Value(y, None, self, operands, tuple(args), params)
 
     def evaluate_scalar(self, args: Sequence[Any], params: dict[str, Any]) -> Any:
-        try:
-            return self.scalar(*args, **params)  # type: ignore[misc]
-        except (ArithmeticError, ValueError):
-            y = self.run(*[np.float64(a) for a in args], **params)
-            return float(y) if isinstance(y, np.floating) else y
+        """Python floats in, a Python float out."""
+        if self.scalar is not None:
+            try:
+                return self.scalar(*args, **params)
+            except (ArithmeticError, ValueError):
+                pass
+        y = self.run(*[np.float64(a) if type(a) is float else a for a in args], **params)
+        return float(y) if isinstance(y, np.floating) else y
 
     def _explain(self, error: ValueError, args: Sequence[Any]) -> ValueError:
         """NumPy's complaint, with the operation and what it received."""
         shapes = " and ".join(str(np.shape(a)) for a in args)
-        return ValueError(f"{self.name}: {error}; received {'shape' if len(args) == 1 else 'shapes'} {shapes}")
+        return ValueError(
+            f"{self.name}: {error}; received {'shape' if len(args) == 1 else 'shapes'} {shapes}"
+        )
 
     def push(self, y: Any, args: Sequence[Any], tangents: Sequence[Any], params: Any) -> Any:
         """The tangent of the output, ``None`` where it is zero; ``tangents`` holds None for zero ones."""
@@ -216,12 +218,13 @@ class Elementwise(Primitive):
                 continue
             mask = self.taken(i, y, args, params)
             mask = alive if mask is None else mask if alive is None else mask & alive
-            if mask is not None:
-                c = keep(mask, c)
-                if c is None:
-                    continue
-            c = fit(c, a)
-            out.append((x, c if np.ndim(mask) == 0 else Lanes(c, fit_mask(mask, a))))
+            if mask is None:
+                out.append((x, fit(c, a)))
+                continue
+            c = keep(mask, c)
+            if c is not None:
+                c = fit(c, a)
+                out.append((x, Lanes(c, fit_mask(mask, a)) if np.ndim(mask) else c))
         return out
 
     def taken(self, i: int, y: Any, args: Sequence[Any], params: Any) -> Any:
@@ -437,7 +440,9 @@ def sum_to_raw(x: Any, *, shape: tuple[int, ...]) -> Any:
 def _cast(x: Any, *, dtype: Any) -> Any:
     real = dtype is float or np.dtype(dtype).kind == "f"
     x = x.real if real and np.iscomplexobj(x) else x
-    return float(x) if dtype is float else x.astype(dtype) if hasattr(x, "astype") else np.dtype(dtype).type(x)
+    return (
+        float(x) if dtype is float else x.astype(dtype) if hasattr(x, "astype") else np.dtype(dtype).type(x)
+    )
 
 
 def _where(c: Any, x: Any, y: Any) -> Any:
@@ -450,7 +455,7 @@ broadcast_to = Linear(
     lambda g, x, *, shape: sum_to(g, shape=np.shape(x)),
     name="broadcast_to",
 )
-sum_to = Linear(sum_to_raw, lambda g, x, *, shape: broadcast_to(g, shape=np.shape(x)), name="sum_to")
+sum_to: Linear = Linear(sum_to_raw, lambda g, x, *, shape: broadcast_to(g, shape=np.shape(x)), name="sum_to")
 cast = Linear(_cast, lambda g, x, *, dtype: g, name="astype")
 where = Elementwise(
     _where,

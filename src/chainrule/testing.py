@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import optree
@@ -72,7 +72,8 @@ def check_grads(
     if "reverse" in modes:
         _, pull = vjp(f, *args)
         back = _inner(pull(g), t)
-        _compare(back, _inner(g, numeric), rtol, atol, f"reverse mode {what}: <Jᵀ g, t> against <g, difference quotient>")
+        against = f"reverse mode {what}: <Jᵀ g, t> against <g, difference quotient>"
+        _compare(back, _inner(g, numeric), rtol, atol, against)
     if order > 1:
         deeper = getattr(f, "_order", 1) + 1
 
@@ -107,8 +108,9 @@ def _direction(like: Any, rng: np.random.Generator) -> Any:
 
 def _difference(f: Callable[..., Any], args: tuple[Any, ...], t: Any, h: float) -> Any:
     def at(k: int) -> list[Any]:
-        moved = optree.tree_map(lambda x, d: x + k * h * d, args, t)
-        return _leaves(f(*moved))
+        leaves, spec = optree.tree_flatten(cast(Any, args))
+        moved = [x + k * h * d for x, d in zip(leaves, optree.tree_leaves(t), strict=True)]
+        return _leaves(f(*optree.tree_unflatten(spec, moved)))
 
     return [
         (8 * (np.asarray(p1) - m1) - (np.asarray(p2) - m2)) / (12 * h)

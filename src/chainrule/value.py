@@ -83,7 +83,7 @@ class Value:
         self.inputs = inputs
         self.args = args
         self.params = params
-        self._grad = None
+        self._grad: Any = None
         self.serial = _next_serial()
 
     # ---------------------------------------------------------------- data and gradient
@@ -100,11 +100,6 @@ class Value:
             d = self._data = d.copy()
         return d
 
-    def _hold(self) -> None:
-        """Keep a leaf's array as it is: a graph reads it, so from now on ``data`` hands out a copy."""
-        if type(self._data) is np.ndarray:
-            self._data.setflags(write=False)
-
     @data.setter
     def data(self, new: Any) -> None:
         if self.primitive is not None:
@@ -120,6 +115,11 @@ class Value:
                     "make a new Value for another shape"
                 )
             self._data = new
+
+    def _hold(self) -> None:
+        """Keep a leaf's array as it is: a graph reads it, so from now on ``data`` hands out a copy."""
+        if type(self._data) is np.ndarray:
+            self._data.setflags(write=False)
 
     @property
     def grad(self) -> Any:
@@ -163,7 +163,7 @@ class Value:
     @property
     def dtype(self) -> np.dtype[Any]:
         d = self._data
-        return _FLOAT64 if type(d) is float else d.dtype  # type: ignore[no-any-return]
+        return _FLOAT64 if type(d) is float else d.dtype
 
     @property
     def nbytes(self) -> int:
@@ -231,7 +231,7 @@ class Value:
     @property
     def _prev(self) -> set[Value]:
         """The operands as micrograd's drawing code reads them: a set, constants as Values."""
-        return {x if type(x) is Value else Value(x) for x in self.inputs}
+        return {x if type(x) is Value else Value(np.asarray(x, float)[()]) for x in self.inputs}
 
     @property
     def _op(self) -> str:
@@ -300,7 +300,7 @@ def _leaf_data(x: Any) -> Any:
     if kind is int:
         return float(x)
     if kind is Value:
-        raise TypeError("Value: the data is a Value already; use it directly, or Value(v.data) for a new leaf")
+        raise TypeError("Value: the data is a Value already; use it, or Value(v.data) for a new leaf")
     if not isinstance(x, np.ndarray | np.generic):
         x = np.asarray(x)
         if x.ndim == 0:

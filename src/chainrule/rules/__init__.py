@@ -1,0 +1,1 @@
+"""The primitives and their derivatives, one file for each subject."""

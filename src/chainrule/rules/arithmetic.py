@@ -36,8 +36,8 @@ floor_divide = Elementwise(np.floor_divide, None, None, symbol="//")
 
 
 def _power(x: Any, y: Any) -> Any:
-    # Negative integer exponents of integer arrays are an error in NumPy; here numbers are real.
-    return np.power(x, y) if isinstance(x, np.ndarray | np.generic) else np.power(float(x), y)
+    # Negative integer exponents of integers are an error in NumPy; here numbers are real.
+    return np.power(float(x) if isinstance(x, int) else x, y)
 
 
 def _both_zero(x: Any, y: Any) -> Any:
@@ -57,7 +57,7 @@ power = Elementwise(
 
 # -------------------------------------------------------------------- size, sign and rounding
 
-sign = Elementwise(np.sign, None)
+_sign = Elementwise(np.sign, None, name="sign")
 floor = Elementwise(np.floor, None)
 ceil = Elementwise(np.ceil, None)
 trunc = Elementwise(np.trunc, None)
@@ -65,8 +65,8 @@ rint = Elementwise(np.rint, None)
 round_ = Elementwise(lambda x, *, decimals: np.round(x, decimals), None, name="round")
 heaviside = Elementwise(np.heaviside, None, None)
 
-# At 0 the derivative is 0; for complex z it is conj(z)/|z|, whose real part `fit` takes.
-absolute = Elementwise(np.absolute, lambda y, x: conj(sign(x)), symbol="abs", scalar=abs)
+# At 0 the derivative is 0.
+_absolute = Elementwise(np.absolute, lambda y, x: _sign(x), name="absolute", symbol="abs", scalar=abs)
 copysign = Elementwise(np.copysign, lambda z, x, y: copysign(1.0, x) * copysign(1.0, y), None)
 ldexp = Elementwise(np.ldexp, lambda z, x, n: exp2(1.0 * n), None)
 nan_to_num = Elementwise(
@@ -81,8 +81,6 @@ nan_to_num = Elementwise(
 conj = Linear(np.conjugate, lambda g, z: conj(g), name="conj")
 real = Elementwise(np.real, 1)
 imag = Elementwise(np.imag, -1j)
-angle = Elementwise(np.angle, lambda y, z: -1j / z)
-
 # -------------------------------------------------------------------- two operands on one circle
 
 
@@ -117,6 +115,27 @@ def _share(scale: float) -> tuple[Any, Any]:
 
 logaddexp = Elementwise(np.logaddexp, *_share(1.0))
 logaddexp2 = Elementwise(np.logaddexp2, *_share(math.log(2)))
+
+# -------------------------------------------------------------------- size and direction of complex numbers
+# They depend on both parts of z, so they have no one complex partial: they are composed.
+
+
+def absolute(z: Any) -> Any:
+    """``|z|``; its derivative at 0 is 0."""
+    return hypot(real(z), imag(z)) if np.iscomplexobj(raw(z)) else _absolute(z)
+
+
+def sign(z: Any) -> Any:
+    """``z / |z|``, and 0 at 0."""
+    if not np.iscomplexobj(raw(z)):
+        return _sign(z)
+    return _unless_origin(r := absolute(z), z / r)
+
+
+def angle(z: Any) -> Any:
+    """The angle of ``z`` from the positive real axis, in radians."""
+    return arctan2(imag(z), real(z))
+
 
 # -------------------------------------------------------------------- selection
 

@@ -1,0 +1,1 @@
+"""Walks over the graph that ask each primitive for one thing."""

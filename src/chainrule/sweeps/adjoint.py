@@ -29,7 +29,7 @@ def adjoint(
     since: int = 0,
     until: int = -1,
     record: bool | None = True,
-    visited: list[tuple[Value, Any]] | None = None,
+    visited: list[Any] | None = None,
 ) -> dict[Value, Any]:
     """Carry cotangents from the outputs to where the graph begins.
 
@@ -44,7 +44,7 @@ def adjoint(
         False: it runs on raw data. None: on raw data, but `Outside` is raised where the graph
         reads a Value older than ``since``.
     visited : list, optional
-        Receives every intermediate node with its cotangent.
+        Receives every intermediate node and its cotangent, in turn.
 
     Returns
     -------
@@ -73,13 +73,13 @@ def adjoint(
                     if type(x) is Value and x.serial < since:
                         raise Outside
         if visited is not None:
-            visited.append((node, g.value if type(g) is Lanes else g))
+            visited += (node, g.value if type(g) is Lanes else g)
         contributions = primitive.pull(g, y, inputs, args, node.params, since)  # type: ignore[union-attr]
         if contributions is None:
             contributions = _transpose_push(node, g, y, args, since, bool(record))
         for x, c in contributions:
             if x in received:
-                received[x] = accumulate(received[x], c)
+                received[x] = received[x] + c if type(c) is float else accumulate(received[x], c)
             else:
                 received[x] = c
                 if x.primitive is not None and x.serial > until:
@@ -154,8 +154,8 @@ def backward(self: Value, gradient: Any = None) -> None:
     if gradient is None:
         if shape:
             raise ValueError(
-                f"backward: this Value has shape {shape}, expected a scalar; reduce it first (np.sum, np.mean) "
-                "or pass the gradient to start from, of the same shape"
+                f"backward: this Value has shape {shape}, expected a scalar; reduce it first (np.sum, "
+                "np.mean) or pass the gradient to start from, of the same shape"
             )
         gradient = 1.0
     else:
@@ -164,12 +164,13 @@ def backward(self: Value, gradient: Any = None) -> None:
         raise ValueError(
             f"backward: gradient has shape {np.shape(gradient)}, expected this Value's shape {shape}"
         )
-    visited: list[tuple[Value, Any]] = []
+    visited: list[Any] = []
     with np.errstate(all="ignore"):
         seed = fit(gradient, self._data)
         leaves = adjoint([(self, seed)], record=False, visited=visited)
     # Only from here on does anything change.
-    for v, g in visited:
+    steps = iter(visited)
+    for v, g in zip(steps, steps, strict=True):
         if type(g) is float:
             v._grad = g if v._grad is None else v._grad + g
         elif g.size <= KEPT:

@@ -1,0 +1,171 @@
+"""A function run once on fresh Values, and derivatives carried through what it recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+import optree
+
+from chainrule.graph import order
+from chainrule.primitive import Elementwise, fit
+from chainrule.sweeps.adjoint import Outside, adjoint
+from chainrule.sweeps.tangent import tangent
+from chainrule.value import Value
+
+__all__ = ["Recording", "hand_out", "kind_of", "match", "zeros_like"]
+
+# Passing a Value through it gives a node that a function can be differentiated at while staying
+# connected to the Value; the inner function's sweeps stop there.
+alias = Elementwise(lambda x: x, 1, name="alias")
+
+
+class Recording:
+    """What happened when ``call`` ran on Values in the place of every leaf of ``tree``.
+
+    Parameters
+    ----------
+    name : str
+        The operator that asks, for errors.
+    call : callable
+        Takes the tree of Values.
+    tree : container of floats, arrays and Values
+    has_aux : bool
+        Whether the function returns a pair of output and anything else.
+
+    Attributes
+    ----------
+    out, aux
+        What the function returned.
+    leaves : list of Value
+        What it is differentiated with respect to; ``spec`` is their container.
+    nested : bool
+        Whether a leaf stands for a Value of the caller's: then derivatives must be recorded too.
+    """
+
+    def __init__(self, name: str, call: Callable[[Any], Any], tree: Any, has_aux: bool = False) -> None:
+        paths, flat, self.spec = optree.tree_flatten_with_path(tree)
+        self.name = name
+        self.nested = any(type(x) is Value for x in flat)
+        self.leaves = [_lift(name, path, x) for path, x in zip(paths, flat, strict=True)]
+        self.since = self.leaves[0].serial if flat else 0
+        self.until = self.leaves[-1].serial if flat else -1
+        out, self.aux = call(optree.tree_unflatten(self.spec, self.leaves)), None
+        if has_aux:
+            if not isinstance(out, tuple) or len(out) != 2:
+                raise TypeError(
+                    f"{name}: with has_aux the function must return a pair (value, aux), "
+                    f"it returned {kind_of(out)}"
+                )
+            out, self.aux = out
+        self.out = out
+        self.outputs, self.out_spec = optree.tree_flatten(out)
+
+    @cached_property
+    def nodes(self) -> list[Value]:
+        """Everything the outputs were computed from, inputs first."""
+        return order([v for v in self.outputs if type(v) is Value], self.since)
+
+    @cached_property
+    def outside(self) -> bool:
+        """Whether the function reads Values that are not its own."""
+        return any(v.serial < self.since for v in self.outputs if type(v) is Value) or any(
+            type(x) is Value and x.serial < self.since for node in self.nodes for x in node.inputs
+        )
+
+    def pull(self, seeds: list[tuple[Value, Any]]) -> tuple[list[Any], bool]:
+        """The cotangents of the leaves, zeros where nothing arrived, and whether they were recorded."""
+        recorded = self.nested
+        with np.errstate(all="ignore"):
+            try:
+                found = adjoint(seeds, since=self.since, until=self.until, record=recorded or None)
+            except Outside:
+                recorded = True
+                found = adjoint(seeds, since=self.since, until=self.until, record=True)
+        return [found[v] if v in found else zeros_like(v._data) for v in self.leaves], recorded
+
+    def push(self, tangents: Sequence[Any]) -> list[Any]:
+        """The tangents of the outputs, zeros where nothing arrived."""
+        values = self.nested or any(type(t) is Value for t in tangents)
+        with np.errstate(all="ignore"):
+            seeds = {v: fit(own(t), v._data) for v, t in zip(self.leaves, tangents, strict=True)}
+            found = tangent(self.nodes, seeds, record=self.nested or self.outside)
+        return hand_out(
+            [found[v] if type(v) is Value and v in found else zeros_like(v) for v in self.outputs], values
+        )
+
+    def plain(self, tree: Any) -> Any:
+        """A result without its graph, unless the graph reaches beyond the function."""
+        if self.nested or self.outside:
+            return tree
+        return optree.tree_map(lambda v: own(v._data) if type(v) is Value else v, tree)
+
+
+def _lift(name: str, path: tuple[Any, ...], x: Any) -> Value:
+    """A fresh Value to differentiate with respect to."""
+    if type(x) is float:
+        return Value(x)
+    if type(x) is Value:
+        return cast(Value, alias(x))
+    known = isinstance(x, int | complex | np.ndarray | np.generic)
+    if known and np.asarray(x).dtype.kind in "fc":
+        return Value(x)
+    where = f"argument {path[0]}" + "".join(f"[{key!r}]" for key in path[1:])
+    if known:
+        given = f"an array of {x.dtype}" if isinstance(x, np.ndarray) else f"{x!r} ({type(x).__name__})"
+        raise TypeError(
+            f"{name}: {where} is {given}, expected floats; a derivative needs real numbers: "
+            "convert it with .astype(float) or write 3.0 for 3, or leave this argument out of argnums"
+        )
+    raise TypeError(
+        f"{name}: {where} is {kind_of(x)}, expected floats, arrays or containers of them; "
+        "name the arguments to differentiate with argnums"
+    )
+
+
+def match(name: str, what: str, tree: Any, of: str, flat: list[Any], spec: Any) -> list[Any]:
+    """The leaves of ``tree``, which must have the containers and shapes of ``of``."""
+    given, given_spec = optree.tree_flatten(tree)
+    if given_spec != spec:
+        raise ValueError(f"{name}: {what} has the structure {given_spec}, expected that of {of}: {spec}")
+    for i, (t, v) in enumerate(zip(given, flat, strict=True)):
+        got, want = _shape(t), _shape(v)
+        if got != want:
+            at = f"[{i}]" if len(flat) > 1 else ""
+            raise ValueError(f"{name}: {what}{at} has shape {got}, expected the shape of {of}, {want}")
+    return given
+
+
+def own(x: Any) -> Any:
+    """A copy where ``x`` is an array somebody else may write to."""
+    return x.copy() if type(x) is np.ndarray else x
+
+
+def hand_out(results: Sequence[Any], values: bool = False) -> list[Any]:
+    """Results as the caller may keep them: arrays of his own; Values if he came with Values."""
+    seen: set[int] = set()
+    out = []
+    for r in results:
+        if type(r) is np.ndarray:
+            if not (r.flags.owndata and r.flags.writeable) or id(r) in seen:
+                r = r.copy()
+            seen.add(id(r))
+        out.append(Value(r) if values and type(r) is not Value else r)
+    return out
+
+
+def zeros_like(x: Any) -> Any:
+    """A zero of the kind, shape and dtype of a Value or of raw data."""
+    x = x._data if type(x) is Value else x
+    return 0.0 if type(x) is float else np.zeros_like(x)[()]
+
+
+def kind_of(x: Any) -> str:
+    """What something is, for an error."""
+    return "None" if x is None else f"a {type(x).__name__}"
+
+
+def _shape(x: Any) -> tuple[int, ...]:
+    return np.shape(x._data if type(x) is Value else x)
