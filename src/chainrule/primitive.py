@@ -83,7 +83,8 @@ class Primitive:
                     scalars = False
             elif type(x) not in _NUMBERS:
                 others = True
-                scalars = False
+                if not isinstance(x, np.floating | np.integer):
+                    scalars = False
             args.append(x)
         try:
             y = self.evaluate_scalar(args, params) if scalars else self.run(*args, **params)
@@ -413,6 +414,8 @@ def fit(c: Any, like: Any) -> Any:
         return float(c.real)
     if kind is float:
         c = like.dtype.type(c)
+    elif kind is complex:
+        c = np.complex128(c)
     shape = like.shape
     if c.shape != shape:
         if c.size > like.size or c.ndim > like.ndim:

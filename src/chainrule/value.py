@@ -25,8 +25,8 @@ class Value:
     Parameters
     ----------
     data : float, complex or array_like of floats
-        A Python number becomes a Python float and stays one through arithmetic; an array is
-        copied and keeps its dtype.
+        A number becomes a Python float and stays one through arithmetic; an array is copied and
+        keeps its dtype, as does a NumPy number other than float64.
     name : str, optional
         Shown in pictures. Without it pictures use the caller's variable names.
 
@@ -297,7 +297,7 @@ def _leaf_data(x: Any) -> Any:
     kind = type(x)
     if kind is float:
         return x
-    if kind is int:
+    if kind is int or kind is np.float64:
         return float(x)
     if kind is Value:
         raise TypeError("Value: the data is a Value already; use it, or Value(v.data) for a new leaf")
