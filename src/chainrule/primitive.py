@@ -86,13 +86,15 @@ class Primitive:
                 if not isinstance(x, np.floating | np.integer):
                     scalars = False
             args.append(x)
+        if scalars and others:
+            operands, args = zip(*map(_number, operands, args), strict=True)
         try:
             y = self.evaluate_scalar(args, params) if scalars else self.run(*args, **params)
         except ValueError as error:
             raise self._explain(error, args) from None
         if not tracked:
             return y
-        if others:
+        if others and not scalars:
             operands, args = zip(*map(_held, operands, args), strict=True)
         return Value(y, None, self, operands, tuple(args), params)
 
@@ -469,6 +471,13 @@ where = Elementwise(
     name="where",
     scalar=lambda c, x, y: float(x if c else y),
 )
+
+
+def _number(operand: Any, arg: Any) -> tuple[Any, Any]:
+    """A NumPy number among Python's as one of these: a float32 would round the others to its precision."""
+    if isinstance(operand, np.generic):
+        operand = arg = int(arg) if isinstance(arg, np.integer) else float(arg)
+    return operand, arg
 
 
 def _held(operand: Any, arg: Any) -> tuple[Any, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import builtins
 import math
+import string
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -156,9 +157,13 @@ cumprod = _cumulative("cumprod", rd.cumprod)
 
 
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _KEEP, append: Any = _KEEP) -> Any:
-    _refuse("diff", prepend=prepend, append=append)
+    a = _array(a)
     k = _axis("diff", a, axis)
     before = (slice(None),) * k
+    if n and (prepend is not _KEEP or append is not _KEEP):
+        edge = _shape(a)[:k] + (1,) + _shape(a)[k + 1 :]  # of a number, repeated
+        parts = [_array(p) for p in (prepend, a, append) if p is not _KEEP]
+        a = concatenate([p if _shape(p) else broadcast_to(p, edge) for p in parts], k)
     for _ in range(n):
         a = sh.getitem(a, (*before, slice(1, None))) - sh.getitem(a, (*before, slice(None, -1)))
     return a
@@ -176,6 +181,10 @@ def power(x: Any, y: Any) -> Any:
 
 def square(x: Any) -> Any:
     return power(x, 2) if type(x) is Value and x.primitive is rd.norm else ar.square(x)
+
+
+def divmod(x1: Any, x2: Any) -> Any:
+    return ar.floor_divide(x1, x2), ar.remainder(x1, x2)
 
 
 def where(condition: Any, x: Any = _KEEP, y: Any = _KEEP) -> Any:
@@ -550,9 +559,13 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     if axis is None:
         arr, axis = ravel(arr), 0
     k = _axis("take_along_axis", arr, axis)
-    shape = _shape(indices)
-    grids = list(np.ix_(*[np.arange(n) for n in shape]))
-    grids[k] = np.array(raw(indices))
+    indices = np.array(raw(indices))
+    if indices.ndim != len(_shape(arr)):
+        raise ValueError(
+            f"take_along_axis: indices have shape {indices.shape}, expected as many axes as arr of shape {_shape(arr)}"
+        )
+    grids = list(np.ix_(*[np.arange(n) for n in _shape(arr)]))
+    grids[k] = indices
     return sh.getitem(arr, tuple(grids))
 
 
@@ -673,7 +686,7 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, **options: An
     """Einstein summation; several operands are contracted pair by pair along NumPy's best path."""
     _refuse("einsum", out=out)
     if not isinstance(operands[0], str):
-        raise TypeError("einsum: the first argument must be the subscripts, such as 'ij,jk->ik'")
+        operands = _spelled(operands)
     subscripts, xs = operands[0].replace(" ", ""), [_array(x) for x in operands[1:]]
     terms, target = _explicit(subscripts, [_shape(x) for x in xs])
     if len(xs) > 2:
@@ -701,13 +714,29 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, **options: An
     return xs[0]
 
 
+_LETTERS = string.ascii_uppercase + string.ascii_lowercase  # as NumPy sorts them
+
+
+def _spelled(operands: Sequence[Any]) -> tuple[Any, ...]:
+    """``einsum(a, [0, 1], b, [1, 2], [0, 2])`` as ``einsum("ab,bc->ac", a, b)``."""
+
+    def letters(axes: Sequence[Any]) -> str:
+        return "".join("..." if i is Ellipsis else _LETTERS[i] for i in axes)
+
+    n = len(operands) // 2
+    subscripts = ",".join(letters(axes) for axes in operands[1 : 2 * n : 2])
+    if len(operands) % 2:
+        subscripts += "->" + letters(operands[-1])
+    return (subscripts, *operands[: 2 * n : 2])
+
+
 def _explicit(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], str]:
     """Subscripts with letters in the place of '...', and the output written out."""
     source, arrow, target = subscripts.partition("->")
     terms = source.split(",")
     if len(terms) != len(shapes):
         raise ValueError(f"einsum: subscripts {subscripts!r} name {len(terms)} operands, received {len(shapes)}")
-    free = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if c not in subscripts]
+    free = [c for c in _LETTERS if c not in subscripts]
     hidden = [len(s) - len(t.replace("...", "")) for s, t in zip(shapes, terms, strict=True)]
     for i, (t, n) in enumerate(zip(terms, hidden, strict=True)):
         if n < 0 or (n and "..." not in t):

@@ -66,6 +66,7 @@ for _name, _apply, _scalar in (
     ("pow", fn.power, ar.power),
     ("mod", ar.remainder, None),
     ("floordiv", ar.floor_divide, None),
+    ("divmod", fn.divmod, None),
     ("matmul", fn.matmul, None),
 ):
     _forward, _reflected = _binary(_apply, _scalar)
@@ -75,7 +76,9 @@ for _name, _apply, _scalar in (
 
 def _comparison(compare: Callable[[Any, Any], Any]) -> Any:
     def method(self: Value, other: Any) -> Any:
-        return compare(self._data, data(other)) if _accepts(other) else NotImplemented
+        if not _accepts(other):
+            return NotImplemented
+        return compare(self._data, np.asarray(other) if isinstance(other, list | tuple) else data(other))
 
     return method
 
@@ -138,7 +141,7 @@ _ATTACHED: dict[str, Any] = {
     "imag": property(fn.imag),
     "reshape": _reshape,
     "transpose": _transpose,
-    "flatten": lambda self: fn.ravel(self),
+    "flatten": lambda self, order="C": fn.ravel(self, order),
     "clip": _clip,
     "conj": lambda self: ar.conj(self),
     "conjugate": lambda self: ar.conj(self),

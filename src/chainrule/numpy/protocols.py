@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,7 @@ UFUNCS: dict[str, Callable[..., Any]] = {
         "fmax fmin",
         el: "exp exp2 expm1 log log2 log10 log1p sqrt cbrt sin cos tan arcsin arccos arctan sinh cosh tanh "
         "arcsinh arccosh arctanh logit xlogy xlog1py",
-        fn: "power square matmul vecdot entr",
+        fn: "power square divmod matmul vecdot entr",
     }.items()
     for name in names.split()
 }
@@ -38,7 +39,6 @@ UFUNCS |= {
     "float_power": fn.power,
     "expit": el.sigmoid,
     "log_expit": el.log_sigmoid,
-    "divmod": lambda x, y: (ar.floor_divide(x, y), ar.remainder(x, y)),
 }
 
 # Results without a derivative: plain booleans and integers.
@@ -57,11 +57,26 @@ METHODS: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 
+# The same by the function itself: somebody's own ufunc may bear one of these names and be another.
+CALLS: dict[np.ufunc, Callable[..., Any]] = {getattr(np, k): f for k, f in UFUNCS.items() if hasattr(np, k)}
+_PLAIN_CALLS = {getattr(np, name) for name in PLAIN_UFUNCS}
+
+
+def _special(ufunc: np.ufunc) -> Callable[..., Any] | None:
+    """What answers a ufunc of scipy.special; if the caller has one, that module is loaded."""
+    name = ufunc.__name__
+    if name not in UFUNCS or ufunc is not getattr(sys.modules.get("scipy.special"), name, None):
+        return None
+    CALLS[ufunc] = UFUNCS[name]
+    return UFUNCS[name]
+
+
 def array_ufunc(self: Value, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
     """Answer a call of a ufunc, or of one of its methods."""
-    name = ufunc.__name__
-    if method == "__call__" and not options and (f := UFUNCS.get(name)) is not None:
+    f = CALLS.get(ufunc) or _special(ufunc)
+    if method == "__call__" and not options and f is not None:
         return f(*inputs)
+    name = ufunc.__name__
     if "out" in options:
         if any(type(o) is not Value for o in options["out"]):
             raise TypeError(
@@ -69,22 +84,18 @@ def array_ufunc(self: Value, ufunc: np.ufunc, method: str, *inputs: Any, **optio
                 "assign the result instead (write a = a + v for a += v)"
             )
         raise TypeError(f"{name}: out= is not supported for Values; assign the result instead")
-    if name in PLAIN_UFUNCS:
+    if ufunc in _PLAIN_CALLS and method != "at":
         return getattr(ufunc, method)(*map(data, inputs), **options)
-    if method == "__call__":
-        if name in UFUNCS:
+    if f is not None:
+        if method == "__call__":
             option = next(iter(options))
             raise TypeError(f"{name}: {option}= is not supported for Values; use np.where or .astype instead")
-    elif (name, method) in METHODS:
-        if method == "reduce" and "axis" not in options:
-            options["axis"] = 0
-        return METHODS[name, method](*inputs, **options)
-    elif method == "outer" and name in UFUNCS:
-        a, b = inputs
-        a = fn.reshape(a, np.shape(data(a)) + (1,) * np.ndim(data(b)))
-        return UFUNCS[name](a, b)
-    call = name if method == "__call__" else f"{name}.{method}"
-    raise no_derivative(call)
+        if (name, method) in METHODS:
+            return METHODS[name, method](*inputs, **{"axis": 0, **options})
+        if method == "outer":
+            a, b = inputs
+            return f(fn.reshape(a, np.shape(data(a)) + (1,) * np.ndim(data(b))), b)
+    raise no_derivative(name if method == "__call__" else f"{name}.{method}")
 
 
 # -------------------------------------------------------------------- functions
@@ -100,7 +111,7 @@ _HERE = (
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     getattr(np, name): getattr(fn, name) for name in _HERE if hasattr(np, name)
 }
-FUNCTIONS |= {np.linalg.norm: fn.norm}
+FUNCTIONS |= {np.around: fn.round, np.linalg.norm: fn.norm}
 for _name in ("outer", "tensordot", "matmul", "matrix_transpose", "vecdot"):
     FUNCTIONS[getattr(np.linalg, _name)] = getattr(fn, _name)
 
@@ -116,7 +127,7 @@ PLAIN_FUNCTIONS = {getattr(np, name) for name in _PLAIN if hasattr(np, name)}
 _INSTEAD = {
     "median": "sort and take the middle: np.sort(v)[n // 2]",
     "array": "np.stack([v, w]) joins Values",
-    "copyto": "assign the result instead: v = np.where(mask, new, v)",
+    "copyto": "v = np.where(mask, new, v)",
     "put": "np.where, or np.concatenate of the parts",
     "fill_diagonal": "np.where(np.eye(n, dtype=bool), new, v)",
     "nextafter": "v itself; the neighbouring float has no derivative",

@@ -79,7 +79,8 @@ def adjoint(
             contributions = _transpose_push(node, g, y, args, since, bool(record))
         for x, c in contributions:
             if x in received:
-                received[x] = received[x] + c if type(c) is float else accumulate(received[x], c)
+                before = received[x]
+                received[x] = before + c if type(before) is type(c) is float else accumulate(before, c)
             else:
                 received[x] = c
                 if x.primitive is not None and x.serial > until:

@@ -1,0 +1,128 @@
+"""Names for the nodes of a picture, from the variables of whoever asked for it.
+
+Objects are known by identity and only read: through ``__dict__`` and the containers' own methods,
+so that no property, ``__getattr__`` or ``__eq__`` of a stranger's class runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from chainrule.value import Value
+
+__all__ = ["caller", "find"]
+
+_LONGEST = 10_000  # entries of one container that are looked at
+_DEEPEST = 6  # attributes into a model
+_HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
+_HISTORY = {"In", "Out", "exit", "quit", "get_ipython"}  # a notebook's own: everything is in there
+
+
+def caller() -> list[Mapping[str, Any]]:
+    """The variables of the first frame outside this folder: its locals, then its globals."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
+        frame = frame.f_back
+    local, outer = frame.f_locals, frame.f_globals
+    return [local] if local is outer else [local, outer]
+
+
+def find(values: Iterable[Value], scopes: Iterable[Mapping[str, Any]]) -> dict[int, str]:
+    """Find names for Values among variables.
+
+    A variable of its own comes before an element of a container (``w[0]``, ``p["w"]``), and that
+    before a part of a model (``model.layers[0].weight``); among equals the first one stands. What
+    has a ``.name`` keeps it.
+
+    Parameters
+    ----------
+    values : iterable of Value
+    scopes : iterable of mappings from str to object
+        The earlier ones come first.
+
+    Returns
+    -------
+    dict of int to str
+        By the Value's identity; those without a name are missing.
+
+    Examples
+    --------
+    >>> a, b, c = Value(1.0), Value(2.0), Value(3.0, name="bias")
+    >>> list(find([a, b, c], [{"a": a, "rest": {"b": b, "c": c}}]).values())
+    ['a', "rest['b']", 'bias']
+    """
+    wanted = {id(v): v for v in values}
+    found = {i: v.name for i, v in wanted.items() if v.name is not None and str(v.name)}
+    found = {i: str(name) for i, name in found.items()}
+    variables = [_variables(scope) for scope in scopes]
+    for look in (_direct, _elements, _parts):
+        for scope in variables:
+            if len(found) < len(wanted):
+                for path, v in look(scope):
+                    if id(v) in wanted:
+                        found.setdefault(id(v), path)
+    return {i: found[i] for i in wanted if i in found}
+
+
+def _variables(scope: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [
+        (name, x)
+        for name, x in tuple(scope.items())
+        if isinstance(name, str) and not name.startswith("_") and name not in _HISTORY
+    ]
+
+
+def _direct(scope: list[tuple[str, Any]]) -> Iterator[tuple[str, Value]]:
+    return ((name, x) for name, x in scope if type(x) is Value)
+
+
+def _elements(scope: list[tuple[str, Any]]) -> Iterator[tuple[str, Value]]:
+    for name, x in scope:
+        for path, element in _inside(name, x):
+            if type(element) is Value:
+                yield path, element
+
+
+def _parts(scope: list[tuple[str, Any]]) -> Iterator[tuple[str, Value]]:
+    """Walk into models: objects of a class that has ``parameters``, and the containers within."""
+    seen: set[int] = set()
+    stack = [(name, x, 0) for name, x in reversed(scope) if _is_model(x)]
+    while stack:
+        path, x, depth = stack.pop()
+        if type(x) is Value:
+            yield path, x
+        if depth >= _DEEPEST or id(x) in seen:
+            continue
+        seen.add(id(x))
+        inner = _attributes(path, x) if _is_model(x) else _inside(path, x)
+        stack += [(p, y, depth + 1) for p, y in reversed(list(inner))]
+
+
+def _is_model(x: Any) -> bool:
+    kind = type(x)
+    return any("parameters" in vars(base) for base in kind.__mro__) and not issubclass(kind, type)
+
+
+def _attributes(path: str, x: Any) -> Iterator[tuple[str, Any]]:
+    try:
+        attributes = object.__getattribute__(x, "__dict__")
+    except AttributeError:
+        return
+    if type(attributes) is dict:
+        yield from ((f"{path}.{name}", y) for name, y in tuple(attributes.items())[:_LONGEST])
+
+
+def _inside(path: str, x: Any) -> Iterator[tuple[str, Any]]:
+    """One level of a list, tuple or dict, by the base class's own methods."""
+    kind = type(x)
+    if issubclass(kind, list | tuple):
+        base: Any = list if issubclass(kind, list) else tuple
+        for i, element in enumerate(base.__getitem__(x, slice(_LONGEST))):
+            yield f"{path}[{i}]", element
+    elif issubclass(kind, dict) and dict.__len__(x) <= _LONGEST:
+        for key, element in tuple(dict.items(x)):
+            if type(key) in {str, int, float, bool}:
+                yield f"{path}[{key!r}]", element

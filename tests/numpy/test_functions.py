@@ -1,0 +1,95 @@
+"""Plain NumPy on Values: what it gives on arrays, and the derivative beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import optree
+import pytest
+import scipy.special
+
+import chainrule as cr
+from chainrule import Value
+from chainrule.numpy import protocols
+from tests.numpy import table
+
+DIFFERENTIATED = {**table.UFUNCS, "complex": table.COMPLEX, **table.METHODS, **table.FUNCTIONS}
+EXPRESSIONS = list(dict.fromkeys(e for rows in DIFFERENTIATED.values() for e in rows))
+PLAIN = list(dict.fromkeys(e for rows in (table.PLAIN | table.PLAIN_UFUNCS).values() for e in rows))
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_value(expression: str) -> None:
+    """The same numbers, dtype and shape as on arrays, in Values (constants may stay what they are)."""
+    f, point = table.function(expression)
+    got, want = f(*map(Value, point)), f(*point)
+    assert isinstance(got, tuple | list) == isinstance(want, tuple | list)
+    parts = leaves(got)
+    assert any(type(a) is Value for a in parts)
+    for a, b in zip(parts, leaves(want), strict=True):
+        equal(cr.data(a), b)
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_derivative(expression: str) -> None:
+    f, point = table.function(expression)
+    single = any(np.asarray(x).dtype == np.float32 for x in point)
+    tolerance = 1e-2 if single else 1e-7
+    cr.check_grads(f, point, order=2, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("expression", PLAIN)
+def test_answer_without_a_derivative(expression: str) -> None:
+    f, point = table.function(expression)
+    got, want = f(*map(Value, point)), f(*point)
+    assert type(got) is type(want)
+    for a, b in zip(*map(leaves, (got, want)), strict=True):
+        assert a == b if isinstance(a, str | np.dtype) else equal(a, b) is None
+
+
+def leaves(tree: Any) -> list[Any]:
+    return optree.tree_leaves(list(tree) if isinstance(tree, tuple) else tree)
+
+
+def equal(a: Any, b: Any) -> None:
+    a, b = np.asarray(a), np.asarray(b)
+    assert (a.dtype, a.shape) == (b.dtype, b.shape)
+    np.testing.assert_allclose(a, b, rtol=4e-15, atol=1e-15)
+
+
+# -------------------------------------------------------------------- the tables are complete
+
+
+def short(function: Any) -> str:
+    name: str = function.__name__
+    return f"linalg.{name}" if getattr(np, name, None) is not function else name
+
+
+ENTRIES: list[tuple[Any, Any, Any]] = [
+    *((protocols.CALLS, getattr(np, name, None) or getattr(scipy.special, name), name) for name in protocols.UFUNCS),
+    *((protocols.METHODS, key, key) for key in protocols.METHODS),
+    *((protocols.FUNCTIONS, function, short(function)) for function in protocols.FUNCTIONS),
+]
+
+
+@pytest.mark.parametrize("entries, key, name", ENTRIES, ids=lambda x: str(x) if isinstance(x, str | tuple) else "")
+def test_every_entry_is_tried(entries: Any, key: Any, name: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each row named after a function reaches its entry: with the entry broken, it fails."""
+
+    class Reached(Exception):
+        pass
+
+    def reach(*_: Any, **__: Any) -> Any:
+        raise Reached
+
+    assert name in DIFFERENTIATED, f"{name} has no row in tests/numpy/table.py"
+    monkeypatch.setitem(entries, key, reach)
+    f, point = table.function(DIFFERENTIATED[name][0])
+    with pytest.raises(Reached):
+        f(*map(Value, point))
+
+
+def test_every_plain_entry_is_tried() -> None:
+    assert set(map(short, protocols.PLAIN_FUNCTIONS)) <= set(table.PLAIN)
+    assert protocols.PLAIN_UFUNCS <= set(table.PLAIN_UFUNCS)

@@ -1,0 +1,172 @@
+"""What chainrule cannot differentiate fails when it is called, and says what to do instead."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.special
+
+import chainrule as cr
+from chainrule import Value
+from chainrule.numpy import protocols
+
+SUPPORTED = set(protocols.FUNCTIONS) | protocols.PLAIN_FUNCTIONS
+V = Value(np.array([[1.0, 2.0], [3.0, 5.0]]))
+# Ways of calling a function of which only the name is known.
+CALLS = [(V,), (V, V), ([V, V],), (V, 1), (V, V, V), (V, [0], V), (V, V, V, 0), (V, 1, 1.0)]
+
+
+def public(*modules: ModuleType) -> Iterator[tuple[str, Callable[..., Any]]]:
+    for module in modules:
+        for name in dir(module):
+            f = getattr(module, name)
+            if not name.startswith("_") and callable(f) and not isinstance(f, type):
+                yield f"{module.__name__}.{name}", f
+
+
+FUNCTIONS = dict(public(np, np.linalg, np.fft))
+UFUNCS = {
+    name: f
+    for name, f in (FUNCTIONS | dict(public(scipy.special))).items()
+    if isinstance(f, np.ufunc) and f.__name__ not in set(protocols.UFUNCS) | protocols.PLAIN_UFUNCS
+}
+# Functions that ask their arguments whether they are Values; the others make arrays of them.
+ASKING = {k: f for k, f in FUNCTIONS.items() if hasattr(f, "_implementation") and f not in SUPPORTED}
+CONVERTING = {k: f for k, f in FUNCTIONS.items() if not hasattr(f, "_implementation") and not isinstance(f, np.ufunc)}
+# These do not look at the numbers, hand them on to others, or are no functions of arrays at all.
+INDIFFERENT = {
+    f"numpy.{name}"
+    for name in "isscalar iterable issubdtype promote_types printoptions bmat row_stack test info show_config "
+    "show_runtime linalg.test fft.test".split()
+}
+
+
+@pytest.mark.parametrize("name", ASKING)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_function_without_derivative_fails_naming_itself(name: str) -> None:
+    said = []
+    for args in CALLS:
+        with pytest.raises((TypeError, AttributeError, ValueError)) as error:  # the latter of lists, or by arity
+            ASKING[name](*args)
+        said.append(str(error.value))
+    called = name.removeprefix("numpy.")
+    assert any(s.startswith(f"{called}: chainrule has no derivative for this function; instead: ") for s in said)
+
+
+@pytest.mark.parametrize("name", sorted(set(CONVERTING) - INDIFFERENT))
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_no_array_is_made_of_a_value(name: str) -> None:
+    for args in CALLS[:3]:
+        with pytest.raises((TypeError, AttributeError, ValueError, KeyError)):
+            CONVERTING[name](*args)
+
+
+@pytest.mark.parametrize("name", UFUNCS)
+def test_a_ufunc_without_derivative_fails_naming_itself(name: str) -> None:
+    ufunc = UFUNCS[name]
+    for i in range(ufunc.nin):
+        args = [V if i == j else 1.5 for j in range(ufunc.nin)]
+        with pytest.raises(TypeError, match=rf"^{ufunc.__name__}: chainrule has no derivative .* on v\.data$"):
+            ufunc(*args)
+    with pytest.raises(TypeError, match=rf"^{ufunc.__name__}"):
+        ufunc(*[V] * ufunc.nin)
+
+
+METHODS = {"reduce": (V,), "accumulate": (V,), "reduceat": (V, [0]), "outer": (V, V), "at": (V, 0, V)}
+BINARY = [f for f in vars(np).values() if isinstance(f, np.ufunc) and (f.nin, f.nout) == (2, 1) and not f.signature]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_of_a_ufunc_answers_or_fails_naming_itself(method: str) -> None:
+    for ufunc in BINARY:
+        name = ufunc.__name__
+        if name == "ldexp" or (name in protocols.PLAIN_UFUNCS and method != "at"):
+            continue  # of integers, or answered by NumPy on the data
+        if (name, method) in protocols.METHODS or (method == "outer" and name in protocols.UFUNCS):
+            got = getattr(ufunc, method)(*METHODS[method])
+            assert type(got) is Value
+            assert np.array_equal(got.data, getattr(ufunc, method)(*(cr.data(x) for x in METHODS[method])))
+        else:
+            with pytest.raises(TypeError, match=rf"^{name}(\.{method}|: out=)"):
+                getattr(ufunc, method)(*METHODS[method])
+
+
+def test_a_stranger_that_bears_a_known_name_is_not_taken_for_it() -> None:
+    def tanh(x: float) -> float:
+        return 2 * x
+
+    def equal(x: float) -> bool:
+        return x == 0
+
+    for f, name in ((tanh, "tanh"), (equal, "equal")):
+        ufunc = np.frompyfunc(f, 1, 1)
+        try:
+            ufunc.__name__ = name  # from NumPy 2.5 on, and other makers of ufuncs
+        except AttributeError:
+            name = ufunc.__name__
+        with pytest.raises(TypeError, match="chainrule has no derivative"):
+            ufunc(V)
+
+
+def test_the_error_names_an_alternative() -> None:
+    with pytest.raises(TypeError, match=r"^median: .* np\.sort\(v\)\[n // 2\]"):
+        np.median(V)
+    with pytest.raises(TypeError, match=r"^modf: .* np\.trunc\(v\)"):
+        np.modf(V)
+    with pytest.raises(TypeError, match=r"^linalg\.svd: .* call it on v\.data"):
+        np.linalg.svd(V)
+
+
+# -------------------------------------------------------------------- arrays and numbers made of Values
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        np.asarray, np.array, np.ascontiguousarray, np.float64, lambda v: np.array([v, v]), lambda v: np.array([v, 1.0]),
+        lambda v: np.asarray(v, dtype=object), lambda v: np.array([1.0]) + [v], lambda v: np.sum([v, v]), lambda v: np.full(3, v),
+        lambda v: np.vectorize(abs)(v), lambda v: np.linalg.norm([v, v]), lambda v: np.array([[v], [v]]).T,
+    ],
+)  # fmt: skip
+def test_a_value_never_becomes_a_plain_array(make: Any) -> None:
+    for v in (V, Value(2.0), Value(np.array(2.0)), V[0]):
+        with pytest.raises(TypeError, match=r"cannot become a plain array.* v\.data .*np\.stack\(\[v, w\]\)"):
+            make(v)
+
+
+def fill(a: Any, v: Any) -> None:
+    a[0] = v
+
+
+def fill_in_place(a: Any, v: Any) -> None:
+    a += v
+
+
+@pytest.mark.parametrize(
+    "store", [fill, fill_in_place, np.ndarray.fill, np.copyto, lambda a, v: np.put(a, 0, v), lambda a, v: np.add(a, 1.0, v)]
+)
+def test_a_value_is_not_stored_in_a_plain_array(store: Any) -> None:
+    for v in (Value(2.0), Value(np.array(2.0)), Value(np.array([2.0, 3.0, 4.0]))):
+        a = np.ones(3)
+        with pytest.raises((TypeError, ValueError)) as error:
+            store(a, v)
+        reason = f"{error.value} {error.value.__cause__}"  # NumPy puts an error of its own before ours
+        assert re.search("Value|chainrule", reason) and a.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("f", [math.sin, math.exp, math.sqrt, math.floor, float, int, bool, complex, round, range, hex])
+def test_a_value_never_becomes_a_bare_number(f: Any) -> None:
+    with pytest.raises(TypeError) as error:
+        f(Value(0.5))
+    if f is not round:
+        assert "would cut it out of the graph" in str(error.value)
+    for word in ("and", "or", "not", "if"):
+        expression = {"and": "v and 1", "or": "v or 1", "not": "not v", "if": "1 if v else 2"}[word]
+        with pytest.raises(TypeError, match="would cut it out of the graph; .*compare it"):
+            eval(expression, {"v": Value(0.5)})

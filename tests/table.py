@@ -1,0 +1,339 @@
+"""Every primitive with arguments to try it on. A new primitive adds one row here.
+
+A row names the primitive, its operands and its static parameters. Elementwise primitives give a
+domain for each operand, from which a case is made for every combination of shapes in `SHAPES`;
+the others give arrays. Floating point operands are differentiated; integers, booleans and
+`Constant` are not.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule import derivatives as dv
+from chainrule import primitive as pr
+from chainrule import recording as rc
+from chainrule.primitive import Primitive
+from chainrule.rules import arithmetic as ar
+from chainrule.rules import elementary as el
+from chainrule.rules import matrix as mx
+from chainrule.rules import reduction as rd
+from chainrule.rules import shape as sh
+
+Domain = Callable[[np.random.Generator, tuple[int, ...]], Any]
+
+
+class Constant(NamedTuple):
+    """An operand that is not differentiated."""
+
+    data: Any
+
+
+class Case(NamedTuple):
+    """One primitive at one point.
+
+    ``run`` is the function of numbers whose derivative is wanted, where that is not
+    ``primitive.run`` itself.
+    """
+
+    primitive: Primitive
+    operands: tuple[Any, ...]
+    params: dict[str, Any]
+    run: Callable[..., Any] | None = None
+
+    def __str__(self) -> str:
+        operands = ", ".join(_brief(x) for x in self.operands)
+        params = "".join(f", {k}={_brief(v)}" for k, v in self.params.items())
+        return f"{self.primitive.name}({operands}{params})"
+
+    @property
+    def wanted(self) -> list[int]:
+        """Which operands are differentiated."""
+        return [i for i, x in enumerate(self.operands) if type(x) is not Constant and np.asarray(x).dtype.kind in "fc"]
+
+    @property
+    def point(self) -> tuple[Any, ...]:
+        return tuple(self.operands[i] for i in self.wanted)
+
+    @property
+    def of_numbers(self) -> bool:
+        """Whether every operand is a Python number."""
+        return all(type(x.data if type(x) is Constant else x) in (float, int, bool) for x in self.operands)
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The primitive as a function of the differentiated operands alone."""
+        return self._of_wanted(self.primitive)
+
+    @property
+    def numeric(self) -> Callable[..., Any]:
+        """The same without the engine."""
+        return self._of_wanted(self.run or self.primitive.run)
+
+    def _of_wanted(self, apply: Callable[..., Any]) -> Callable[..., Any]:
+        full = [x.data if type(x) is Constant else x for x in self.operands]
+        wanted = self.wanted
+
+        def f(*xs: Any) -> Any:
+            operands = list(full)
+            for i, x in zip(wanted, xs, strict=True):
+                operands[i] = x
+            return apply(*operands, **self.params)
+
+        return f
+
+
+def _brief(x: Any) -> str:
+    if type(x) is Constant:
+        return _brief(x.data)
+    if isinstance(x, tuple | list):
+        return f"({' '.join(map(_brief, x))})"
+    if isinstance(x, np.ndarray):
+        return f"{x.dtype.kind}{list(x.shape)}".replace(" ", "")
+    return type(x).__name__ if isinstance(x, float | complex) else str(x)
+
+
+# -------------------------------------------------------------------- domains
+
+
+def between(low: float, high: float) -> Domain:
+    return lambda rng, shape: rng.uniform(low, high, shape)
+
+
+def steps(offset: float) -> Domain:
+    """Points half a unit apart, so that kinks between them stay out of a difference's reach."""
+    return lambda rng, shape: rng.integers(-3, 4, shape) * 0.5 + offset
+
+
+def plane(low: float, high: float) -> Domain:
+    """Complex numbers in the right half plane: every branch cut is elsewhere."""
+    return lambda rng, shape: rng.uniform(low, high, shape) + 1j * rng.uniform(low, high, shape)
+
+
+def constant(domain: Domain) -> Domain:
+    return lambda rng, shape: Constant(domain(rng, shape))
+
+
+def whole(*choices: Any) -> Domain:
+    """Integers or booleans, which have no derivative."""
+    return lambda rng, shape: rng.choice(np.array(choices), shape)[()]
+
+
+real_line, positive, unit, anywhere = between(-2, 2), between(0.3, 3), between(0.1, 0.9), plane(0.3, 1.5)
+
+# Python floats, and shapes that broadcast in every way; "0-d" is an array without axes.
+SHAPES: dict[int, list[tuple[Any, ...]]] = {
+    1: [(float,), ((),), ((3,),), ((2, 3),), ((0, 3),)],
+    2: [
+        (float, float), (float, (3,)), ((3,), float), ((3,), (3,)), ((2, 3), (3,)), ((2, 1), (1, 3)),
+        ((), (2,)), ((0, 3), (1, 3)),
+    ],
+    3: [(float,) * 3, ((3,), (3,), (3,)), ((2, 1), (1, 3), ()), ((3,), float, (2, 1)), ((0, 3), (1, 3), (3,))],
+}  # fmt: skip
+
+
+def elementwise(
+    primitive: Primitive, *domains: Domain, run: Callable[..., Any] | None = None, **params: Any
+) -> list[Case]:
+    """One case for every combination of shapes."""
+    rng = np.random.default_rng(zlib.crc32(primitive.name.encode()))
+    cases = []
+    for shapes in SHAPES[len(domains)]:
+        operands = tuple(
+            _python(domain(rng, ())) if shape is float else _array(domain(rng, shape))
+            for domain, shape in zip(domains, shapes, strict=True)
+        )
+        cases.append(Case(primitive, operands, params, run))
+    return cases
+
+
+def _python(x: Any) -> Any:
+    return Constant(_python(x.data)) if type(x) is Constant else np.asarray(x).item()
+
+
+def _array(x: Any) -> Any:
+    return Constant(np.asarray(x.data)) if type(x) is Constant else np.asarray(x)
+
+
+def row(primitive: Primitive, *operands: Any, **params: Any) -> list[Case]:
+    return [Case(primitive, operands, params)]
+
+
+def over(primitive: Primitive, x: Any, **choices: list[Any]) -> list[Case]:
+    """One case for every combination of the parameters' choices."""
+    combinations: list[dict[str, Any]] = [{}]
+    for name, values in choices.items():
+        combinations = [{**c, name: v} for c in combinations for v in values]
+    return [Case(primitive, (x,), c) for c in combinations]
+
+
+_rng = np.random.default_rng(0)
+
+
+def reals(*shape: int) -> Any:
+    return _rng.normal(size=shape)
+
+
+def complexes(*shape: int) -> Any:
+    return _rng.normal(size=shape) + 1j * _rng.normal(size=shape)
+
+
+def apart(*shape: int) -> Any:
+    """Every entry at least 0.1 from every other."""
+    return (_rng.permutation(math.prod(shape)) * 0.3 - 1.0).reshape(shape)
+
+
+# -------------------------------------------------------------------- the table
+
+FITTING = [
+    row(pr.broadcast_to, reals(3), shape=(2, 3)),
+    row(pr.broadcast_to, reals(2, 1), shape=(4, 2, 3)),
+    row(pr.broadcast_to, 0.5, shape=(2,)),
+    row(pr.broadcast_to, reals(1, 3), shape=(0, 3)),
+    row(pr.sum_to, reals(2, 3), shape=(3,)),
+    row(pr.sum_to, reals(4, 2, 3), shape=(2, 1)),
+    row(pr.sum_to, reals(2, 3), shape=()),
+    row(pr.sum_to, reals(0, 3), shape=(1, 3)),
+    row(pr.cast, reals(2, 3), dtype=np.dtype(np.float64)),
+    row(pr.cast, complexes(3), dtype=np.dtype(np.float64)),
+    row(pr.cast, reals(3), dtype=np.dtype(np.complex128)),
+    row(pr.cast, np.float64(0.3), dtype=float),
+    elementwise(pr.where, whole(True, False), real_line, real_line),
+    elementwise(rc.alias, real_line),
+    elementwise(dv._stop, steps(0.2), run=lambda x: np.round(x, 1)),  # flat around every point
+]
+
+ARITHMETIC = [
+    *(elementwise(p, real_line, real_line) for p in (ar.add, ar.subtract, ar.multiply, ar.logaddexp, ar.logaddexp2)),
+    *(elementwise(p, anywhere, anywhere) for p in (ar.add, ar.subtract, ar.multiply, ar.divide)),
+    *(elementwise(p, anywhere, real_line) for p in (ar.add, ar.multiply)),
+    elementwise(ar.divide, real_line, positive),
+    *(elementwise(p, real_line) for p in (ar.negative, ar.positive, ar.square)),
+    *(elementwise(p, anywhere) for p in (ar.negative, ar.positive, ar.square, ar.reciprocal)),
+    elementwise(ar.reciprocal, between(-3, -0.5)),
+    *(elementwise(p, between(2.2, 2.6), between(0.9, 1.05)) for p in (ar.remainder, ar.fmod, ar.floor_divide)),
+    *(elementwise(p, between(2.2, 2.6), between(-1.05, -0.9)) for p in (ar.remainder, ar.fmod, ar.floor_divide)),
+    elementwise(ar.power, positive, real_line),
+    elementwise(ar.power, anywhere, anywhere),
+    elementwise(ar.power, real_line, constant(whole(0.0, 1.0, 2.0, 3.0))),
+    elementwise(ar.power, between(-2, -1), whole(-1, 2, 3)),
+    elementwise(ar.power, constant(positive), real_line),
+    *(elementwise(p, steps(0.2)) for p in (ar._sign, ar.floor, ar.ceil, ar.trunc, ar.rint, ar._absolute)),
+    *(elementwise(p, anywhere) for p in (ar.conj, ar.real, ar.imag)),
+    *(elementwise(p, real_line) for p in (ar.conj, ar.real, ar.imag)),
+    elementwise(ar.round_, steps(0.23), decimals=1),
+    elementwise(ar.heaviside, steps(0.2), real_line),
+    elementwise(ar.copysign, steps(0.2), steps(0.2)),
+    elementwise(ar.ldexp, real_line, whole(-1, 0, 3)),
+    elementwise(ar.nan_to_num, real_line, nan=0.5, posinf=None, neginf=-1.0),
+    *(elementwise(p, steps(0.2), real_line) for p in (ar.hypot, ar.arctan2)),
+    *(elementwise(p, steps(0.2), steps(0.4)) for p in (ar.maximum, ar.minimum, ar.fmax, ar.fmin)),
+    elementwise(ar.clip, steps(0.2), between(-1.1, -0.9), between(0.9, 1.1)),
+    elementwise(ar.relu, steps(0.2)),
+    elementwise(ar.leaky_relu, steps(0.2), slope=0.1),
+]
+
+ELEMENTARY = [
+    *(
+        elementwise(p, real_line)
+        for p in (
+            el.exp, el.exp2, el.expm1, el.sin, el.cos, el.arctan, el.deg2rad, el.rad2deg, el.sinh, el.cosh, el.tanh,
+            el.sech2, el.arcsinh, el.sigmoid, el.softplus, el.log_sigmoid,
+        )
+    ),
+    *(elementwise(p, positive) for p in (el.log, el.log2, el.log10, el.log1p, el.sqrt, el.cbrt)),
+    *(elementwise(p, unit) for p in (el.tan, el.arcsin, el.arccos, el.arctanh, el.logit)),
+    *(
+        elementwise(p, anywhere)
+        for p in (
+            el.exp, el.exp2, el.expm1, el.log, el.log2, el.log10, el.log1p, el.sqrt, el.sin, el.cos, el.tan, el.arcsin,
+            el.arccos, el.arctan, el.sinh, el.cosh, el.tanh, el.sech2, el.arcsinh, el.arccosh, el.arctanh,
+        )
+    ),
+    elementwise(el.arccosh, between(1.3, 4)),
+    *(elementwise(p, real_line, positive) for p in (el.xlogy, el.xlog1py)),
+    *(elementwise(el.sinc, real_line, order=k) for k in (0, 1, 2, 5)),
+]  # fmt: skip
+
+AXES = [(), (0,), (1,), (0, 1), (0, 2), (0, 1, 2)]
+BOTH = [False, True]
+
+REDUCTION = [
+    *(over(p, reals(2, 3, 2), axis=AXES, keepdims=BOTH) for p in (rd.sum_, rd.mean, rd.prod)),
+    *(over(p, complexes(2, 3), axis=[(), (1,), (0, 1)], keepdims=BOTH) for p in (rd.sum_, rd.mean, rd.prod)),
+    *(over(p, reals(0, 3), axis=[(0,), (1,), (0, 1)], keepdims=BOTH) for p in (rd.sum_, rd.prod)),
+    *(over(p, 0.7, axis=[()], keepdims=BOTH) for p in (rd.sum_, rd.mean, rd.prod, rd.max_, rd.logsumexp, rd.norm)),
+    over(rd.prod, np.array([[0.0, 2.0, 3.0], [0.0, 0.0, 5.0]]), axis=[(0,), (1,), (0, 1)], keepdims=[False]),
+    *(over(p, reals(2, 3, 2), axis=AXES[1:], keepdims=BOTH, ddof=[0, 1]) for p in (rd.var, rd.std)),
+    *(over(p, complexes(2, 3), axis=[(1,), (0, 1)], keepdims=BOTH, ddof=[0, 1]) for p in (rd.var, rd.std)),
+    over(rd.norm, reals(2, 3, 2), axis=AXES[1:], keepdims=BOTH),
+    over(rd.norm, complexes(2, 3), axis=[(1,), (0, 1)], keepdims=BOTH),
+    *(over(p, apart(2, 3, 2), axis=AXES, keepdims=BOTH) for p in (rd.max_, rd.min_)),
+    *(over(p, reals(0, 3), axis=[(1,)], keepdims=BOTH) for p in (rd.max_, rd.min_, rd.norm, rd.logsumexp)),
+    *(over(p, reals(2, 5, 3), axis=[0, 1, 2]) for p in (rd.cumsum, rd.cumprod)),
+    *(over(p, complexes(2, 3), axis=[0, 1]) for p in (rd.cumsum, rd.cumprod)),
+    *(over(p, reals(0, 3), axis=[0, 1]) for p in (rd.cumsum, rd.cumprod)),
+    over(rd.cumprod, np.array([2.0, 0.0, 3.0, 0.0, 5.0]), axis=[0]),
+    over(rd.logsumexp, reals(2, 3, 2), axis=AXES, keepdims=BOTH),
+    *(over(p, reals(2, 3, 2), axis=AXES) for p in (rd.softmax, rd.log_softmax)),
+    *(over(p, reals(0, 3), axis=[(0,), (1,)]) for p in (rd.softmax, rd.log_softmax)),
+]
+
+S = slice
+INDICES = [
+    1, -1, (1, 2), (S(None), 0), S(None, None, -1), (S(0, 1), S(None, None, 2)), ..., (..., 1), None, (None, 1, None),
+    (), S(2, 2), np.array([0, 0, 1]), np.array([[1, -1], [0, 0]]), (np.array([0, 1, 0]), np.array([2, 2, 2])),
+    (S(None), np.array([0, 0, 2])), (np.array([1, 0]), S(None), None), (np.array([[0], [1]]), np.array([0, 2])),
+    np.array([True, False]), np.array([[True, False, True], [False, False, True]]), (0, np.array([True, False, True])),
+    (np.array([True, True]), np.array([1, 1])), np.zeros(0, int),
+]  # fmt: skip
+
+SHAPE = [
+    over(sh._reshape_p, reals(2, 3), shape=[(6,), (3, 2), (1, 2, 3)]),
+    row(sh._reshape_p, 0.4, shape=(1, 1)),
+    row(sh._reshape_p, reals(0, 3), shape=(3, 0)),
+    over(sh._transpose_p, reals(2, 3, 4), axes=[(1, 0, 2), (2, 0, 1), (1, 2, 0)]),
+    row(sh._concatenate_p, reals(2, 3), reals(1, 3), axis=0),
+    row(sh._concatenate_p, reals(2, 1), Constant(reals(2, 2)), reals(2, 3), axis=1),
+    row(sh._concatenate_p, reals(2), axis=0),
+    row(sh._concatenate_p, reals(0), complexes(3), reals(2), axis=0),
+    over(sh.pad, reals(2, 3), width=[((1, 0), (0, 2)), ((0, 0), (1, 1))]),
+    row(sh.pad, reals(0), width=((1, 2),)),
+    over(sh._getitem_p, reals(2, 3), index=INDICES),
+    over(sh.scatter, reals(3), index=[np.array([0, 0, 1]), np.array([2, 0, 1]), S(1, 4), S(None, None, 2)], shape=[(5,)]),
+    row(sh.scatter, reals(2), index=(np.array([0, 0]), np.array([1, 1])), shape=(2, 3)),
+    row(sh.scatter, reals(2), index=np.array([True, False, True]), shape=(3,)),
+]
+
+ONE = [
+    ("ii->", (3, 3)), ("ii->i", (3, 3)), ("ij->ji", (2, 3)), ("ij->", (2, 3)), ("iij->j", (2, 2, 3)),
+    ("ijk->ki", (2, 3, 2)), ("iii->i", (2, 2, 2)), ("->", ()), ("ij->i", (2, 0)),
+]  # fmt: skip
+TWO = [
+    ("ij,jk->ik", (2, 3), (3, 2)), ("i,i->", (3,), (3,)), ("i,j->ij", (2,), (3,)), ("ij,ij->ij", (2, 3), (2, 3)),
+    ("bij,bjk->bik", (2, 2, 3), (2, 3, 1)), ("ii,i->i", (2, 2), (2,)), ("ij,k->i", (2, 3), (2,)),
+    ("ii,jj->", (2, 2), (3, 3)), ("ij,jk->", (2, 3), (3, 2)), (",i->i", (), (3,)), ("ij,j->i", (2, 0), (0,)),
+    ("iij,j->i", (2, 2, 3), (3,)),
+]  # fmt: skip
+PAIRS = [
+    ((2, 3), (3, 4)), ((1, 3), (3, 1)), ((2, 2, 3), (3, 2)), ((2, 3), (4, 3, 2)), ((2, 1, 2, 3), (3, 3, 1)),
+    ((2, 0), (0, 3)), ((0, 2), (2, 3)), ((1, 2, 3), (5, 3, 2)),
+]  # fmt: skip
+
+MATRIX = [
+    *(row(mx.matmul, reals(*a), reals(*b)) for a, b in PAIRS),
+    row(mx.matmul, complexes(2, 3), reals(3, 2)),
+    row(mx.matmul, reals(2, 3), Constant(complexes(3, 2))),
+    *(row(mx.einsum1, reals(*a)[()], subscripts=s) for s, a in ONE),
+    *(row(mx.einsum2, reals(*a)[()], reals(*b), subscripts=s) for s, a, b in TWO),
+    row(mx.einsum2, complexes(2, 3), reals(3), subscripts="ij,j->i"),
+]
+
+CASES: list[Case] = [
+    case for rows in (FITTING, ARITHMETIC, ELEMENTARY, REDUCTION, SHAPE, MATRIX) for cases in rows for case in cases
+]
