@@ -64,6 +64,7 @@ logger = logging.getLogger(__name__)
 formula_style = """<style>
 @font-face { font-family: "STIX Two Math"; src: local("STIX Two Math"), url("FONT"); }
 math { font-family: "STIX Two Math", math; }
+div.math { margin-bottom: 1.15rem; }
 div.math > math { flex-grow: 1; overflow: auto hidden; padding: 0.2rem 0; }
 mtable.ams-align { math-style: normal; }
 mtable.ams-align > mtr > mtd { padding: 0.25em 0; }

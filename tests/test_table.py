@@ -107,11 +107,11 @@ def modules() -> Iterator[ModuleType]:
     """The whole of the library that defines primitives."""
     yield chainrule
     for found in pkgutil.walk_packages(chainrule.__path__, "chainrule."):
-        if found.name.split(".")[1] not in OPTIONAL:
+        if not OPTIONAL & set(found.name.split(".")):
             yield importlib.import_module(found.name)
 
 
-OPTIONAL = {"show", "demo", "cli", "train"}  # need more than NumPy, or are programs
+OPTIONAL = {"show", "demo", "train", "cli", "__main__"}  # need more than NumPy, or are programs
 
 
 def primitives(where: Iterator[ModuleType]) -> dict[Primitive, str]:

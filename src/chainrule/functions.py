@@ -13,12 +13,21 @@ from chainrule.numpy.functions import _axes, sum
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.rules import reduction as rd
+from chainrule.value import Value
 
 Axis = int | tuple[int, ...] | None
 
 
-def _operand(x: Any) -> Any:
-    return np.asarray(x, float) if isinstance(x, list | tuple | int) else x
+def _operand(name: str, x: Any) -> Any:
+    """A Value, a number or an array of floats, made of a list or of integers if need be."""
+    if type(x) is Value or type(x) is float:
+        return x
+    a = np.asarray(x)
+    if a.dtype.kind not in "fciub":
+        received = repr(x) if x is None or isinstance(x, str) else f"a {type(x).__name__}"
+        raise TypeError(f"{name}: received {received}, expected a Value, a number or an array of numbers")
+    x = a if isinstance(x, list | tuple) else x
+    return x if a.dtype.kind in "fc" else a.astype(float)[()]
 
 
 def relu(x: Any) -> Any:
@@ -27,7 +36,7 @@ def relu(x: Any) -> Any:
     >>> relu(np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 2.])
     """
-    return ar.relu(_operand(x))
+    return ar.relu(_operand("relu", x))
 
 
 def leaky_relu(x: Any, slope: float = 0.01) -> Any:
@@ -36,7 +45,7 @@ def leaky_relu(x: Any, slope: float = 0.01) -> Any:
     >>> leaky_relu(np.array([-1.0, 2.0]), slope=0.1)
     array([-0.1,  2. ])
     """
-    return ar.leaky_relu(_operand(x), slope=slope)
+    return ar.leaky_relu(_operand("leaky_relu", x), slope=slope)
 
 
 def sigmoid(x: Any) -> Any:
@@ -45,7 +54,7 @@ def sigmoid(x: Any) -> Any:
     >>> sigmoid(0.0)
     0.5
     """
-    return el.sigmoid(_operand(x))
+    return el.sigmoid(_operand("sigmoid", x))
 
 
 def log_sigmoid(x: Any) -> Any:
@@ -54,7 +63,7 @@ def log_sigmoid(x: Any) -> Any:
     >>> round(float(log_sigmoid(-1000.0)), 6)
     -1000.0
     """
-    return el.log_sigmoid(_operand(x))
+    return el.log_sigmoid(_operand("log_sigmoid", x))
 
 
 def softplus(x: Any) -> Any:
@@ -63,7 +72,7 @@ def softplus(x: Any) -> Any:
     >>> float(softplus(1000.0))
     1000.0
     """
-    return el.softplus(_operand(x))
+    return el.softplus(_operand("softplus", x))
 
 
 def xlogy(x: Any, y: Any) -> Any:
@@ -72,7 +81,7 @@ def xlogy(x: Any, y: Any) -> Any:
     >>> float(xlogy(0.0, 0.0))
     0.0
     """
-    return el.xlogy(_operand(x), _operand(y))
+    return el.xlogy(_operand("xlogy", x), _operand("xlogy", y))
 
 
 def entropy(p: Any, axis: Axis = None) -> Any:
@@ -83,7 +92,7 @@ def entropy(p: Any, axis: Axis = None) -> Any:
     >>> print(entropy(np.array([0.5, 0.5, 0.0])) / np.log(2))
     1.0
     """
-    p = _operand(p)
+    p = _operand("entropy", p)
     return sum(-el.xlogy(p, p), axis)
 
 
@@ -95,7 +104,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     >>> print(logsumexp(np.array([1000.0, 1000.0])) - np.log(2))
     1000.0
     """
-    x = _operand(x)
+    x = _operand("logsumexp", x)
     return rd.logsumexp(x, axis=_axes("logsumexp", x, axis), keepdims=keepdims)
 
 
@@ -107,7 +116,7 @@ def softmax(x: Any, axis: Axis = -1) -> Any:
     >>> softmax(np.array([0.0, 0.0]))
     array([0.5, 0.5])
     """
-    x = _operand(x)
+    x = _operand("softmax", x)
     return rd.softmax(x, axis=_axes("softmax", x, axis))
 
 
@@ -117,5 +126,5 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
     >>> log_softmax(np.array([10000.0, -10000.0]))
     array([     0., -20000.])
     """
-    x = _operand(x)
+    x = _operand("log_softmax", x)
     return rd.log_softmax(x, axis=_axes("log_softmax", x, axis))

@@ -35,23 +35,20 @@ def newest_first(waiting: dict[int, Value]) -> Iterator[Value]:
     if not waiting:
         return
     serial = max(waiting)
-    misses = 0
+    spare = 1000  # how many more numbers may be tried in vain: steps lead to an end in linear time
     while waiting:
         node = waiting.pop(serial, None)
         serial -= 1
         if node is not None:
-            misses = 0
+            spare += 4
             yield node
-        elif misses < _MISSES:
-            misses += 1
+        elif spare:
+            spare -= 1
         else:
             for node in reversed(order(waiting.values())):
                 if waiting.pop(node.serial, None) is not None:
                     yield node
             return
-
-
-_MISSES = 1000
 
 
 def _serial(v: Value) -> int:

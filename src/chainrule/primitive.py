@@ -87,7 +87,10 @@ class Primitive:
                     scalars = False
             args.append(x)
         if scalars and others:
-            operands, args = zip(*map(_number, operands, args), strict=True)
+            if tracked:
+                operands, args = zip(*map(_number, operands, args), strict=True)
+            else:
+                scalars = False  # NumPy's numbers among themselves keep its arithmetic: 1/0 is inf
         try:
             y = self.evaluate_scalar(args, params) if scalars else self.run(*args, **params)
         except ValueError as error:
@@ -106,7 +109,7 @@ class Primitive:
             except (ArithmeticError, ValueError):
                 pass
         y = self.run(*[np.float64(a) if type(a) is float else a for a in args], **params)
-        return float(y) if isinstance(y, np.floating) else y
+        return float(y) if type(y) is np.float64 else y
 
     def _explain(self, error: ValueError, args: Sequence[Any]) -> ValueError:
         """NumPy's complaint, with the operation and what it received."""

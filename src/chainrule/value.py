@@ -302,7 +302,10 @@ def _leaf_data(x: Any) -> Any:
     if kind is Value:
         raise TypeError("Value: the data is a Value already; use it, or Value(v.data) for a new leaf")
     if not isinstance(x, np.ndarray | np.generic):
+        received = "None" if x is None else f"a {type(x).__name__}"
         x = np.asarray(x)
+        if x.dtype == object:
+            raise TypeError(f"Value: data is {received}, expected a number or an array of floats")
         if x.ndim == 0:
             x = x[()]
     if not np.issubdtype(x.dtype, np.inexact):

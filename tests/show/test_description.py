@@ -33,7 +33,8 @@ def test_the_sum_of_two_products():
     after = describe([h1], [locals()])
     values = [(n.name, n.kind, n.data, n.gradient) for n in after.nodes if n.kind != "operation"]
     assert values == [
-        ("x1", "leaf", "2", "3"), ("w1", "leaf", "3", "2"), ("x2", "leaf", "4", "5"), ("w2", "leaf", "5", "4"),
+        ("x1", "leaf", "2", "3"), ("w1", "leaf", "3", "2"),
+        ("x2", "leaf", "4", "5"), ("w2", "leaf", "5", "4"),
         ("o1", "result", "6", "1"), ("o2", "result", "20", "1"), ("h1", "result", "26", "1"),
     ]  # fmt: skip
     assert [(n.name, n.symbol) for n in after.nodes if n.kind == "operation"] == [
@@ -138,14 +139,14 @@ def test_the_nodes_nearest_to_the_output_stay():
     assert graph.nodes[0].unexpanded == 1 and graph.nodes[0].expression == ""
 
 
-def test_a_million_nodes_are_described_in_seconds():
+def test_a_huge_graph_is_described_by_its_last_nodes():
     v = Value(0.5)
-    for _ in range(500_000):
+    for _ in range(100_000):
         v = v * 0.9 + 0.1
     start = time.perf_counter()
     graph = described(v)
-    assert time.perf_counter() - start < 10
-    assert graph.left_out == 1_000_001 - sum(n.kind in {"leaf", "result"} for n in graph.nodes)
+    assert time.perf_counter() - start < 3
+    assert graph.left_out == 200_001 - sum(n.kind in {"leaf", "result"} for n in graph.nodes)
 
 
 # ---------------------------------------------------------------- as JSON

@@ -11,7 +11,8 @@ from chainrule.show.dot import quote
 from chainrule.show.layout import ENGINES
 
 HOSTILE = [
-    '"]; evil [label="x', "\\", '\\"', "\\N \\G", "&lt;b&gt;", "<b>html</b>", "{a|b}", "a\u2028b\x00\n", "\ud800", "",
+    '"]; evil [label="x',
+    "\\", '\\"', "\\N \\G", "&lt;b&gt;", "<b>html</b>", "{a|b}", "a\u2028b\x00\n", "\ud800", "",
 ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import chainrule.rules
-from chainrule import Value, sigmoid
+from chainrule import Value, sigmoid, softmax
 from chainrule.numpy import *  # noqa: F403  registers whatever the package records
 from chainrule.primitive import Elementwise
 from chainrule.show.local import Local, local_derivative
@@ -55,7 +55,7 @@ def test_every_elementwise_rule(p):
     params = PARAMS.get(p.name, {})
     y = p(*args, **params)
     names = {id(a): "abc"[i] for i, a in enumerate(args)} | {id(y): "f"}
-    operands = [Formula.name("abc"[i]) if isinstance(a, Value) else Formula.constant(a) for i, a in enumerate(args)]
+    operands = [Formula.name(n) for n in "abc"[: len(args)]]
     for i, a in enumerate(args):
         if not isinstance(a, Value):
             continue
@@ -110,6 +110,20 @@ def test_operators_where_the_derivative_is_no_number():
     assert local(x.reshape(6), 0, x=x).operator == "reshape to (6,)"
     assert local(x[0, 1:], 0, x=x).operator == "take [0, 1:]"
     assert local(np.concatenate([x, x], axis=1), 1, x=x, z=x).operator == "part 1 along axis 1"
+
+
+def test_a_scalar_of_an_array_has_a_row_of_partials():
+    x = Value(np.array([1.0, 3.0, 3.0, 2.0]))
+    assert local(np.max(x), 0, x=x).value == "[0 0.5 0.5 0]"
+    x = Value(np.array([3.0, 4.0]))
+    y = np.linalg.norm(x)
+    assert local(y, 0, x=x) == Local("", "", "[0.6 0.8]", None)
+    assert x._grad is None and y._grad is None
+
+
+def test_an_array_of_an_array_names_its_jacobian():
+    x = Value(np.array([1.0, 3.0]))
+    assert local(softmax(x), 0, x=x) == Local("", "Jacobian of softmax", "", None)
 
 
 def test_a_rule_that_fails_costs_its_label_only():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from chainrule.show import summary
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False))
+@given(st.floats(-1e308, 1e308))
 def test_a_number_reads_back_to_five_digits(x):
     assert float(summary.number(x)) == pytest.approx(x, rel=6e-5)
     assert len(summary.number(x)) <= 12
@@ -24,8 +24,9 @@ def test_only_exact_integers_look_like_integers(x):
 @pytest.mark.parametrize(
     ("x", "text"),
     [
-        (0.0, "0"), (-0.0, "-0"), (1e6, "1e+06"), (123456.7, "1.2346e+05"), (99999.9, "1e+05"), (1.5e-310, "1.5e-310"),
-        (12345.678, "12346"), (np.float32(0.1), "0.1"), (True, "True"), (7, "7"), (10**400, "1" + 22 * "0" + "…"),
+        (0.0, "0"), (-0.0, "-0"), (1e6, "1e+06"), (123456.7, "1.2346e+05"), (99999.9, "1e+05"),
+        (1.5e-310, "1.5e-310"), (12345.678, "12346"), (np.float32(0.1), "0.1"), (True, "True"), (7, "7"),
+        (10**400, "1" + 22 * "0" + "…"),
         (np.nan, "nan"), (-np.inf, "-inf"), (1j, "1j"), (complex(0.5, -0.25), "0.5-0.25j"),
     ],
 )  # fmt: skip

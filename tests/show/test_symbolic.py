@@ -27,7 +27,7 @@ def written(f, *points):
         (lambda x, y: x - -y, "x + y"),
         (lambda x, y: x + -3.0 * y, "x - 3·y"),
         (lambda x, y: -(x + y), "-(x + y)"),
-        (lambda x, y: -(-x), "x"),
+        (lambda x, y: -(0.0 - x), "x"),
         (lambda x, y: -x * x, "-x²"),
         (lambda x, y: x / (y / x), "x/(y/x)"),
         (lambda x, y: -x / y / x, "-x/y/x"),

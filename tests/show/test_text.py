@@ -26,7 +26,6 @@ v6    = v2 + v2  -4    0     ∂v6/∂v2 = 1 (×2)
 c     = v6 + 1   -3    0     ∂c/∂v6 = 1
 g     = c * d    -0    0     ∂g/∂c = d = 0, ∂g/∂d = c = -3"""
     g.backward()
-    assert [line.split()[-3 if "=" not in line else 0] for line in str(cr.draw(g)).splitlines()[1:3]]
     rows = {line.split()[0]: line for line in str(cr.draw(g)).splitlines()}
     assert rows["a"].split() == ["a", "-4", "-6"]
     assert rows["b"].split() == ["b", "2", "-24"]
@@ -36,11 +35,11 @@ def test_arrays_have_a_column_for_their_type():
     x, w = Value(np.ones((2, 3))), Value(np.ones((3, 1), dtype=np.float32))
     y = (x @ w).sum()
     assert "\n" + str(cr.draw(y)) == """
-name  operation             type            data               grad  local derivatives
-x                           float64 (2, 3)  [[1 1 1] [1 1 1]]  0
-w                           float32 (3, 1)  [[1] [1] [1]]      0
-v2    = x @ w               float64 (2, 1)  [[3] [3]]          0     ∂v2/∂x: g ↦ g·wᵀ, ∂v2/∂w: g ↦ xᵀ·g
-y     = sum(v2, axis=(0, 1))  float64  6  0  ∂y/∂v2: sum over axes 0, 1""" or True
+name  operation               type            data               grad  local derivatives
+x                             float64 (2, 3)  [[1 1 1] [1 1 1]]  0
+w                             float32 (3, 1)  [[1] [1] [1]]      0
+v2    = x @ w                 float64 (2, 1)  [[3] [3]]          0     ∂v2/∂x: g ↦ g·wᵀ, ∂v2/∂w: g ↦ xᵀ·g
+y     = sum(v2, axis=(0, 1))  float64         6                  0     ∂y/∂v2: sum over axes 0, 1"""
 
 
 def test_what_is_left_out_is_said():

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import builtins
 import math
+import operator
 import string
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from chainrule.primitive import cast, raw
 from chainrule.primitive import broadcast_to as _broadcast_to
@@ -39,15 +39,39 @@ def _shape(x: Any) -> tuple[int, ...]:
 
 
 def _axes(name: str, x: Any, axis: Axis) -> tuple[int, ...]:
-    """Axes counted from the front; all of them for None."""
-    ndim = len(_shape(x))
+    """Axes counted from the front, in ascending order; all of them for None."""
     if axis is None:
-        return tuple(range(ndim))
-    return tuple(builtins.sorted(normalize_axis_tuple(axis, ndim, f"{name}: axis")))
+        return tuple(range(len(_shape(x))))
+    return tuple(builtins.sorted(_ordered(name, x, axis)))
 
 
-def _axis(name: str, x: Any, axis: int) -> int:
-    return int(normalize_axis_index(axis, len(_shape(x)), f"{name}: axis"))
+def _ordered(name: str, x: Any, axes: Any, repeated: bool = False) -> tuple[int, ...]:
+    """Axes counted from the front, in the order given."""
+    found = tuple(_axis(name, x, k) for k in (axes if isinstance(axes, tuple | list) else (axes,)))
+    if len(set(found)) < len(found) and not repeated:
+        raise ValueError(f"{name}: axes {axes} name an axis twice; expected each at most once")
+    return found
+
+
+def _axis(name: str, x: Any, axis: Any, extra: int = 0) -> int:
+    """An axis counted from the front, in a result that has ``extra`` axes more than ``x``."""
+    try:
+        k = operator.index(axis)
+    except TypeError:
+        raise TypeError(f"{name}: axis is {axis!r}, expected an integer") from None
+    n = len(_shape(x)) + extra
+    if not -n <= k < n:
+        expected = f"expected {-n} to {n - 1}" if n else "a scalar has no axes"
+        raise np.exceptions.AxisError(f"{name}: axis {k} is out of range for shape {_shape(x)}; {expected}")
+    return k % n
+
+
+def _sizes(name: str, sizes: Any) -> tuple[int, ...]:
+    """A shape, or numbers of repetitions, as a tuple of integers."""
+    try:
+        return tuple(map(operator.index, sizes if isinstance(sizes, tuple | list) else (sizes,)))
+    except TypeError:
+        raise TypeError(f"{name}: received {sizes!r}, expected integers") from None
 
 
 def _refuse(name: str, **options: Any) -> None:
@@ -120,7 +144,8 @@ def std(
 
 def ptp(a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False) -> Any:
     _refuse("ptp", out=out)
-    return max(a, axis, keepdims=keepdims) - min(a, axis, keepdims=keepdims)
+    axes = _axes("ptp", a, axis)
+    return max(a, axes, keepdims=keepdims) - min(a, axes, keepdims=keepdims)
 
 
 def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False) -> Any:
@@ -159,6 +184,8 @@ cumprod = _cumulative("cumprod", rd.cumprod)
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _KEEP, append: Any = _KEEP) -> Any:
     a = _array(a)
     k = _axis("diff", a, axis)
+    if n < 0:
+        raise ValueError(f"diff: n is {n}, expected 0 or more")
     before = (slice(None),) * k
     if n and (prepend is not _KEEP or append is not _KEEP):
         edge = _shape(a)[:k] + (1,) + _shape(a)[k + 1 :]  # of a number, repeated
@@ -167,6 +194,24 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _KEEP, append: Any =
     for _ in range(n):
         a = sh.getitem(a, (*before, slice(1, None))) - sh.getitem(a, (*before, slice(None, -1)))
     return a
+
+
+def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
+    """Counts are plain integers; sums of weights have a derivative in these."""
+    if type(weights) is not Value:
+        return np.bincount(data(x), weights, minlength)
+    plain = np.bincount(data(x), weights._data, minlength)  # checks everything
+    return sh.scatter(astype(weights, plain.dtype), index=np.array(x), shape=plain.shape)
+
+
+def full_like(
+    a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *,
+    device: Any = None,
+) -> Any:  # fmt: skip
+    plain = np.full_like(data(a), data(fill_value), dtype, shape=shape)
+    if type(fill_value) is not Value:
+        return plain
+    return broadcast_to(astype(fill_value, plain.dtype), plain.shape)
 
 
 # -------------------------------------------------------------------- elementwise, beside the ufuncs
@@ -254,12 +299,15 @@ def reshape(a: Any, /, shape: Any = None, order: str = "C", *, newshape: Any = N
     if order != "C":
         raise TypeError(f"reshape: order={order!r} is not supported for Values; transpose first")
     shape = newshape if shape is None else shape
-    shape = tuple(shape) if isinstance(shape, tuple | list) else (int(shape),)
+    shape = _sizes("reshape", shape)
     size, known = math.prod(_shape(a)), math.prod(n for n in shape if n != -1)
     unknown = shape.count(-1)
     if unknown > 1 or (unknown and (known == 0 or size % known)) or (not unknown and known != size):
-        raise ValueError(f"reshape: an array of shape {_shape(a)} ({size} elements) does not fit shape {shape}")
-    return sh.reshape(a, tuple(size // known if n == -1 else int(n) for n in shape))
+        raise ValueError(
+            f"reshape: an array of shape {_shape(a)} ({size} elements) does not fit shape {shape}; "
+            "the sizes must multiply to the same number, one of them may be -1"
+        )
+    return sh.reshape(a, tuple(size // known if n == -1 else n for n in shape))
 
 
 def ravel(a: Any, order: str = "C") -> Any:
@@ -270,45 +318,63 @@ def transpose(a: Any, axes: Any = None) -> Any:
     n = len(_shape(a))
     if axes is None:
         return sh.transpose(a, tuple(reversed(range(n))))
-    axes = tuple(axes) if isinstance(axes, tuple | list) else (axes,)
-    if len(axes) != n:
+    order = _ordered("transpose", a, axes)
+    if len(order) != n:
         raise ValueError(f"transpose: axes {axes} do not name each of the {n} axes of shape {_shape(a)}")
-    return sh.transpose(a, normalize_axis_tuple(axes, n, "transpose: axis"))
+    return sh.transpose(a, order)
 
 
 permute_dims = transpose
 
 
 def moveaxis(a: Any, source: Any, destination: Any) -> Any:
-    order = np.moveaxis(np.empty(_kept_axes(a)), source, destination).shape
-    return sh.transpose(a, tuple(n - 1 for n in order))
-
-
-def _kept_axes(a: Any) -> tuple[int, ...]:
-    """A shape whose lengths number the axes, to let NumPy reorder them."""
-    return tuple(range(1, len(_shape(a)) + 1))
+    start, end = _ordered("moveaxis", a, source), _ordered("moveaxis", a, destination)
+    if len(start) != len(end):
+        raise ValueError(f"moveaxis: source {source} and destination {destination} must name equally many axes")
+    order = [k for k in range(len(_shape(a))) if k not in start]
+    for to, k in builtins.sorted(zip(end, start, strict=True)):
+        order.insert(to, k)
+    return sh.transpose(a, tuple(order))
 
 
 def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
-    return sh.transpose(a, tuple(n - 1 for n in np.swapaxes(np.empty(_kept_axes(a)), axis1, axis2).shape))
+    i, j = _axis("swapaxes", a, axis1), _axis("swapaxes", a, axis2)
+    order = list(range(len(_shape(a))))
+    order[i], order[j] = j, i
+    return sh.transpose(a, tuple(order))
 
 
 def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
-    return sh.transpose(a, tuple(n - 1 for n in np.rollaxis(np.empty(_kept_axes(a)), axis, start).shape))
+    k, to = _axis("rollaxis", a, axis), _axis("rollaxis", a, start, extra=1)
+    return moveaxis(a, k, to - (to > k))
 
 
 def matrix_transpose(x: Any, /) -> Any:
-    if len(_shape(x)) < 2:
-        raise ValueError(f"matrix_transpose: shape {_shape(x)} has fewer than two axes")
+    _check_axes("matrix_transpose", x, 2)
     return mx.matrix_transpose(x)
 
 
+def _check_axes(name: str, x: Any, least: int = 1) -> None:
+    if len(_shape(x)) < least:
+        raise ValueError(f"{name}: the Value has shape {_shape(x)}, expected {least} or more axes")
+
+
 def expand_dims(a: Any, axis: Any) -> Any:
-    return sh.reshape(a, np.expand_dims(_thin(a), axis).shape)
+    axes = axis if isinstance(axis, tuple | list) else (axis,)
+    new = [_axis("expand_dims", a, k, extra=len(axes)) for k in axes]
+    if len(set(new)) < len(new):
+        raise ValueError(f"expand_dims: axes {axis} name an axis twice; expected each at most once")
+    sizes = iter(_shape(a))
+    return sh.reshape(a, tuple(1 if k in new else next(sizes) for k in range(len(_shape(a)) + len(new))))
 
 
 def squeeze(a: Any, axis: Any = None) -> Any:
-    return sh.reshape(a, np.squeeze(_thin(a), axis).shape)
+    shape = _shape(a)
+    axes = [k for k, n in enumerate(shape) if n == 1] if axis is None else _ordered("squeeze", a, axis)
+    for k in axes:
+        if shape[k] != 1:
+            raise ValueError(f"squeeze: axis {k} of shape {shape} has length {shape[k]}, expected 1")
+    return sh.reshape(a, tuple(n for k, n in enumerate(shape) if k not in axes))
 
 
 def _thin(a: Any) -> Any:
@@ -334,17 +400,29 @@ def _each(f: Callable[[Any], Any], arys: Sequence[Any]) -> Any:
 
 
 def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
-    shape = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
+    shape, old = _sizes("broadcast_to", shape), _shape(array)
+    fits = all(n in (1, m) for n, m in zip(reversed(old), reversed(shape), strict=False))
+    if len(old) > len(shape) or not fits:
+        raise ValueError(
+            f"broadcast_to: shape {old} does not broadcast to {shape}; counted from the last, each of its axes "
+            "must be equal to the new one or 1"
+        )
     return _broadcast_to(array, shape=shape)
 
 
 def broadcast_arrays(*args: Any, subok: bool = False) -> Any:
-    shape = np.broadcast_shapes(*map(_shape, args))
+    try:
+        shape = np.broadcast_shapes(*map(_shape, args))
+    except ValueError:
+        shapes = " and ".join(str(_shape(a)) for a in args)
+        raise ValueError(f"broadcast_arrays: shapes {shapes} do not broadcast together") from None
     return tuple(broadcast_to(a, shape) for a in args)
 
 
 def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> Any:
     n = len(xi)
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"meshgrid: indexing is {indexing!r}, expected 'xy' or 'ij'")
     grids = [reshape(x, (1,) * i + (-1,) + (1,) * (n - i - 1)) for i, x in enumerate(xi)]
     if indexing == "xy" and n > 1:
         grids = [swapaxes(g, 0, 1) for g in grids]
@@ -359,8 +437,10 @@ def concatenate(arrays: Sequence[Any], /, axis: int | None = 0, out: Any = None,
     parts = [a if dtype is None else astype(a, dtype) for a in map(_array, arrays)]
     if axis is None:
         parts, axis = [ravel(a) for a in parts], 0
-    k = _axis("concatenate", parts[0], axis)
     want = _shape(parts[0])
+    if not want:
+        raise ValueError("concatenate: operand 0 is a scalar, expected arrays; join scalars with np.stack")
+    k = _axis("concatenate", parts[0], axis)
     for i, p in enumerate(parts):
         got = _shape(p)
         if len(got) != len(want) or got[:k] + got[k + 1 :] != want[:k] + want[k + 1 :]:
@@ -376,7 +456,7 @@ concat = concatenate
 def stack(arrays: Sequence[Any], axis: int = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind") -> Any:
     _refuse("stack", out=out)
     parts = [a if dtype is None else astype(a, dtype) for a in map(_array, arrays)]
-    return sh.stack(parts, int(normalize_axis_index(axis, len(_shape(parts[0])) + 1, "stack: axis")))
+    return sh.stack(parts, _axis("stack", parts[0], axis, extra=1))
 
 
 def vstack(tup: Sequence[Any], *, dtype: Any = None, casting: str = "same_kind") -> Any:
@@ -402,6 +482,7 @@ def append(arr: Any, values: Any, axis: int | None = None) -> Any:
 
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     k = _axis("array_split", ary, axis)
+    _check_sections("array_split", indices_or_sections)
     where = np.array_split(np.arange(_shape(ary)[k]), indices_or_sections)
     starts = np.cumsum([0] + [len(w) for w in where])
     if not isinstance(indices_or_sections, int | np.integer):
@@ -412,9 +493,15 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     ]
 
 
+def _check_sections(name: str, sections: Any) -> None:
+    if isinstance(sections, int | np.integer) and sections < 1:
+        raise ValueError(f"{name}: indices_or_sections is {sections}, expected 1 or more parts")
+
+
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     k = _axis("split", ary, axis)
     n = _shape(ary)[k]
+    _check_sections("split", indices_or_sections)
     if isinstance(indices_or_sections, int | np.integer) and n % indices_or_sections:
         raise ValueError(
             f"split: axis {k} of shape {_shape(ary)} does not divide into {indices_or_sections} equal parts; "
@@ -441,7 +528,9 @@ def unstack(x: Any, /, *, axis: int = 0) -> Any:
 
 
 def tile(A: Any, reps: Any) -> Any:
-    reps = tuple(reps) if np.ndim(reps) else (int(reps),)
+    reps = _sizes("tile", tuple(reps) if np.ndim(reps) else reps)
+    if any(r < 0 for r in reps):
+        raise ValueError(f"tile: reps are {reps}, expected 0 or more")
     shape = _shape(A)
     n = builtins.max(len(shape), len(reps))
     shape, reps = (1,) * (n - len(shape)) + shape, (1,) * (n - len(reps)) + reps
@@ -454,7 +543,11 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     if axis is None:
         a, axis = ravel(a), 0
     k = _axis("repeat", a, axis)
-    return take(a, np.repeat(np.arange(_shape(a)[k]), repeats), k)
+    n = _shape(a)[k]
+    counts = np.asarray(repeats)
+    if counts.dtype.kind not in "iu" or counts.size not in (1, n) or np.any(counts < 0):
+        raise ValueError(f"repeat: repeats is {repeats!r}, expected a number of times, or one for each of {n}")
+    return take(a, np.repeat(np.arange(n), counts), k)
 
 
 # -------------------------------------------------------------------- rearranging
@@ -474,7 +567,7 @@ def flipud(m: Any) -> Any:
 
 
 def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
-    a, b = normalize_axis_tuple(axes, len(_shape(m)), "rot90: axis")
+    a, b = _ordered("rot90", m, axes)
     k %= 4
     if k == 2:
         return flip(flip(m, a), b)
@@ -486,7 +579,7 @@ def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
 def roll(a: Any, shift: Any, axis: Axis = None) -> Any:
     if axis is None:
         return reshape(roll(ravel(a), shift, 0), _shape(a))
-    axes = normalize_axis_tuple(axis, len(_shape(a)), "roll: axis", allow_duplicate=True)
+    axes = _ordered("roll", a, axis, repeated=True)
     shifts = np.broadcast_to(shift, (len(axes),))
     for k, s in zip(axes, shifts, strict=True):
         n = _shape(a)[k]
@@ -499,7 +592,13 @@ def roll(a: Any, shift: Any, axis: Axis = None) -> Any:
 
 def pad(array: Any, pad_width: Any, mode: str = "constant", **kwargs: Any) -> Any:
     shape = _shape(array)
-    width = tuple((int(a), int(b)) for a, b in np.broadcast_to(np.asarray(pad_width), (len(shape), 2)))
+    try:
+        width = tuple((int(a), int(b)) for a, b in np.broadcast_to(np.asarray(pad_width), (len(shape), 2)))
+    except ValueError:
+        raise ValueError(
+            f"pad: pad_width is {pad_width!r}, expected one number, (before, after), or such a pair for each axis "
+            f"of shape {shape}"
+        ) from None
     if mode == "constant":
         constants = kwargs.pop("constant_values", 0)
         if kwargs:
@@ -509,18 +608,24 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", **kwargs: Any) -> An
         padded = sh.pad(array, width=width)
         return padded + np.pad(np.zeros(shape), width, constant_values=constants) if np.any(constants) else padded
     if mode not in ("edge", "reflect", "symmetric", "wrap"):
-        raise TypeError(f"pad: mode {mode!r} is not supported for Values, expected constant, edge, reflect, symmetric or wrap")
+        raise TypeError(
+            f"pad: mode {mode!r} is not supported for Values, expected constant, edge, reflect, symmetric or wrap"
+        )
+    if kwargs not in ({}, {"reflect_type": "even"}):
+        raise TypeError(f"pad: option {next(iter(kwargs))!r} is not supported for Values")
     for k, (w, n) in enumerate(zip(width, shape, strict=True)):
         if w != (0, 0):
-            array = take(array, np.pad(np.arange(n), w, mode=mode, **kwargs), k)  # type: ignore[call-overload]
+            array = take(array, np.pad(np.arange(n), w, mode=mode), k)  # type: ignore[call-overload]
     return array
 
 
 def sort(a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
     """Sorted copy; ties keep their order, so each element's derivative goes to one place."""
+    np.sort(np.empty(0), kind=kind, order=order)  # an unknown option is NumPy's to refuse
     if axis is None:
         a, axis = ravel(a), 0
-    return take_along_axis(a, np.argsort(raw(a), axis, kind="stable"), axis)
+    k = _axis("sort", a, axis)
+    return take_along_axis(a, np.argsort(raw(a), k, kind="stable"), k)
 
 
 # -------------------------------------------------------------------- indexing
@@ -528,15 +633,20 @@ def sort(a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, 
 
 def getitem(x: Any, index: Any) -> Any:
     """``x[index]``."""
-    parts = index if isinstance(index, tuple) else (index,)
-    held = tuple(_index(i) for i in parts)
-    return sh.getitem(x, held if isinstance(index, tuple) else held[0])
+    return _picked("getitem", x, tuple(map(_index, index)) if isinstance(index, tuple) else _index(index))
 
 
-def _index(i: Any) -> Any:
+def _picked(name: str, x: Any, index: Any) -> Any:
+    try:
+        return sh.getitem(x, index)
+    except IndexError as error:
+        raise IndexError(f"{name}: {error}; the Value has shape {_shape(x)}") from None
+
+
+def _index(i: Any, name: str = "getitem") -> Any:
     if type(i) is Value:
         raise TypeError(
-            "getitem: the index is a Value; indices are integers, which have no derivative: use i.data.astype(int)"
+            f"{name}: the index is a Value; indices are integers, which have no derivative: use i.data.astype(int)"
         )
     if isinstance(i, list):
         return np.array(i) if i else np.zeros(0, int)
@@ -548,11 +658,13 @@ def take(a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: s
     if axis is None:
         a, axis = ravel(a), 0
     k = _axis("take", a, axis)
-    indices = np.asarray(_index(indices))
+    indices = np.asarray(_index(indices, "take"))
     n = _shape(a)[k]
+    if mode not in ("raise", "wrap", "clip"):
+        raise ValueError(f"take: mode is {mode!r}, expected 'raise', 'wrap' or 'clip'")
     if mode != "raise":
         indices = indices % n if mode == "wrap" else np.clip(indices, 0, n - 1)
-    return sh.getitem(a, (slice(None),) * k + (indices,))
+    return _picked("take", a, (slice(None),) * k + (indices,))
 
 
 def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
@@ -566,12 +678,12 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
         )
     grids = list(np.ix_(*[np.arange(n) for n in _shape(arr)]))
     grids[k] = indices
-    return sh.getitem(arr, tuple(grids))
+    return _picked("take_along_axis", arr, tuple(grids))
 
 
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     n = len(_shape(a))
-    i, j = normalize_axis_tuple((axis1, axis2), n, "diagonal: axis")
+    i, j = _ordered("diagonal", a, (axis1, axis2))
     a = sh.transpose(a, (*(k for k in range(n) if k not in (i, j)), i, j))
     rows, columns = _shape(a)[-2:]
     length = builtins.max(builtins.min(rows + builtins.min(offset, 0), columns - builtins.max(offset, 0)), 0)
@@ -580,6 +692,8 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
 
 
 def diag(v: Any, k: int = 0) -> Any:
+    if len(_shape(v)) not in (1, 2):
+        raise ValueError(f"diag: v has shape {_shape(v)}, expected one axis or two")
     if len(_shape(v)) != 1:
         return diagonal(v, k)
     n = _shape(v)[0] + abs(k)
@@ -592,10 +706,12 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = 
 
 
 def tril(m: Any, k: int = 0) -> Any:
+    _check_axes("tril", m)
     return _where(np.tri(*_shape(m)[-2:], k=k, dtype=bool), m, 0.0)
 
 
 def triu(m: Any, k: int = 0) -> Any:
+    _check_axes("triu", m)
     return _where(np.tri(*_shape(m)[-2:], k=k - 1, dtype=bool), 0.0, m)
 
 
@@ -603,14 +719,18 @@ def triu(m: Any, k: int = 0) -> Any:
 
 
 def matmul(a: Any, b: Any) -> Any:
+    return _matmul("matmul", a, b)
+
+
+def _matmul(name: str, a: Any, b: Any) -> Any:
     a, b = _array(a), _array(b)
     x, y = _shape(a), _shape(b)
     if not x or not y:
-        raise ValueError(f"matmul: a is {x}, b is {y}; a scalar has no axis to multiply along: use *")
+        raise ValueError(f"{name}: a is {x}, b is {y}; a scalar has no axis to multiply along: use *")
     inner = y[-2] if len(y) > 1 else y[0]
     if x[-1] != inner:
-        which = "second-to-last" if len(y) > 1 else "only"
-        raise ValueError(f"matmul: a is {x}, b is {y}; a's last axis must equal b's {which} ({x[-1]} != {inner})")
+        which = "second-to-last" if len(y) > 1 else "only axis"
+        raise ValueError(f"{name}: a is {x}, b is {y}; a's last axis must equal b's {which} ({x[-1]} != {inner})")
     wide_a = sh.reshape(a, (1, *x)) if len(x) == 1 else a
     wide_b = sh.reshape(b, (*y, 1)) if len(y) == 1 else b
     out = mx.matmul(wide_a, wide_b)
@@ -622,14 +742,23 @@ def matmul(a: Any, b: Any) -> Any:
     return sh.reshape(out, shape)
 
 
+def _check_lengths(name: str, a: Any, b: Any, m: int, n: int) -> None:
+    if m != n:
+        raise ValueError(
+            f"{name}: a is {_shape(a)}, b is {_shape(b)}; what is summed must be equally long ({m} != {n})"
+        )
+
+
 def dot(a: Any, b: Any, out: Any = None) -> Any:
     _refuse("dot", out=out)
     a, b = _array(a), _array(b)
     if not _shape(a) or not _shape(b):
         return ar.multiply(a, b)
     if len(_shape(b)) <= 2 and len(_shape(a)) <= 2:
-        return matmul(a, b)
-    return tensordot(a, b, ((-1,), (-2 if len(_shape(b)) > 1 else 0,)))
+        return _matmul("dot", a, b)
+    k = -2 if len(_shape(b)) > 1 else 0
+    _check_lengths("dot", a, b, _shape(a)[-1], _shape(b)[k])
+    return tensordot(a, b, ((-1,), (k,)))
 
 
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
@@ -639,11 +768,11 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
         i, j = tuple(range(len(x) - axes, len(x))), tuple(range(axes))
     else:
         i, j = (tuple(k) if np.ndim(k) else (k,) for k in axes)
-    i, j = normalize_axis_tuple(i, len(x), "tensordot: axis"), normalize_axis_tuple(j, len(y), "tensordot: axis")
+    i, j = _ordered("tensordot", a, i), _ordered("tensordot", b, j)
     if [x[k] for k in i] != [y[k] for k in j]:
         raise ValueError(
-            f"tensordot: axes {i} of a ({x}) have lengths {[x[k] for k in i]}, axes {j} of b ({y}) "
-            f"{[y[k] for k in j]}; they must be equal"
+            f"tensordot: a is {x}, b is {y}; axes {i} of a have lengths {[x[k] for k in i]}, axes {j} of b "
+            f"{[y[k] for k in j]}, but they must be equal"
         )
     left = tuple(k for k in range(len(x)) if k not in i)
     right = tuple(k for k in range(len(y)) if k not in j)
@@ -656,8 +785,10 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 
 
 def inner(a: Any, b: Any, /) -> Any:
+    a, b = _array(a), _array(b)
     if not _shape(a) or not _shape(b):
         return ar.multiply(a, b)
+    _check_lengths("inner", a, b, _shape(a)[-1], _shape(b)[-1])
     return tensordot(a, b, ((-1,), (-1,)))
 
 
@@ -667,11 +798,15 @@ def outer(a: Any, b: Any, out: Any = None) -> Any:
 
 
 def vdot(a: Any, b: Any, /) -> Any:
-    return sum(ar.conj(ravel(_array(a))) * ravel(_array(b)))
+    a, b = ravel(_array(a)), ravel(_array(b))
+    _check_lengths("vdot", a, b, _shape(a)[0], _shape(b)[0])
+    return sum(ar.conj(a) * b)
 
 
 def vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
-    return sum(ar.conj(_array(x1)) * _array(x2), axis)
+    a, b = _array(x1), _array(x2)
+    _check_lengths("vecdot", a, b, _shape(a)[_axis("vecdot", a, axis)], _shape(b)[_axis("vecdot", b, axis)])
+    return sum(ar.conj(a) * b, axis)
 
 
 def kron(a: Any, b: Any) -> Any:
@@ -684,7 +819,7 @@ def kron(a: Any, b: Any) -> Any:
 
 def einsum(*operands: Any, out: Any = None, optimize: Any = False, **options: Any) -> Any:
     """Einstein summation; several operands are contracted pair by pair along NumPy's best path."""
-    _refuse("einsum", out=out)
+    _refuse("einsum", out=out, **options)
     if not isinstance(operands[0], str):
         operands = _spelled(operands)
     subscripts, xs = operands[0].replace(" ", ""), [_array(x) for x in operands[1:]]
@@ -775,7 +910,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
             return sum(size, axes, keepdims=keepdims)
         return power(sum(power(size, ord), axes, keepdims=keepdims), 1 / ord)
     if ord in (1, -1, math.inf, -math.inf):
-        rows, columns = normalize_axis_tuple(axis, n) if axis is not None else axes
+        rows, columns = _ordered("norm", x, axis) if axis is not None else axes
         along, over = (rows, columns) if ord in (1, -1) else (columns, rows)
         totals = sum(ar.absolute(x), along, keepdims=True)
         return (max if ord > 0 else min)(totals if keepdims else totals, (along, over), keepdims=keepdims)

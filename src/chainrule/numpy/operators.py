@@ -107,8 +107,8 @@ def _set_item(self: Value, index: Any, new: Any) -> None:
 # -------------------------------------------------------------------- methods
 
 
-def _reshape(self: Value, *shape: Any) -> Any:
-    return fn.reshape(self, shape[0] if len(shape) == 1 else shape)
+def _reshape(self: Value, *shape: Any, order: str = "C") -> Any:
+    return fn.reshape(self, shape[0] if len(shape) == 1 else shape, order)
 
 
 def _transpose(self: Value, *axes: Any) -> Any:

@@ -92,7 +92,7 @@ def array_ufunc(self: Value, ufunc: np.ufunc, method: str, *inputs: Any, **optio
             raise TypeError(f"{name}: {option}= is not supported for Values; use np.where or .astype instead")
         if (name, method) in METHODS:
             return METHODS[name, method](*inputs, **{"axis": 0, **options})
-        if method == "outer":
+        if method == "outer" and not options:
             a, b = inputs
             return f(fn.reshape(a, np.shape(data(a)) + (1,) * np.ndim(data(b))), b)
     raise no_derivative(name if method == "__call__" else f"{name}.{method}")
@@ -105,7 +105,7 @@ _HERE = (
     "imag angle astype copy reshape ravel transpose permute_dims moveaxis swapaxes rollaxis matrix_transpose "
     "expand_dims squeeze atleast_1d atleast_2d atleast_3d broadcast_to broadcast_arrays meshgrid concatenate "
     "concat stack vstack hstack dstack column_stack append array_split split hsplit vsplit dsplit unstack tile "
-    "repeat flip fliplr flipud rot90 roll pad sort take take_along_axis diagonal diag trace tril triu dot "
+    "repeat flip fliplr flipud rot90 roll pad sort take take_along_axis diagonal diag trace tril triu bincount full_like dot "
     "tensordot inner outer vdot kron einsum"
 ).split()
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
@@ -119,7 +119,7 @@ for _name in ("outer", "tensordot", "matmul", "matrix_transpose", "vecdot"):
 _PLAIN = (
     "argmax argmin argsort searchsorted count_nonzero nonzero flatnonzero argwhere any all isclose allclose "
     "array_equal array_equiv shape ndim size result_type iscomplexobj isrealobj array_repr array_str array2string "
-    "zeros_like ones_like empty_like full_like isneginf isposinf isreal iscomplex digitize bincount may_share_memory "
+    "zeros_like ones_like empty_like isneginf isposinf isreal iscomplex digitize may_share_memory "
     "shares_memory lexsort min_scalar_type can_cast"
 ).split()
 PLAIN_FUNCTIONS = {getattr(np, name) for name in _PLAIN if hasattr(np, name)}

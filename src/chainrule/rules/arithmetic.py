@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.primitive import Elementwise, Linear, raw, where
-from chainrule.rules.elementary import exp2, log, sigmoid
+from chainrule.rules.elementary import exp2, hypot, log, sigmoid, unless_zero
 
 # -------------------------------------------------------------------- + - * /
 
@@ -28,8 +28,9 @@ positive = Elementwise(np.positive, 1, symbol="+", scalar=operator.pos)
 reciprocal = Elementwise(np.reciprocal, lambda y, x: -y * y, symbol="1/", scalar=lambda x: 1 / x)
 square = Elementwise(np.square, lambda y, x: 2 * x, symbol="²", scalar=lambda x: x * x)
 
-remainder = Elementwise(np.remainder, 1, lambda z, x, y: -floor(x / y), symbol="%")
-fmod = Elementwise(np.fmod, 1, lambda z, x, y: -trunc(x / y))
+# In y it is minus the number of times that y was taken: from the result, because x/y rounds.
+remainder = Elementwise(np.remainder, 1, lambda z, x, y: -rint((x - z) / y), symbol="%")
+fmod = Elementwise(np.fmod, 1, lambda z, x, y: -rint((x - z) / y))
 floor_divide = Elementwise(np.floor_divide, None, None, symbol="//")
 
 # -------------------------------------------------------------------- powers
@@ -63,11 +64,11 @@ ceil = Elementwise(np.ceil, None)
 trunc = Elementwise(np.trunc, None)
 rint = Elementwise(np.rint, None)
 round_ = Elementwise(lambda x, *, decimals: np.round(x, decimals), None, name="round")
-heaviside = Elementwise(np.heaviside, None, None)
+heaviside = Elementwise(np.heaviside, None, 1, lanes=(None, lambda z, x, h: x == 0))
 
 # At 0 the derivative is 0.
 _absolute = Elementwise(np.absolute, lambda y, x: _sign(x), name="absolute", symbol="abs", scalar=abs)
-copysign = Elementwise(np.copysign, lambda z, x, y: copysign(1.0, x) * copysign(1.0, y), None)
+copysign = Elementwise(np.copysign, lambda z, x, y: _sign(x) * copysign(1.0, y), None)
 ldexp = Elementwise(np.ldexp, lambda z, x, n: exp2(1.0 * n), None)
 nan_to_num = Elementwise(
     lambda x, *, nan, posinf, neginf: np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf),
@@ -83,22 +84,11 @@ real = Elementwise(np.real, 1)
 imag = Elementwise(np.imag, -1j)
 # -------------------------------------------------------------------- two operands on one circle
 
-
-def _unless_origin(h: Any, d: Any) -> Any:
-    return where(h == 0, 0.0, d)
-
-
-hypot = Elementwise(
-    np.hypot,
-    lambda z, x, y: _unless_origin(z, x / z),
-    lambda z, x, y: _unless_origin(z, y / z),
-    scalar=math.hypot,
-)
 # Divided by the radius twice, because its square leaves the range of floats.
 arctan2 = Elementwise(
     np.arctan2,
-    lambda z, y, x: _unless_origin(r := hypot(x, y), x / r / r),
-    lambda z, y, x: _unless_origin(r := hypot(x, y), -y / r / r),
+    lambda z, y, x: unless_zero(r := hypot(x, y), x / r / r),
+    lambda z, y, x: unless_zero(r := hypot(x, y), -y / r / r),
     scalar=math.atan2,
 )
 
@@ -129,7 +119,7 @@ def sign(z: Any) -> Any:
     """``z / |z|``, and 0 at 0."""
     if not np.iscomplexobj(raw(z)):
         return _sign(z)
-    return _unless_origin(r := absolute(z), z / r)
+    return unless_zero(r := absolute(z), z / r)
 
 
 def angle(z: Any) -> Any:

@@ -46,6 +46,19 @@ log1p = Elementwise(np.log1p, lambda y, x: _inside(_not_negative(x, -1.0), 1 / (
 sqrt = Elementwise(np.sqrt, lambda y, x: 0.5 / y, scalar=math.sqrt)
 cbrt = Elementwise(np.cbrt, lambda y, x: 1 / (3 * y * y))
 
+
+def unless_zero(h: Any, d: Any) -> Any:
+    """``d``, and 0 where the radius ``h`` is 0."""
+    return where(h == 0, 0.0, d)
+
+
+hypot = Elementwise(
+    np.hypot,
+    lambda h, x, y: unless_zero(h, x / h),
+    lambda h, x, y: unless_zero(h, y / h),
+    scalar=math.hypot,
+)
+
 # -------------------------------------------------------------------- trigonometric functions
 
 sin = Elementwise(np.sin, lambda y, x: cos(x), scalar=math.sin)
@@ -74,11 +87,17 @@ sech2 = Elementwise(
 sinh = Elementwise(np.sinh, lambda y, x: cosh(x), scalar=math.sinh)
 cosh = Elementwise(np.cosh, lambda y, x: sinh(x), scalar=math.cosh)
 tanh = Elementwise(np.tanh, lambda y, x: sech2(x), scalar=math.tanh)
-arcsinh = Elementwise(np.arcsinh, lambda y, x: 1 / sqrt(1 + x * x), scalar=math.asinh)
+arcsinh = Elementwise(np.arcsinh, lambda y, x: 1 / _root_of_1_plus_square(x), scalar=math.asinh)
 arccosh = Elementwise(np.arccosh, lambda y, x: 1 / (sqrt(x - 1) * sqrt(x + 1)), scalar=math.acosh)
 arctanh = Elementwise(
     np.arctanh, lambda y, x: _inside(_within_one(x), 1 / ((1 - x) * (1 + x))), scalar=math.atanh
 )
+
+
+def _root_of_1_plus_square(x: Any) -> Any:
+    # As a length, because the square leaves the range of floats.
+    return sqrt(1 + x * x) if np.iscomplexobj(raw(x)) else hypot(1.0, x)
+
 
 # -------------------------------------------------------------------- the logistic family
 
@@ -96,8 +115,16 @@ def _sigmoid_scalar(x: float) -> float:
 sigmoid = Elementwise(
     _sigmoid, lambda y, x: y * sigmoid(-x), name="sigmoid", symbol="σ", scalar=_sigmoid_scalar
 )
+
+
+def _logit(x: Any) -> Any:
+    s = 2 * x - 1  # exact near 1/2, where the logarithms cancel
+    near = np.abs(s) < 0.5
+    return np.where(near, 2 * np.arctanh(np.where(near, s, 0)), np.log(x) - np.log1p(-x))[()]
+
+
 logit = Elementwise(
-    lambda x: np.log(x) - np.log1p(-x), lambda y, x: _inside(_within_one(2 * x - 1), 1 / (x * (1 - x))), name="logit"
+    _logit, lambda y, x: _inside(_within_one(2 * x - 1), 1 / (x * (1 - x))), name="logit"
 )
 softplus = Elementwise(lambda x: np.logaddexp(x, 0), lambda y, x: sigmoid(x), name="softplus")
 log_sigmoid = Elementwise(lambda x: -np.logaddexp(-x, 0), lambda y, x: sigmoid(-x), name="log_sigmoid")

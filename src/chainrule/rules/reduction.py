@@ -70,10 +70,17 @@ def _var_push(ts: Any, y: Any, x: Any, *, axis: Axes, keepdims: bool, ddof: floa
     return _shape_like(_total(real_part(conj(c) * t), axis) * (2 / (_count(x, axis) - ddof)), y)
 
 
+def _constant(x: Any, axis: Axes) -> Any:
+    """Whether all are equal: their std is the smallest there is, with derivative 0, though it may round."""
+    x = raw(x)
+    first = np.asarray(x)[tuple(slice(0, 1) if k in axis else slice(None) for k in range(np.ndim(x)))]
+    return np.all(x == first, axis=axis, keepdims=True)
+
+
 def _std_push(ts: Any, y: Any, x: Any, *, axis: Axes, keepdims: bool, ddof: float) -> Any:
     (t,) = ts
     s = _restore(y, x, axis)
-    u = where(s == 0, 0.0, _centred(x, axis) / s)  # constants have the smallest std there is: derivative 0
+    u = where(_constant(x, axis) | (s == 0), 0.0, _centred(x, axis) / s)
     return _shape_like(_total(real_part(conj(u) * t), axis) / (_count(x, axis) - ddof), y)
 
 
@@ -93,7 +100,8 @@ def _norm(x: Any, *, axis: Axes, keepdims: bool) -> Any:
     with np.errstate(over="ignore", under="ignore"):
         y = np.sqrt(np.sum(a * a, axis=axis, keepdims=True))
         big = np.max(a, axis=axis, keepdims=True, initial=0.0)
-        far = (big != 0) & np.isfinite(big) & (np.isinf(y) | (y < 1e-140) | (y == 0))
+        limits = np.finfo(y.dtype)
+        far = (big != 0) & np.isfinite(big) & (np.isinf(y) | (y < np.sqrt(limits.tiny) / limits.eps))
         if np.any(far):  # the squares left the range of floats
             scale = np.where(far, big, 1)
             y = np.where(far, scale * np.sqrt(np.sum((a / scale) ** 2, axis=axis, keepdims=True)), y)

@@ -173,8 +173,11 @@ def _cell(n: Node, operation: Node | None, edges: list[Edge], direction: str) ->
 
 def _box(n: Node) -> tuple[str, str, tuple[Row, ...], float, float]:
     if n.kind == "constant":
-        rows = _rows("constant", "", n.data, n.data_detail)
-        width = max(columns(r.text, TEXT) for r in rows) + 2 * PAD
+        rows = _rows("constant", "", n.data, f"{n.shape} {n.data_detail}" if n.data_detail else "")
+        if n.name:
+            name = summary.shorten(summary.printable(n.name), _NAME_COLUMNS)
+            rows = (Row("name", "", name), *rows)
+        width = max(columns(r.text, NAME) for r in rows) + 2 * PAD
         return "", "", rows, max(width, 34.0), len(rows) * LINE + 8
     title = summary.shorten(summary.printable(n.name), _NAME_COLUMNS)
     kind_text = type_text(n) if n.shape or n.dtype != "float64" else ""

@@ -38,7 +38,8 @@ class Node:
     kind : {"leaf", "result", "constant", "operation"}
     name : str
         A Value's name, from `Value.name`, the caller's variables or, where there is neither, made
-        up here; the primitive's name for an operation.
+        up here; the primitive's name for an operation; for a constant array that of the caller's
+        variable, or ``""``.
     named : bool
         False where the name was made up.
     symbol : str
@@ -185,8 +186,11 @@ def describe(
     everything = order(outputs)
     shown, expanded = _nearest(outputs, max_nodes)
     ids = {id(v): f"v{i}" for i, v in enumerate(shown)}
+    scopes = list(scopes)
     names = naming.find(shown, scopes)
     made_up = _make_up(shown, names)
+    constants = (x for v in shown if id(v) in expanded for x in v.inputs)
+    made_up |= naming.find_arrays((x for x in constants if type(x) is np.ndarray and x.size > 1), scopes)
     gradients = gradient_texts(shown, outputs, everything)
     nodes: list[Node] = []
     edges: list[Edge] = []
@@ -203,7 +207,7 @@ def describe(
                     edges.append(_edge(ids[id(x)], operation, i, v, x, local, made_up))
                 else:
                     constant = f"c{me[1:]}.{i}"
-                    nodes.append(_constant(constant, x))
+                    nodes.append(_constant(constant, x, made_up.get(id(x), "")))
                     edges.append(Edge(constant, operation, i))
             nodes.append(Node(operation, "operation", primitive.name, symbol=primitive.symbol))
             edges.append(Edge(operation, me))
@@ -269,7 +273,8 @@ def _make_up(shown: Sequence[Value], names: Mapping[int, str]) -> dict[int, str]
 
 
 def _operand(x: Any, names: Mapping[int, str]) -> Formula:
-    return Formula.name(names[id(x)]) if isinstance(x, Value) else Formula.constant(x)
+    name = names.get(id(x))
+    return Formula.constant(x) if name is None else Formula.name(name)
 
 
 def _expression(v: Value, operands: Sequence[Formula]) -> str:
@@ -286,13 +291,13 @@ def _edge(
     )
 
 
-def _constant(identity: str, x: Any) -> Node:
+def _constant(identity: str, x: Any, name: str) -> Node:
     is_array = isinstance(x, np.ndarray)
     return Node(
         identity,
         "constant",
-        name="",
-        named=False,
+        name=name,
+        named=bool(name),
         data=summary.constant(x),
         data_detail=summary.statistics(x) if is_array else "",
         shape=np.shape(x) if is_array else (),

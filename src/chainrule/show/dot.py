@@ -67,6 +67,6 @@ def _rows(n: Node) -> list[str]:
     if n.kind == "operation":
         return [n.symbol]
     if n.kind == "constant":
-        return [n.data]
+        return [n.name, n.data] if n.name else [n.data]
     rows = [n.name, f"data {n.data}", f"grad {n.gradient}"]
     return rows if not n.shape else [rows[0], type_text(n), *rows[1:]]

@@ -57,7 +57,7 @@ class _Notes(list[Any]):
         self.lost = lost
         self.texts = texts
 
-    def __iadd__(self, visited: Iterable[Any]) -> _Notes:  # type: ignore[misc, override]
+    def __iadd__(self, visited: Iterable[Any]) -> _Notes:  # type: ignore[misc]
         steps = iter(visited)
         for v, g in zip(steps, steps):
             if id(v) in self.lost:

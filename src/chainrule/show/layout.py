@@ -14,10 +14,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chainrule.show.far import Link, around, far_links
+
 __all__ = ["ENGINES", "Box", "Layout", "LayoutError", "Link", "NoEngine", "layout"]
 
+Point = tuple[float, float]
 _POINTS = 72.0  # an inch, Graphviz's unit of size
-_MANY = 150  # boxes; for more of them the placing is stopped before it is perfect
 _wasm = threading.Lock()  # a WebAssembly store belongs to one thread at a time
 
 
@@ -39,15 +41,6 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """From the far side of one box to a port of another, by their indices."""
-
-    source: int
-    target: int
-    port: int
-
-
-@dataclass(frozen=True, slots=True)
 class Layout:
     """Places in points, with the origin at the top left.
 
@@ -58,12 +51,15 @@ class Layout:
         One for each box.
     curves : tuple
         For each link the points of a Bézier spline: a start, then three for each piece.
+    far : frozenset of int
+        The links that were too long to find their way between the boxes, and go around.
     """
 
     width: float
     height: float
-    centres: tuple[tuple[float, float], ...]
-    curves: tuple[tuple[tuple[float, float], ...], ...]
+    centres: tuple[Point, ...]
+    curves: tuple[tuple[Point, ...], ...]
+    far: frozenset[int] = frozenset()
 
 
 def layout(
@@ -75,6 +71,7 @@ def layout(
     ----------
     boxes : sequence of Box
     links : sequence of Link
+        Each from a box to a later one.
     direction : {"LR", "TB"}
         From left to right, or from top to bottom.
     engine : {"wasm", "dot"}, optional
@@ -94,14 +91,15 @@ def layout(
     (True, 1)
     """
     run = ENGINES[engine] if engine is not None else _first_installed()
-    return _read(json.loads(run(_source(boxes, links, direction))), len(boxes), len(links))
+    far = far_links(len(boxes), links)
+    near = {i: k for i, k in enumerate(links) if i not in far}
+    placed = _read(json.loads(run(_source(boxes, near, direction))), len(boxes), len(links))
+    return _with_far(placed, boxes, links, far, direction) if far else placed
 
 
-def _source(boxes: Sequence[Box], links: Sequence[Link], direction: str) -> str:
-    lines = [f"digraph{{rankdir={direction};nodesep=0.28;ranksep=0.55;splines=true"]
-    if len(boxes) > _MANY:
-        # The network simplex steps of the ranking and placing grow much faster than the graph.
-        lines.append("nslimit=2;nslimit1=2;mclimit=0.5")
+def _source(boxes: Sequence[Box], links: dict[int, Link], direction: str) -> str:
+    # The placing is stopped before it is perfect: without a limit its time may explode.
+    lines = [f"digraph{{rankdir={direction};nodesep=0.28;ranksep=0.55;nslimit=2;nslimit1=2"]
     lines.append('node[shape=record,fixedsize=true,label=""];edge[dir=none]')
     for i, b in enumerate(boxes):
         # A record's fields share its side evenly, so the ports need no sizes of their own.
@@ -110,7 +108,7 @@ def _source(boxes: Sequence[Box], links: Sequence[Link], direction: str) -> str:
         label = f',label="{fields}"' if b.ports else ""
         lines.append(f"{i}[width={b.width / _POINTS:.4f},height={b.height / _POINTS:.4f}{label}]")
     leave, arrive = ("e", "w") if direction == "LR" else ("s", "n")
-    lines += [f"{k.source}:{leave}->{k.target}:a{k.port}:{arrive}[id={i}]" for i, k in enumerate(links)]
+    lines += [f"{k.source}:{leave}->{k.target}:a{k.port}:{arrive}[id={i}]" for i, k in links.items()]
     return ";".join(lines) + "}"
 
 
@@ -128,6 +126,34 @@ def _read(placed: dict[str, Any], boxes: int, links: int) -> Layout:
     for e in placed.get("edges", ()):
         curves[int(e["id"])] = tuple(map(point, e["pos"].split()))
     return Layout(right - left, top - bottom, tuple(centres), tuple(curves))
+
+
+def _with_far(
+    placed: Layout, boxes: Sequence[Box], links: Sequence[Link], far: frozenset[int], direction: str
+) -> Layout:
+    """Add the links that Graphviz was not told of, below the drawing or, from top to bottom, beside it."""
+    level = direction == "LR"
+
+    def turn(p: Point) -> Point:
+        return p if level else (p[1], p[0])
+
+    ends = []
+    for i in sorted(far):
+        k = links[i]
+        (x, y), (u, v) = turn(placed.centres[k.source]), turn(placed.centres[k.target])
+        source, target = boxes[k.source], boxes[k.target]
+        along = (k.port + 0.5) / target.ports - 0.5
+        if level:
+            start, end = (x + source.width / 2, y), (u - target.width / 2, v + along * target.height)
+        else:
+            start, end = (x + source.height / 2, y), (u - target.height / 2, v + along * target.width)
+        ends.append((k, start, end))
+    width, height = turn((placed.width, placed.height))
+    paths, height = around(ends, height)
+    curves = list(placed.curves)
+    for i, path in zip(sorted(far), paths):
+        curves[i] = tuple(map(turn, path))
+    return Layout(*turn((width, height)), placed.centres, tuple(curves), far)
 
 
 def _by_wasm(source: str) -> bytes:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import Elementwise
+from chainrule.primitive import Elementwise, Special
 from chainrule.show import operators, summary
 from chainrule.show.symbolic import Formula, read
+from chainrule.sweeps.adjoint import adjoint
 from chainrule.value import Value
 
 __all__ = ["Local", "local_derivative"]
@@ -62,12 +63,16 @@ def local_derivative(
         if small and (isinstance(primitive, Elementwise) or _all_scalar(v)):
             with suppress(Exception):
                 value, number = _number(v, position)
+        elif small and isinstance(primitive, Special) and not v.shape:
+            with suppress(Exception):
+                value = _row(v, position)
         if isinstance(primitive, Elementwise):
             with suppress(Exception):
                 formula = _formula(v, position, names, small, number)
-                if value and number is None and formula == str(Formula.constant(primitive.partials[position])):
+                partial = primitive.partials[position]
+                if number is None and not callable(partial) and formula == str(Formula.constant(partial)):
                     value = ""  # an array of that one number
-        else:
+        elif not (isinstance(primitive, Special) and value):
             operator = operators.describe(primitive, position, operands, v.params)
     return Local(formula, operator, value, number)
 
@@ -88,6 +93,15 @@ def _number(v: Value, position: int) -> tuple[str, float | None]:
     return summary.spread(d), number
 
 
+def _row(v: Value, position: int) -> str:
+    """The partials of a scalar in all the entries of an operand: one step of the adjoint sweep."""
+    x = v.inputs[position]
+    if sum(x is other for other in v.inputs) > 1:  # the sweep would have added them up
+        return ""
+    one = 1.0 if type(v._data) is float else np.ones_like(v._data)[()]
+    return summary.spread(adjoint([(v, one)], until=v.serial - 1, record=False)[x])
+
+
 def _formula(
     v: Value, position: int, names: Mapping[int, str], small: bool, number: float | None
 ) -> str:
@@ -105,14 +119,21 @@ def _formula(
         # A large array is stood for by its first entries, so that no second one is computed.
         sample = _whole if small else _first
         y = Value(sample(v._data))
-        args = [Value(sample(a)) if isinstance(x, Value) else a for x, a in zip(v.inputs, v.args)]
-        called = {id(a): names[id(x)] for a, x in zip(args, v.inputs) if isinstance(x, Value)}
+        args = [
+            Value(sample(a)) if isinstance(x, Value) or _floats(a) else a for x, a in zip(v.inputs, v.args)
+        ]
+        called = {id(a): names[id(x)] for a, x in zip(args, v.inputs) if id(x) in names}
         called[id(y)] = names[id(v)]
         formula = read(partial(y, *args, **v.params), called)
         text = "" if formula is None else str(formula)
     if selects and number is None:  # some elements of an array reached the result, others did not
         return f"{text} or 0"
     return "0" if selects and number == 0 else text
+
+
+def _floats(a: Any) -> bool:
+    """Whether it may stand for a name in a formula; a plain number stands for itself."""
+    return isinstance(a, np.ndarray) and a.dtype.kind in "fc"
 
 
 def _whole(a: Any) -> Any:

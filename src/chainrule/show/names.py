@@ -11,9 +11,11 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from chainrule.value import Value
 
-__all__ = ["caller", "find"]
+__all__ = ["caller", "find", "find_arrays"]
 
 _LONGEST = 10_000  # entries of one container that are looked at
 _DEEPEST = 6  # attributes into a model
@@ -27,7 +29,16 @@ def caller() -> list[Mapping[str, Any]]:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
         frame = frame.f_back
     local, outer = frame.f_locals, frame.f_globals
-    return [local] if local is outer else [local, outer]
+    return [_written(local)] if local is outer else [_written(local), _written(outer)]
+
+
+def _written(scope: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables that somebody wrote down: no private ones, nor those that Python or a tool makes up."""
+    return {
+        name: x
+        for name, x in tuple(scope.items())
+        if name.isidentifier() and not name.startswith("_") and name not in _HISTORY
+    }
 
 
 def find(values: Iterable[Value], scopes: Iterable[Mapping[str, Any]]) -> dict[int, str]:
@@ -67,12 +78,30 @@ def find(values: Iterable[Value], scopes: Iterable[Mapping[str, Any]]) -> dict[i
     return {i: found[i] for i in wanted if i in found}
 
 
+def find_arrays(arrays: Iterable[Any], scopes: Iterable[Mapping[str, Any]]) -> dict[int, str]:
+    """Find names for arrays among variables: those that hold the same numbers.
+
+    Identity does not serve here: a graph keeps a copy of an array that its owner could change.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.arange(3.0)
+    >>> list(find_arrays([X.copy()], [{"y": X[:2], "X": X}]).values())
+    ['X']
+    """
+    variables = [(name, x) for scope in scopes for name, x in _variables(scope) if type(x) is np.ndarray]
+    found = {}
+    for a in arrays:
+        for name, x in variables:
+            if x is a or (x.shape == a.shape and x.dtype == a.dtype and np.array_equal(x, a)):
+                found[id(a)] = name
+                break
+    return found
+
+
 def _variables(scope: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return [
-        (name, x)
-        for name, x in tuple(scope.items())
-        if isinstance(name, str) and not name.startswith("_") and name not in _HISTORY
-    ]
+    return [(name, x) for name, x in tuple(scope.items()) if isinstance(name, str)]
 
 
 def _direct(scope: list[tuple[str, Any]]) -> Iterator[tuple[str, Value]]:

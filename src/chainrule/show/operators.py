@@ -38,7 +38,7 @@ def describe(
         if words is not None:
             return str(words(params, position))
         return str(call(primitive.name, [], params)).removesuffix("()")
-    return ""
+    return f"Jacobian of {primitive.name}"
 
 
 def _over(verb: str) -> Any:

@@ -84,6 +84,7 @@ STYLE = (
     f"{_ME} .wire{{fill:none;stroke-width:1.3}}{_ME} .box,{_ME} .pill{{stroke-width:1.2}}"
     f"{_ME} .output .box{{stroke-width:2}}{_ME} .constant .box{{stroke-dasharray:3 3}}"
     f"{_ME} .cut{{stroke-dasharray:2 4}}"
+    f"{_ME} .far{{stroke-opacity:.65}}"
     + _rules(_LIGHT, _ME)
     + f"@media (prefers-color-scheme:dark){{{_rules(_DARK, _ME)}}}"
     + "".join(_rules(_LIGHT, f"{page} {_ME}") for page in _PAGE_LIGHT)
@@ -121,7 +122,7 @@ def svg(graph: Graph, direction: str = "LR", engine: str | None = None) -> str:
         (MARGIN + x - c.width / 2, MARGIN + y - c.height / 2) for c, (x, y) in zip(measured, placed.centres)
     ]
     wires = []
-    for k, curve, band in zip(links, placed.curves, ends):
+    for i, (k, curve, band) in enumerate(zip(links, placed.curves, ends)):
         source, (sx, sy), (tx, ty) = measured[k.source], corners[k.source], corners[k.target]
         points = [(x + MARGIN, y + MARGIN) for x, y in curve]
         # Graphviz rounds; the ends are where the drawing has them.
@@ -129,13 +130,13 @@ def svg(graph: Graph, direction: str = "LR", engine: str | None = None) -> str:
             start, end = (sx + source.width, sy + source.height / 2), (tx, ty + band.middle)
         else:
             start, end = (sx + source.width / 2, sy + source.height), (tx + band.centre, ty)
-        wires.append(_curve([start, *points[1:-1], end]))
+        classes = "wire far" if i in placed.far else "wire"
+        wires.append(f'<path class="{classes}" d="{_curve([start, *points[1:-1], end])}"/>')
     note = left_out(graph)
     width = placed.width + 2 * MARGIN
     width = max(width, columns(note, SMALL) + 2 * MARGIN) if note else width
     height = placed.height + 2 * MARGIN + (FOOTER if note else 0)
-    body = [f'<path class="wire" d="{d}"/>' for d in wires]
-    body += [_cell(c, corner, direction, graph) for c, corner in zip(measured, corners)]
+    body = wires + [_cell(c, corner, direction, graph) for c, corner in zip(measured, corners)]
     if note:
         body.append(_text(MARGIN, height - 16, note, "small muted"))
     return _document(graph, width, height, body)
@@ -188,8 +189,14 @@ def _box(c: Cell) -> str:
     b = c.box
     x, y, w = b.x, b.y, b.width
     if c.node.kind == "constant":
+        detail = len(c.rows) - 1 if c.node.data_detail else len(c.rows)
         lines = [
-            _text(b.centre, y + 4 + (i + 0.5) * LINE + 4, row.text, "mid" if i == 0 else "small muted mid")
+            _text(
+                b.centre,
+                y + 4 + (i + 0.5) * LINE + 4,
+                row.text,
+                "name mid" if row.kind == "name" else "mid" if i < detail else "small muted mid",
+            )
             for i, row in enumerate(c.rows)
         ]
         return _rect("box", b, 13) + "".join(lines)
@@ -206,8 +213,8 @@ def _box(c: Cell) -> str:
         base = y + HEADER + 4 + (i + 0.5) * LINE + 4
         if row.caption:
             parts.append(_text(x + PAD, base, row.caption, "small muted"))
-        detail = "" if row.caption else " small"
-        parts.append(_text(x + PAD + CAPTION, base, row.text, row.kind + detail))
+        classes = row.kind if row.caption else f"{row.kind} small"
+        parts.append(_text(x + PAD + CAPTION, base, row.text, classes))
     return "".join(parts)
 
 
@@ -286,7 +293,7 @@ def _curve(points: list[Point]) -> str:
 
 def _tooltip(n: Node) -> str:
     if n.kind == "constant":
-        return "\n".join(t for t in ("constant", n.data, n.data_detail, type_text(n)) if t)
+        return "\n".join(t for t in (_short(n.name) or "constant", n.data, n.data_detail, type_text(n)) if t)
     lines = [_short(n.name) + (f" = {summary.printable(n.expression)}" if n.expression else "")]
     lines += [f"data {n.data}" + (f" ({n.data_detail})" if n.data_detail else "")]
     lines += [f"grad {n.gradient}" + (f" ({n.gradient_detail})" if n.gradient_detail else "")]

@@ -70,7 +70,10 @@ class Formula:
         if kind == "c" and np.ndim(x) == 0:
             text = summary.number(x)
             return cls(text, _SUM if np.real(x) or text.startswith("-") else _ATOM)
-        return cls(summary.shorten(summary.constant(x), 20))
+        text = summary.constant(x)
+        if isinstance(x, np.ndarray) and x.ndim and (len(text) > 20 or "…" in text):
+            text = f"[{'×'.join(map(str, x.shape))}]"  # its shape, where its entries would take too long
+        return cls(summary.shorten(text, 20))
 
 
 def call(
