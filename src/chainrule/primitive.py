@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.value import Value
+from chainrule.value import Value, result
 
 __all__ = ["Bilinear", "Elementwise", "Lanes", "Linear", "Primitive", "Special", "fit"]
 
@@ -99,7 +99,7 @@ class Primitive:
             return y
         if others and not scalars:
             operands, args = zip(*map(_held, operands, args), strict=True)
-        return Value(y, None, self, operands, tuple(args), params)
+        return result(y, self, operands, tuple(args), params)
 
     def evaluate_scalar(self, args: Sequence[Any], params: dict[str, Any]) -> Any:
         """Python floats in, a Python float out."""

@@ -68,22 +68,14 @@ class Value:
     # == compares elements, as in NumPy; a node itself is known by identity.
     __hash__ = object.__hash__
 
-    def __init__(
-        self,
-        data: Any,
-        name: str | None = None,
-        primitive: Primitive | None = None,
-        inputs: tuple[Any, ...] = (),
-        args: tuple[Any, ...] = (),
-        params: Mapping[str, Any] = _NONE,
-    ) -> None:
-        self._data = _leaf_data(data) if primitive is None else data
-        self.name = name
-        self.primitive = primitive
-        self.inputs = inputs
-        self.args = args
-        self.params = params
+    def __init__(self, data: Any, name: str | None = None) -> None:
+        self._data: Any = _leaf_data(data)
         self._grad: Any = None
+        self.name = name
+        self.primitive: Primitive | None = None
+        self.inputs: tuple[Any, ...] = ()
+        self.args: tuple[Any, ...] = ()
+        self.params: Mapping[str, Any] = _NONE
         self.serial = _next_serial()
 
     # ---------------------------------------------------------------- data and gradient
@@ -279,6 +271,29 @@ class Value:
 
 
 _FLOAT64 = np.dtype(np.float64)
+
+
+_new = object.__new__
+
+
+def result(
+    data: Any,
+    primitive: Primitive,
+    inputs: tuple[Any, ...],
+    args: tuple[Any, ...],
+    params: Mapping[str, Any] = _NONE,
+) -> Value:
+    """The node of an operation's result. Made without a constructor: scalar graphs make very many."""
+    v = _new(Value)
+    v._data = data
+    v._grad = None
+    v.name = None
+    v.primitive = primitive
+    v.inputs = inputs
+    v.args = args
+    v.params = params
+    v.serial = _next_serial()
+    return v
 
 
 def data(x: Any) -> Any:

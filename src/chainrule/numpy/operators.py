@@ -12,7 +12,7 @@ from chainrule.numpy import functions as fn
 from chainrule.primitive import Primitive
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
-from chainrule.value import Value, data
+from chainrule.value import Value, data, result
 
 # -------------------------------------------------------------------- arithmetic
 
@@ -28,7 +28,7 @@ def _binary(apply: Callable[..., Any], scalar: Primitive | None = None) -> tuple
             b = other._data if kind is Value else other
             if type(a) is float and (type(b) is float or type(b) is int):
                 try:
-                    return Value(compute(a, b), None, scalar, (self, other), (a, b))
+                    return result(compute(a, b), scalar, (self, other), (a, b))
                 except (ArithmeticError, ValueError):
                     pass
         if kind in _USUAL or _accepts(other):
@@ -41,7 +41,7 @@ def _binary(apply: Callable[..., Any], scalar: Primitive | None = None) -> tuple
             b = self._data
             if type(b) is float and (kind is float or kind is int):
                 try:
-                    return Value(compute(other, b), None, scalar, (other, self), (other, b))
+                    return result(compute(other, b), scalar, (other, self), (other, b))
                 except (ArithmeticError, ValueError):
                     pass
         if kind in _USUAL or _accepts(other):

@@ -162,6 +162,12 @@ xlog1py = Elementwise(
 # -------------------------------------------------------------------- sinc
 
 
+def _sin_pi(x: Any) -> Any:
+    """sin(πx): first by whole turns, which is exact, and only then by the rounded π."""
+    r = x - 2 * np.rint(x / 2)
+    return np.sin(PI * np.where(np.abs(r) > 0.5, np.copysign(1, r) - r, r))
+
+
 def _sinc(x: Any, *, order: int) -> Any:
     """The ``order``-th derivative of sin(πx)/(πx).
 
@@ -172,9 +178,9 @@ def _sinc(x: Any, *, order: int) -> Any:
     wide = x.astype(np.result_type(x, np.float64)) if x.dtype.kind == "f" else x
     small = np.abs(wide) < (order + 2) / 3
     z = np.where(small, 1.0, wide)
-    f = np.sinc(z)
+    f = _sin_pi(z) / (PI * z)
     for k in range(1, order + 1):
-        f = (PI ** (k - 1) * np.sin(PI * z + k * PI / 2) - k * f) / z
+        f = (PI ** (k - 1) * _sin_pi(z + k / 2) - k * f) / z
     s = np.where(small, wide, 0.0)
     series = np.zeros_like(s)
     # Σ (-1)ⁿ π²ⁿ (2n)!/(2n-k)! x²ⁿ⁻ᵏ / (2n+1)!

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.graph import newest_first
-from chainrule.primitive import Contributions, Lanes, fit
+from chainrule.primitive import ONE, Contributions, Elementwise, Lanes, fit
 from chainrule.value import Value, data
 
 __all__ = ["Outside", "adjoint", "backward"]
@@ -74,6 +74,30 @@ def adjoint(
                         raise Outside
         if visited is not None:
             visited += (node, g.value if type(g) is Lanes else g)
+        if type(g) is float and type(primitive) is Elementwise and not record:
+            # Graphs of scalars have many nodes with little to do: the elementwise rule, without a call.
+            lanes = primitive.lanes
+            for i, d in enumerate(primitive.partials):
+                x = inputs[i]
+                if type(x) is not Value or d is None or x.serial < since:
+                    continue
+                if lanes is not None and lanes[i] is not None and not lanes[i](y, *args):
+                    continue
+                if d is ONE:
+                    c = g
+                else:
+                    try:
+                        c = g * (d(y, *args, **node.params) if callable(d) else d)
+                    except ArithmeticError:
+                        c = g * primitive.partial(i, y, args, node.params)
+                before = received.get(x)
+                if before is not None:
+                    received[x] = before + c
+                else:
+                    received[x] = c
+                    if x.primitive is not None and x.serial > until:
+                        waiting[x.serial] = x
+            continue
         contributions = primitive.pull(g, y, inputs, args, node.params, since)  # type: ignore[union-attr]
         if contributions is None:
             contributions = _transpose_push(node, g, y, args, since, bool(record))

@@ -1,0 +1,144 @@
+"""Derivatives to the last digits: against 50 digits of mpmath, at the ends of the range of floats too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import mpmath as mp
+import numpy as np
+import pytest
+from mpmath import mpf
+
+import chainrule as cr
+from chainrule.rules import elementary as el
+
+Exact = Callable[..., Any]
+ULPS = 4
+COUNT = 200
+
+
+class Row(NamedTuple):
+    """``f``, its exact derivatives as functions of numbers of 50 digits, and points for each operand."""
+
+    name: str
+    f: Callable[..., Any]
+    exact: tuple[Exact, ...]
+    points: tuple[Any, ...]
+    ulps: float = ULPS
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def spread(low: float, high: float, signs: bool = True) -> Any:
+    """Numbers of every size between two powers of ten, of both signs."""
+    x = np.logspace(low, high, COUNT // 2 if signs else COUNT) * np.linspace(1.0, 1.3, COUNT // 2 if signs else COUNT)
+    return np.concatenate([x, -x]) if signs else x
+
+
+def near(edge: float, side: int) -> Any:
+    """Numbers that approach an edge down to its neighbour."""
+    return edge + side * np.abs(edge) * np.logspace(-15.5, -0.31, COUNT)
+
+
+everything = spread(-300, 300)
+positive = spread(-300, 300, signs=False)
+moderate = np.concatenate([np.linspace(-30, 30, COUNT // 2), spread(-300, 1)[::2]])
+inside = np.concatenate([near(1.0, -1), near(-1.0, 1), spread(-300, -0.5)])[::3]
+
+
+def sech2(x: Any) -> Any:
+    return mp.sech(x) ** 2
+
+
+def sigmoid(x: Any) -> Any:
+    return 1 / (1 + mp.exp(-x))
+
+
+def sinc(x: Any, order: int) -> Any:
+    """The derivative of sin(πx)/(πx) of the given order, by its series (50 digits need many terms)."""
+    with mp.workdps(120):
+        return mp.nsum(
+            lambda n: (-1) ** int(n) * mp.pi ** (2 * n) * mp.ff(2 * n, order) * x ** (2 * n - order) / mp.factorial(2 * n + 1),
+            [(order + 1) // 2, 90],
+        )
+
+
+UNARY = [
+    Row("exp", np.exp, (mp.exp,), (np.linspace(-745, 709, COUNT),)),
+    Row("exp2", np.exp2, (lambda x: mp.log(2) * 2**x,), (np.linspace(-1070, 1023, COUNT),)),
+    Row("expm1", np.expm1, (mp.exp,), (np.linspace(-745, 709, COUNT),)),
+    Row("log", np.log, (lambda x: 1 / x,), (positive,)),
+    Row("log2", np.log2, (lambda x: 1 / (x * mp.log(2)),), (positive,)),
+    Row("log10", np.log10, (lambda x: 1 / (x * mp.log(10)),), (positive,)),
+    Row("log1p", np.log1p, (lambda x: 1 / (1 + x),), (np.concatenate([positive[::2], near(-1.0, 1)[::2]]),)),
+    Row("sqrt", np.sqrt, (lambda x: 1 / (2 * mp.sqrt(x)),), (positive,)),
+    Row("cbrt", np.cbrt, (lambda x: 1 / (3 * mp.cbrt(x) ** 2),), (positive,)),
+    Row("square", np.square, (lambda x: 2 * x,), (everything,)),
+    Row("reciprocal", np.reciprocal, (lambda x: -1 / x**2,), (spread(-150, 150),)),
+    Row("sin", np.sin, (mp.cos,), (moderate,)),
+    Row("cos", np.cos, (lambda x: -mp.sin(x),), (moderate,)),
+    Row("tan", np.tan, (lambda x: 1 / mp.cos(x) ** 2,), (moderate,)),
+    Row("arcsin", np.arcsin, (lambda x: 1 / mp.sqrt(1 - x**2),), (inside,)),
+    Row("arccos", np.arccos, (lambda x: -1 / mp.sqrt(1 - x**2),), (inside,)),
+    Row("arctan", np.arctan, (lambda x: 1 / (1 + x**2),), (spread(-300, 150),)),
+    Row("sinh", np.sinh, (mp.cosh,), (np.linspace(-709, 709, COUNT),)),
+    Row("cosh", np.cosh, (mp.sinh,), (np.concatenate([np.linspace(-709, 709, COUNT), spread(-300, 0)]),)),
+    Row("tanh", np.tanh, (sech2,), (np.concatenate([np.linspace(-354, 354, COUNT), spread(-300, 0)]),)),
+    Row("sech²", el.sech2, (lambda x: -2 * sech2(x) * mp.tanh(x),), (np.concatenate([np.linspace(-350, 350, COUNT), spread(-300, 0)]),)),
+    Row("arcsinh", np.arcsinh, (lambda x: 1 / mp.sqrt(1 + x**2),), (everything,)),
+    Row("arccosh", np.arccosh, (lambda x: 1 / mp.sqrt(x**2 - 1),), (np.concatenate([near(1.0, 1), spread(0.1, 300, signs=False)]),)),
+    Row("arctanh", np.arctanh, (lambda x: 1 / (1 - x**2),), (inside,)),
+    Row("sigmoid", cr.sigmoid, (lambda x: sigmoid(x) * sigmoid(-x),), (np.linspace(-708, 708, COUNT),)),
+    Row("softplus", cr.softplus, (sigmoid,), (np.linspace(-708, 708, COUNT),)),
+    Row("log_sigmoid", cr.log_sigmoid, (lambda x: sigmoid(-x),), (np.linspace(-708, 708, COUNT),)),
+    Row("logit", el.logit, (lambda x: 1 / (x * (1 - x)),), (np.concatenate([near(1.0, -1), spread(-300, -0.3, signs=False)]),)),
+    Row("relu", cr.relu, (lambda x: mpf(x > 0),), (everything,)),
+    Row("deg2rad", np.deg2rad, (lambda x: mp.pi / 180,), (everything,)),
+    Row("sinc", np.sinc, (lambda x: sinc(x, 1),), (np.concatenate([np.linspace(-3.3, 3.3, COUNT // 2), spread(-300, 0)[::2]]),)),
+]  # fmt: skip
+
+_rng = np.random.default_rng(0)
+_sizes = [10.0 ** _rng.uniform(-140, 140, COUNT) for _ in range(2)]
+_signed = [x * _rng.choice([-1, 1], COUNT) for x in _sizes]
+
+BINARY = [
+    Row("divide", np.divide, (lambda x, y: 1 / y, lambda x, y: -x / y**2), (_signed[0] * 1e-20, _signed[1])),
+    Row("hypot", np.hypot, (lambda x, y: x / mp.hypot(x, y), lambda x, y: y / mp.hypot(x, y)), tuple(_signed)),
+    Row("arctan2", np.arctan2, (lambda y, x: x / (x**2 + y**2), lambda y, x: -y / (x**2 + y**2)), tuple(_signed)),
+    Row("power", np.power, (lambda x, y: y * x ** (y - 1), lambda x, y: x**y * mp.log(x)),
+        (10.0 ** _rng.uniform(-40, 40, COUNT), _rng.uniform(-6, 6, COUNT))),
+    Row("logaddexp", np.logaddexp, (lambda x, y: sigmoid(x - y), lambda x, y: sigmoid(y - x)),
+        (np.linspace(-300, 300, COUNT), _rng.integers(-300, 300, COUNT) * 1.0), 500),
+    Row("xlogy", cr.xlogy, (lambda x, y: mp.log(y), lambda x, y: x / y), (_signed[0], _sizes[1])),
+]  # fmt: skip
+
+
+def ulps(got: Any, exact: list[Any]) -> Any:
+    """The error in units of the last place of the exact number."""
+    wide = [mpf(float(g)) - e for g, e in zip(got, exact, strict=True)]
+    return np.array([float(abs(w) / mpf(float(np.spacing(abs(float(e)))))) for w, e in zip(wide, exact, strict=True)])
+
+
+@pytest.mark.parametrize("row", UNARY + BINARY, ids=str)
+def test_to_the_last_digits(row: Row) -> None:
+    with mp.workdps(50):
+        columns = [[mpf(float(x)) for x in xs] for xs in row.points]
+        exact = [[d(*xs) for xs in zip(*columns, strict=True)] for d in row.exact]
+        value, pull = cr.vjp(row.f, *row.points)
+        for i, cotangent in enumerate(pull(np.ones_like(value))):
+            error = ulps(cotangent, exact[i])
+            worst = int(np.argmax(error))
+            assert error[worst] <= row.ulps, (f"operand {i}", [xs[worst] for xs in row.points], cotangent[worst])
+
+
+@pytest.mark.parametrize("row", UNARY, ids=str)
+def test_numbers_to_the_last_digits(row: Row) -> None:
+    """The same of Python floats, which Python's own functions compute."""
+    with mp.workdps(50):
+        xs = row.points[0][::4]
+        got = [cr.grad(row.f)(float(x)) for x in xs]
+        error = ulps(got, [row.exact[0](mpf(float(x))) for x in xs])
+        worst = int(np.argmax(error))
+        assert error[worst] <= row.ulps, (xs[worst], got[worst])
