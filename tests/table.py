@@ -259,6 +259,7 @@ ELEMENTARY = [
     elementwise(el.arccosh, between(1.3, 4)),
     *(elementwise(p, real_line, positive) for p in (el.xlogy, el.xlog1py)),
     *(elementwise(el.sinc, real_line, order=k) for k in (0, 1, 2, 5)),
+    elementwise(el.sinc, anywhere, order=0),
 ]  # fmt: skip
 
 AXES = [(), (0,), (1,), (0, 1), (0, 2), (0, 1, 2)]

@@ -30,7 +30,8 @@ __all__ = ["Bilinear", "Elementwise", "Lanes", "Linear", "Primitive", "Special",
 Contributions = list[tuple[Value, Any]]
 _ndarray = np.ndarray
 _NUMBERS = {float, int, bool}
-_CONSTANTS = {float, int, complex}
+_NUMPY_NUMBERS = (np.floating, np.integer)
+CONSTANTS = {float, int, complex}
 ONE = 1  # as a partial: there is nothing to multiply by
 
 
@@ -74,27 +75,31 @@ class Primitive:
         scalars = True
         args: Any = []
         for x in operands:
-            if type(x) is Value:
+            kind = type(x)
+            if kind is Value:
                 tracked = True
                 if x.primitive is None:
                     x._hold()
                 x = x._data
                 if type(x) is not float:
                     scalars = False
-            elif type(x) not in _NUMBERS:
+            elif kind is _ndarray:
                 others = True
-                if not isinstance(x, np.floating | np.integer):
+                scalars = False
+            elif kind not in _NUMBERS:
+                others = True
+                if not isinstance(x, _NUMPY_NUMBERS):
                     scalars = False
             args.append(x)
-        if scalars and others:
-            if tracked:
-                operands, args = zip(*map(_number, operands, args), strict=True)
-            else:
-                scalars = False  # NumPy's numbers among themselves keep its arithmetic: 1/0 is inf
-        try:
-            y = self.evaluate_scalar(args, params) if scalars else self.run(*args, **params)
-        except ValueError as error:
-            raise self._explain(error, args) from None
+        if scalars and others and tracked:  # NumPy's numbers among Python floats: the result is to stay one
+            return self(*[o.item() if isinstance(o, np.generic) else o for o in operands], **params)
+        if scalars and not others:
+            y = self.evaluate_scalar(args, params)
+        else:
+            try:
+                y = self.run(*args, **params) if params else self.run(*args)
+            except ValueError as error:
+                raise self._explain(error, args) from None
         if not tracked:
             return y
         if others and not scalars:
@@ -211,7 +216,7 @@ class Elementwise(Primitive):
                 continue
             if d is ONE:
                 c = g
-            elif type(d) in _CONSTANTS:
+            elif type(d) in CONSTANTS:
                 c = g * d
             else:
                 try:

@@ -164,6 +164,8 @@ xlog1py = Elementwise(
 
 def _sin_pi(x: Any) -> Any:
     """sin(πx): first by whole turns, which is exact, and only then by the rounded π."""
+    if np.iscomplexobj(x):
+        return np.sin(PI * x)
     r = x - 2 * np.rint(x / 2)
     return np.sin(PI * np.where(np.abs(r) > 0.5, np.copysign(1, r) - r, r))
 
@@ -176,7 +178,7 @@ def _sinc(x: Any, *, order: int) -> Any:
     """
     x = np.asarray(x)
     wide = x.astype(np.result_type(x, np.float64)) if x.dtype.kind == "f" else x
-    small = np.abs(wide) < (order + 2) / 3
+    small = np.abs(wide) < (order + 1) / 3
     z = np.where(small, 1.0, wide)
     f = _sin_pi(z) / (PI * z)
     for k in range(1, order + 1):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.graph import newest_first
-from chainrule.primitive import ONE, Contributions, Elementwise, Lanes, fit
+from chainrule.primitive import CONSTANTS, ONE, Contributions, Elementwise, Lanes, fit
 from chainrule.value import Value, data
 
 __all__ = ["Outside", "adjoint", "backward"]
@@ -63,42 +63,49 @@ def adjoint(
             waiting[v.serial] = v
     for node in newest_first(waiting):
         g = received.pop(node)
-        primitive, inputs = node.primitive, node.inputs
-        if record:
-            y, args = node, _unchanged(node)
-        else:
-            y, args = node._data, node.args
-            if record is None:
-                for x in inputs:
-                    if type(x) is Value and x.serial < since:
-                        raise Outside
+        primitive, inputs, params = node.primitive, node.inputs, node.params
+        y, args = (node, _unchanged(node)) if record else (node._data, node.args)
         if visited is not None:
             visited += (node, g.value if type(g) is Lanes else g)
-        if type(g) is float and type(primitive) is Elementwise and not record:
-            # Graphs of scalars have many nodes with little to do: the elementwise rule, without a call.
+        if (
+            type(primitive) is Elementwise
+            and not record
+            and (type(g) is float or (primitive.lanes is None and type(g) is not Lanes))
+        ):
+            # The rule of the family applied in place: most nodes are such, and many have little to do.
             lanes = primitive.lanes
             for i, d in enumerate(primitive.partials):
                 x = inputs[i]
-                if type(x) is not Value or d is None or x.serial < since:
+                if type(x) is not Value or d is None:
                     continue
-                if lanes is not None and lanes[i] is not None and not lanes[i](y, *args):
+                if x.serial < since:
+                    if record is None:
+                        raise Outside
+                    continue
+                if lanes is not None and lanes[i] is not None and not lanes[i](y, *args, **params):
                     continue
                 if d is ONE:
                     c = g
+                elif type(d) in CONSTANTS:
+                    c = g * d
                 else:
                     try:
-                        c = g * (d(y, *args, **node.params) if callable(d) else d)
+                        c = g * (d(y, *args, **params) if params else d(y, *args))
                     except ArithmeticError:
-                        c = g * primitive.partial(i, y, args, node.params)
+                        c = g * primitive.partial(i, y, args, params)
+                if type(c) is not float:
+                    c = fit(c, x._data)
                 before = received.get(x)
-                if before is not None:
-                    received[x] = before + c
-                else:
+                if before is None:
                     received[x] = c
                     if x.primitive is not None and x.serial > until:
                         waiting[x.serial] = x
+                else:
+                    received[x] = before + c if type(before) is type(c) is float else accumulate(before, c)
             continue
-        contributions = primitive.pull(g, y, inputs, args, node.params, since)  # type: ignore[union-attr]
+        if record is None and any(type(x) is Value and x.serial < since for x in inputs):
+            raise Outside
+        contributions = primitive.pull(g, y, inputs, args, params, since)  # type: ignore[union-attr]
         if contributions is None:
             contributions = _transpose_push(node, g, y, args, since, bool(record))
         for x, c in contributions:
