@@ -55,6 +55,11 @@ FIRST = [
         lambda x: np.sum(np.where(x > 0, np.sqrt(x), 0 * x)), (a(-1, 4),), (a(0, 0.25),)),
     Row(1, "where through shapes", lambda x: np.sum(np.where(a(0, 1) > 0, np.sqrt(x)[::-1].reshape(2), 0.0)),
         (a(4, 0),), (a(0.25, 0),)),
+    Row(1, "where before sqrt", lambda x: np.sum(np.sqrt(np.where(x > 0, x, 0.0))), (a(-1, 4),), (a(0, 0.25),)),
+    Row(1, "relu before sqrt and log", lambda x: np.sqrt(cr.relu(x)) + np.log(cr.relu(x)), (-1.0,), (0.0,)),
+    Row(1, "clip before arcsin", lambda x: np.arcsin(np.clip(x, -1, 1)) * 2 + x, (2.0,), (1.0,)),
+    Row(1, "where before shapes and sqrt",
+        lambda x: np.sum(np.sqrt(np.concatenate([np.where(x > 0, x, 0.0)[::-1], x + 2]))), (a(-1, 4),), (a(0.5, 0.25 + 0.5 / 6**0.5),)),
     Row(1, "clip in the place of where", lambda x: np.clip(np.sqrt(x), 1.0, 2.0), (0.0,), (0.0,)),
     Row(1, "relu in the place of where", lambda x: cr.relu(1 - 1 / np.sqrt(x)), (0.0,), (0.0,)),
     Row(1, "maximum in the place of where", lambda x: np.maximum(x**0.5, 1.0), (0.0,), (0.0,)),
@@ -62,6 +67,7 @@ FIRST = [
     Row(2, "where(x == 0, 1, sin x / x) at 0", lambda x: np.where(x == 0, 1.0, np.sin(x) / x), (0.0,), (0.0,)),
     Row(3, "sinc at 0", np.sinc, (0.0,), (0.0,)),
     Row(4, "sqrt at 0", np.sqrt, (0.0,), (inf,)),
+    Row(4, "sqrt at 0, among others", total(np.sqrt), (a(0, 4),), (a(inf, 0.25),)),
     Row(5, "sqrt(x²) at 0: 0/0, and it says so", lambda x: np.sqrt(x * x), (0.0,), (nan,)),
     Row(5, "sqrt(x)² at 0: no silent 0", lambda x: np.sqrt(x) ** 2, (0.0,), (nan,)),
     Row(6, "‖x‖ at 0", np.linalg.norm, (a(0, 0),), (a(0, 0),)),
@@ -140,6 +146,8 @@ SECOND = [
     Row(8, "pow(0, 2) in x", lambda x: np.power(x, 2.0), (0.0,), (2.0,)),
     Row(8, "pow(0, 2) in y", lambda y: np.power(0.0, y), (2.0,), (0.0,)),
     Row(8, "pow(0, 2) in both", lambda x: np.power(x[0], x[1]), (a(0, 2),), (np.array([[2.0, 0], [0, 0]]),)),
+    Row(4, "x√x at 0, among others", lambda x: np.sum(x**1.5), (a(0, 4),), (np.diag(a(inf, 0.375)),)),
+    Row(17, "entropy at a vertex", cr.entropy, (a(1, 0),), (np.diag(a(-1, -inf)),)),
     Row(9, "x abs(x) at 0", lambda x: x * abs(x), (0.0,), (0.0,)),
     Row(13, "prod with a zero", np.prod, (a(2, 0, 3),), (np.array([[0.0, 3, 0], [3, 0, 2], [0, 2, 0]]),)),
     Row(13, "prod with two zeros", np.prod, (a(0, 0, 3),), (np.array([[0.0, 3, 0], [3, 0, 0], [0, 0, 0]]),)),
@@ -160,6 +168,16 @@ def test_first_order(row: Row, mode: str) -> None:
         got = cr.jacobian(row.f, argnums=tuple(range(len(row.point))), mode=mode)(*row.point)
     for d, wanted in zip(got, row.wanted, strict=True):
         close(d, wanted)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@np.errstate(divide="ignore")
+def test_the_jacobian_of_independent_elements_is_diagonal(mode: str) -> None:
+    """However steep one of them is: nothing moves the others."""
+    close(cr.jacobian(np.sqrt, mode=mode)(a(0, 4)), np.diag(a(inf, 0.25)))
+    close(cr.jacobian(lambda x: np.exp(np.sqrt(x)[::-1]), mode=mode)(a(0, 4)), np.array([[0, np.exp(2) / 4], [inf, 0]]))
+    close(cr.jacobian(lambda x: np.concatenate([np.log(x), x]), mode=mode)(a(0, 2)), np.vstack([np.diag(a(inf, 0.5)), np.eye(2)]))
+    close(cr.jacobian(lambda x: np.cumsum(np.sqrt(x)), mode=mode)(a(0, 4)), np.array([[inf, 0], [inf, 0.25]]))
 
 
 @pytest.mark.parametrize("row", FIRST, ids=str)

@@ -53,7 +53,7 @@ def test_lists_become_arrays():
     "wrong", [[1, 2], np.arange(3), True, np.array([True]), np.int64(1), "text", None, object(), Fraction(1, 2), {}], ids=repr
 )
 def test_data_without_a_derivative_is_refused(wrong):
-    with pytest.raises(TypeError, match=r"Value: data is of dtype .* expected floats"):
+    with pytest.raises(TypeError, match=r"Value: data is .* expected"):
         Value(wrong)
 
 

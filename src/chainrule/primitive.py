@@ -71,6 +71,19 @@ class Primitive:
 
     def __call__(self, *operands: Any, **params: Any) -> Any:
         """Run on raw data; record a node as soon as one operand is a Value."""
+        if len(operands) == 1:  # the short way of one array, which rules on raw data mostly are too
+            x = operands[0]
+            if type(x) is _ndarray:
+                return self.run(x, **params)
+            if type(x) is Value and type(x._data) is _ndarray:
+                if x.primitive is None:
+                    x._hold()
+                a = x._data
+                try:
+                    y = self.run(a, **params)
+                except ValueError as error:
+                    raise self._explain(error, (a,)) from None
+                return result(y, self, operands, (a,), params)
         tracked = others = False
         scalars = True
         args: Any = []
@@ -97,7 +110,7 @@ class Primitive:
             y = self.evaluate_scalar(args, params)
         else:
             try:
-                y = self.run(*args, **params) if params else self.run(*args)
+                y = self.run(*args, **params)
             except ValueError as error:
                 raise self._explain(error, args) from None
         if not tracked:

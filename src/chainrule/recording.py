@@ -10,7 +10,7 @@ import numpy as np
 import optree
 
 from chainrule.graph import order
-from chainrule.primitive import Elementwise, fit
+from chainrule.primitive import Elementwise, Lanes, fit
 from chainrule.sweeps.adjoint import Outside, adjoint
 from chainrule.sweeps.tangent import tangent
 from chainrule.value import Value
@@ -87,10 +87,14 @@ class Recording:
         return [found[v] if v in found else zeros_like(v._data) for v in self.leaves], recorded
 
     def push(self, tangents: Sequence[Any]) -> list[Any]:
-        """The tangents of the outputs, zeros where nothing arrived."""
+        """The tangents of the outputs, zeros where nothing arrived; a tangent of None does not move."""
         values = self.nested or any(type(t) is Value for t in tangents)
         with np.errstate(all="ignore"):
-            seeds = {v: fit(own(t), v._data) for v, t in zip(self.leaves, tangents, strict=True)}
+            seeds = {
+                v: t if type(t) is Lanes else fit(own(t), v._data)
+                for v, t in zip(self.leaves, tangents, strict=True)
+                if t is not None
+            }
             found = tangent(self.nodes, seeds, record=self.nested or self.outside)
         return hand_out(
             [found[v] if type(v) is Value and v in found else zeros_like(v) for v in self.outputs], values

@@ -120,6 +120,9 @@ class Value:
             g = 0.0 if type(self._data) is float else np.zeros_like(self._data)
             if type(g) is np.ndarray:
                 self._grad = g  # so that writing into it is not lost
+        elif type(g) is np.ndarray and self.primitive is not None:  # others may hold it: it is only shown
+            g = g.view()
+            g.flags.writeable = False
         elif type(g) is np.ndarray and not g.flags.writeable:
             g = self._grad = g.copy()  # the sweep may have handed one array to several nodes
         return g

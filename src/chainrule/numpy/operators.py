@@ -17,9 +17,9 @@ from chainrule.value import Value, data, result
 # -------------------------------------------------------------------- arithmetic
 
 
-def _binary(apply: Callable[..., Any], scalar: Primitive | None = None) -> tuple[Any, Any]:
-    """An operator and its reflection. Floats, of which scalar graphs are made, take a short way."""
-    compute = scalar.scalar if scalar is not None else None
+def _binary(apply: Callable[..., Any], primitive: Primitive | None = None) -> tuple[Any, Any]:
+    """An operator and its reflection; what most graphs are made of takes a short way."""
+    compute, direct = (None if primitive is None else primitive.scalar), apply is primitive
 
     def forward(self: Value, other: Any) -> Any:
         kind = type(other)
@@ -28,9 +28,11 @@ def _binary(apply: Callable[..., Any], scalar: Primitive | None = None) -> tuple
             b = other._data if kind is Value else other
             if type(a) is float and (type(b) is float or type(b) is int):
                 try:
-                    return result(compute(a, b), scalar, (self, other), (a, b))
+                    return result(compute(a, b), primitive, (self, other), (a, b))
                 except (ArithmeticError, ValueError):
                     pass
+            elif direct and type(a) is np.ndarray and (kind is Value or kind is float or kind is int):
+                return _two(primitive, self, other, a, b)
         if kind in _USUAL or _accepts(other):
             return apply(self, other)
         return NotImplemented
@@ -39,16 +41,31 @@ def _binary(apply: Callable[..., Any], scalar: Primitive | None = None) -> tuple
         kind = type(other)
         if compute is not None:
             b = self._data
-            if type(b) is float and (kind is float or kind is int):
-                try:
-                    return result(compute(other, b), scalar, (other, self), (other, b))
-                except (ArithmeticError, ValueError):
-                    pass
+            if kind is float or kind is int:
+                if type(b) is float:
+                    try:
+                        return result(compute(other, b), primitive, (other, self), (other, b))
+                    except (ArithmeticError, ValueError):
+                        pass
+                elif direct and type(b) is np.ndarray:
+                    return _two(primitive, other, self, other, b)
         if kind in _USUAL or _accepts(other):
             return apply(other, self)
         return NotImplemented
 
     return forward, reflected
+
+
+def _two(primitive: Any, x: Any, y: Any, a: Any, b: Any) -> Value:
+    """Record an operation on arrays that are Values, and Python numbers; ``a``, ``b`` are their data."""
+    try:
+        data = primitive.run(a, b)
+    except ValueError:
+        return primitive(x, y)  # type: ignore[no-any-return]  # which raises it with an explanation
+    for v in (x, y):
+        if type(v) is Value and v.primitive is None:
+            v._hold()
+    return result(data, primitive, (x, y), (a, b))
 
 
 _USUAL = {Value, float, int, np.ndarray}

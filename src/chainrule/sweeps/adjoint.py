@@ -90,11 +90,12 @@ def adjoint(
                     c = g * d
                 else:
                     try:
-                        c = g * (d(y, *args, **params) if params else d(y, *args))
+                        c = g * (d(y, args[0]) if len(args) == 1 and not params else d(y, *args, **params))
                     except ArithmeticError:
                         c = g * primitive.partial(i, y, args, params)
-                if type(c) is not float:
-                    c = fit(c, x._data)
+                a = x._data
+                if type(c) is not float or type(a) is not float:
+                    c = fit(c, a)
                 before = received.get(x)
                 if before is None:
                     received[x] = c
@@ -205,6 +206,8 @@ def backward(self: Value, gradient: Any = None) -> None:
     for v, g in zip(steps, steps, strict=True):
         if type(g) is float:
             v._grad = g if v._grad is None else v._grad + g
+        elif v._grad is None and g.size <= KEPT and g.dtype.kind != "c":
+            v._grad = g  # shared, but `grad` only shows it
         elif g.size <= KEPT:
             _add_grad(v, g)
     for v, g in leaves.items():

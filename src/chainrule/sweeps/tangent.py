@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from chainrule.primitive import Elementwise, Lanes, Linear, keep
 from chainrule.sweeps.adjoint import _unchanged
 from chainrule.value import Value
 
@@ -19,7 +22,8 @@ def tangent(nodes: Sequence[Value], seeds: dict[Value, Any], *, record: bool) ->
     nodes : sequence of Value
         In topological order, as `chainrule.graph.order` gives them.
     seeds : dict
-        The tangents to start from; nodes listed here are not computed.
+        The tangents to start from; nodes listed here are not computed. `Lanes` where only some
+        elements move at all.
     record : bool
         Whether the sweep's own arithmetic is recorded, so that it can be differentiated again.
 
@@ -28,7 +32,9 @@ def tangent(nodes: Sequence[Value], seeds: dict[Value, Any], *, record: bool) ->
     dict
         The tangent of every node that has one; a missing tangent is zero.
     """
-    tangents = dict(seeds)
+    tangents = {v: t.value if type(t) is Lanes else t for v, t in seeds.items()}
+    # Where a node moves at all, as in the adjoint sweep: not listed, everywhere.
+    alive: dict[Value, Any] = {v: t.alive for v, t in seeds.items() if type(t) is Lanes}
     for node in nodes:
         primitive = node.primitive
         if primitive is None or node in seeds:
@@ -37,7 +43,51 @@ def tangent(nodes: Sequence[Value], seeds: dict[Value, Any], *, record: bool) ->
         if all(t is None for t in ts):
             continue
         y, args = (node, _unchanged(node)) if record else (node._data, node.args)
-        t = primitive.push(y, args, ts, node.params)
+        masks = [alive.get(x) if type(x) is Value else None for x in node.inputs] if alive else [None] * len(ts)
+        dead = any(m is not None for m in masks)
+        mask = None
+        if type(primitive) is Elementwise and node.shape and (dead or primitive.lanes is not None):
+            t, mask = _elementwise(primitive, node, y, args, ts, masks)
+        else:
+            t = primitive.push(y, args, ts, node.params)
+            if dead and type(primitive) is Linear:
+                mask = _linear(primitive, node, ts, masks)
         if t is not None:
             tangents[node] = t
+            if mask is not None and not mask.all():
+                alive[node] = mask
     return tangents
+
+
+def _elementwise(
+    primitive: Elementwise, node: Value, y: Any, args: Any, ts: list[Any], masks: list[Any]
+) -> tuple[Any, Any]:
+    """The tangent, operand by operand, and where any of them moves it; None for everywhere."""
+    total = None
+    moved: Any = False
+    for i, t in enumerate(ts):
+        if t is None:
+            continue
+        alone = [t if j == i else None for j in range(len(ts))]
+        c = primitive.push(y, args, alone, node.params)
+        if c is None:
+            continue
+        taken = primitive.taken(i, y, args, node.params)
+        mask = masks[i] if taken is None else taken if masks[i] is None else taken & masks[i]
+        if mask is None:
+            moved = True
+        else:
+            c = keep(mask, c)
+            moved = moved | mask
+        total = c if total is None else total + c
+    return total, None if moved is True else np.broadcast_to(moved, node.shape)
+
+
+def _linear(primitive: Linear, node: Value, ts: list[Any], masks: list[Any]) -> Any:
+    """Where the result moves: the matrices of these operations are 0 and 1, so what reaches, reaches."""
+    moving = [
+        np.full(np.shape(a), t is not None, float) if m is None else m.astype(float)
+        for a, t, m in zip(node.args, ts, masks, strict=True)
+    ]
+    mask = np.asarray(primitive.run(*moving, **node.params) != 0)
+    return mask if mask.ndim else None
