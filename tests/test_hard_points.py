@@ -55,16 +55,19 @@ FIRST = [
         lambda x: np.sum(np.where(x > 0, np.sqrt(x), 0 * x)), (a(-1, 4),), (a(0, 0.25),)),
     Row(1, "where through shapes", lambda x: np.sum(np.where(a(0, 1) > 0, np.sqrt(x)[::-1].reshape(2), 0.0)),
         (a(4, 0),), (a(0.25, 0),)),
-    Row(1, "where before sqrt", lambda x: np.sum(np.sqrt(np.where(x > 0, x, 0.0))), (a(-1, 4),), (a(0, 0.25),)),
+    Row(1, "where before sqrt", lambda x: np.sum(np.sqrt(np.where(x > 0, x, 0.0))),
+        (a(-1, 4),), (a(0, 0.25),)),
     Row(1, "relu before sqrt and log", lambda x: np.sqrt(cr.relu(x)) + np.log(cr.relu(x)), (-1.0,), (0.0,)),
     Row(1, "clip before arcsin", lambda x: np.arcsin(np.clip(x, -1, 1)) * 2 + x, (2.0,), (1.0,)),
     Row(1, "where before shapes and sqrt",
-        lambda x: np.sum(np.sqrt(np.concatenate([np.where(x > 0, x, 0.0)[::-1], x + 2]))), (a(-1, 4),), (a(0.5, 0.25 + 0.5 / 6**0.5),)),
+        lambda x: np.sum(np.sqrt(np.concatenate([np.where(x > 0, x, 0.0)[::-1], x + 5]))), (a(-1, 4),),
+        (a(0.25, 0.25 + 1 / 6),)),
     Row(1, "clip in the place of where", lambda x: np.clip(np.sqrt(x), 1.0, 2.0), (0.0,), (0.0,)),
     Row(1, "relu in the place of where", lambda x: cr.relu(1 - 1 / np.sqrt(x)), (0.0,), (0.0,)),
     Row(1, "maximum in the place of where", lambda x: np.maximum(x**0.5, 1.0), (0.0,), (0.0,)),
     Row(1, "max in the place of where", lambda x: np.max(np.sqrt(x)), (a(0, 4),), (a(0, 0.25),)),
-    Row(2, "where(x == 0, 1, sin x / x) at 0", lambda x: np.where(x == 0, 1.0, np.sin(x) / x), (0.0,), (0.0,)),
+    Row(2, "where(x == 0, 1, sin x / x) at 0", lambda x: np.where(x == 0, 1.0, np.sin(x) / x),
+        (0.0,), (0.0,)),
     Row(3, "sinc at 0", np.sinc, (0.0,), (0.0,)),
     Row(4, "sqrt at 0", np.sqrt, (0.0,), (inf,)),
     Row(4, "sqrt at 0, among others", total(np.sqrt), (a(0, 4),), (a(inf, 0.25),)),
@@ -90,9 +93,14 @@ FIRST = [
     Row(10, "maximum(x, x)", lambda x: np.maximum(x, x), (1.0,), (1.0,)),
     Row(10, "max without axis", np.max, (a(1, 3, 3, 2),), (a(0, 0.5, 0.5, 0),)),
     Row(10, "max with axis", lambda x: np.max(x, axis=0), (a(1, 3, 3, 2),), (a(0, 0.5, 0.5, 0),)),
-    Row(10, "min over two axes", lambda x: x.reshape(2, 2).min((0, 1)), (a(3, 1, 1, 2),), (a(0, 0.5, 0.5, 0),)),
+    Row(10, "min over two axes", lambda x: x.reshape(2, 2).min((0, 1)),
+        (a(3, 1, 1, 2),), (a(0, 0.5, 0.5, 0),)),
     Row(10, "clip at its lower bound", lambda x: np.clip(x, 0.0, 1.0), (0.0,), (0.0,)),
     Row(10, "clip at its upper bound", lambda x: np.clip(x, 0.0, 1.0), (1.0,), (0.0,)),
+    Row(10, "copysign(0, -1)", np.copysign, (0.0, -1.0), (0.0, 0.0)),
+    Row(10, "heaviside(0, 0.3)", np.heaviside, (0.0, 0.3), (0.0, 1.0)),
+    Row(10, "remainder(1, 0.1), where 1/0.1 rounds up", np.remainder, (1.0, 0.1), (1.0, -9.0)),
+    Row(11, "nan_to_num(nan)", lambda x: np.nan_to_num(x) * 2, (nan,), (0.0,)),
     Row(11, "maximum(nan, 1)", np.maximum, (nan, 1.0), (1.0, 0.0)),
     Row(11, "maximum(nan, nan)", np.maximum, (nan, nan), (0.5, 0.5)),
     Row(11, "max with a nan", np.max, (a(1, nan),), (a(0, 1),)),
@@ -101,6 +109,9 @@ FIRST = [
     Row(13, "prod with two zeros", np.prod, (a(0, 0, 3),), (a(0, 0, 0),)),
     Row(13, "cumprod with a zero", total(np.cumprod), (a(2, 0, 3),), (a(1, 8, 0),)),
     Row(14, "std of constants", np.std, (a(2, 2, 2),), (a(0, 0, 0),)),
+    Row(14, "std of constants whose mean rounds", np.std, (a(0.1, 0.1, 0.1),), (a(0, 0, 0),)),
+    Row(14, "std of constant rows", lambda x: np.sum(x.reshape(2, 2).std(axis=1)),
+        (a(1, 3, 0.1, 0.1),), (a(-0.5, 0.5, 0, 0),)),
     Row(15, "logsumexp(-inf, -inf)", cr.logsumexp, (a(-inf, -inf),), (a(0, 0),)),
     Row(15, "softmax beside an unused, masked row",
         lambda x: np.sum(cr.softmax(x, axis=-1)[0] * a(1, 2)), (np.array([[0.0, 0.0], [-inf, -inf]]),),
@@ -128,16 +139,20 @@ FIRST = [
     Row(24, "nothing times something", lambda x, y: np.sum(x * y), (np.ones((0, 3)), a(1, 2, 3)),
         (np.ones((0, 3)), a(0, 0, 0))),
     Row(25, "trace by einsum", lambda x: np.einsum("ii->", x), (np.ones((2, 2)),), (np.eye(2),)),
-    Row(25, "diagonal by einsum", lambda x: np.einsum("ii->i", x) @ a(1, 2), (np.ones((2, 2)),), (np.diag(a(1, 2)),)),
-    Row(25, "cumsum along -1", lambda x: np.sum(np.cumsum(x, -1)), (np.ones((2, 3)),), (np.array([[3.0, 2, 1]] * 2),)),
-    Row(25, "concatenate along -1", lambda x: np.concatenate([x, x], -1) @ a(1, 2, 3, 4), (a(5, 6),), (a(4, 6),)),
+    Row(25, "diagonal by einsum", lambda x: np.einsum("ii->i", x) @ a(1, 2),
+        (np.ones((2, 2)),), (np.diag(a(1, 2)),)),
+    Row(25, "cumsum along -1", lambda x: np.sum(np.cumsum(x, -1)),
+        (np.ones((2, 3)),), (np.array([[3.0, 2, 1]] * 2),)),
+    Row(25, "concatenate along -1", lambda x: np.concatenate([x, x], -1) @ a(1, 2, 3, 4),
+        (a(5, 6),), (a(4, 6),)),
     Row(25, "x[::-1]", lambda x: x[::-1] @ a(1, 2, 3), (a(5, 6, 7),), (a(3, 2, 1),)),
     Row(25, "np.ones(3) * Value", lambda x: np.sum(np.ones(3) * x), (a(5, 6, 7),), (a(1, 1, 1),)),
     Row(25, "np.ones(3) * NumPy scalar", lambda x: np.sum(np.ones(3) * x), (np.float64(5),), (3.0,)),
 ]  # fmt: skip
 
 SECOND = [
-    Row(2, "where(x == 0, 1, sin x / x) at 0", lambda x: np.where(x == 0, 1.0, np.sin(x) / x), (0.0,), (0.0,)),
+    Row(2, "where(x == 0, 1, sin x / x) at 0", lambda x: np.where(x == 0, 1.0, np.sin(x) / x),
+        (0.0,), (0.0,)),
     Row(3, "sinc at 0", np.sinc, (0.0,), (-(pi**2) / 3,)),
     Row(6, "‖x‖² at 0", lambda x: np.linalg.norm(x) ** 2, (a(0, 0),), (2 * np.eye(2),)),
     Row(8, "x⁰ at 0", lambda x: x**0, (0.0,), (0.0,)),
@@ -175,9 +190,12 @@ def test_first_order(row: Row, mode: str) -> None:
 def test_the_jacobian_of_independent_elements_is_diagonal(mode: str) -> None:
     """However steep one of them is: nothing moves the others."""
     close(cr.jacobian(np.sqrt, mode=mode)(a(0, 4)), np.diag(a(inf, 0.25)))
-    close(cr.jacobian(lambda x: np.exp(np.sqrt(x)[::-1]), mode=mode)(a(0, 4)), np.array([[0, np.exp(2) / 4], [inf, 0]]))
-    close(cr.jacobian(lambda x: np.concatenate([np.log(x), x]), mode=mode)(a(0, 2)), np.vstack([np.diag(a(inf, 0.5)), np.eye(2)]))
-    close(cr.jacobian(lambda x: np.cumsum(np.sqrt(x)), mode=mode)(a(0, 4)), np.array([[inf, 0], [inf, 0.25]]))
+    D = cr.jacobian(lambda x: np.exp(np.sqrt(x)[::-1]), mode=mode)
+    close(D(a(0, 4)), np.array([[0, np.exp(2) / 4], [inf, 0]]))
+    D = cr.jacobian(lambda x: np.concatenate([np.log(x), x]), mode=mode)
+    close(D(a(0, 2)), np.vstack([np.diag(a(inf, 0.5)), np.eye(2)]))
+    D = cr.jacobian(lambda x: np.cumsum(np.sqrt(x)), mode=mode)
+    close(D(a(0, 4)), np.array([[inf, 0], [inf, 0.25]]))
 
 
 @pytest.mark.parametrize("row", FIRST, ids=str)
@@ -246,6 +264,17 @@ def test_an_integer_is_no_point_to_differentiate_at(x: Any) -> None:
     for operator in (cr.grad, cr.value_and_grad, cr.jacobian, cr.hessian):
         with pytest.raises(TypeError, match=r"expected floats; .*astype\(float\)"):
             operator(np.sum)(x)
+
+
+def test_single_precision_at_its_edges() -> None:
+    for x in (np.array([3e-22, 4e-22], np.float32), np.array([3e30, 4e30], np.float32)):
+        value, g = cr.value_and_grad(np.linalg.norm)(x)
+        assert value.dtype == g.dtype == np.float32
+        np.testing.assert_allclose(value, np.linalg.norm(x.astype(float)), rtol=1e-6)
+        np.testing.assert_allclose(g, [0.6, 0.8], rtol=1e-6)
+    leaf = Value(np.float32(3))
+    (leaf * leaf).backward()
+    assert leaf.grad == 6 and leaf.grad.dtype == np.float32
 
 
 def test_shapes_of_nothing() -> None:
@@ -414,9 +443,11 @@ def test_a_graph_is_freed_without_the_cyclic_collector() -> None:
         gc.enable()
 
 
-@pytest.mark.parametrize(
-    "again", [copy.copy, copy.deepcopy, lambda v: pickle.loads(pickle.dumps(v))], ids=["copy", "deepcopy", "pickle"]
-)
+def pickled(x: Any) -> Any:
+    return pickle.loads(pickle.dumps(x))
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, pickled], ids=lambda f: f.__name__)
 def test_a_leaf_is_copied_and_a_result_refuses(again: Any) -> None:
     x = Value(a(1, 2), name="x")
     np.sum(x * x).backward()

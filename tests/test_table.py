@@ -199,4 +199,5 @@ def test_what_is_lacking_is_found() -> None:
     both = [f"p has no {mode} mode in operand {i}" for mode in ("forward", "reverse") for i in (0, 1)]
     assert tried(Primitive(np.multiply)) == both
     assert tried(Silent(np.multiply, lambda ts, z, x, y: x)) == both[2:]
-    assert tried(Special(np.multiply, lambda ts, z, x, y: None if ts[0] is None else ts[0] * y)) == [both[1], both[3]]
+    half = Special(np.multiply, lambda ts, z, x, y: None if ts[0] is None else ts[0] * y)
+    assert tried(half) == [both[1], both[3]]

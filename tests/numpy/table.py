@@ -76,13 +76,27 @@ _TWO = (
 # -------------------------------------------------------------------- universal functions
 
 UFUNCS: dict[str, list[str]] = {
-    **_each("add subtract multiply divide true_divide logaddexp logaddexp2 hypot arctan2 maximum minimum", *_TWO),
+    **_each(
+        "add subtract multiply divide true_divide logaddexp logaddexp2 hypot arctan2 maximum minimum", *_TWO,
+    ),
     **_each("fmax fmin copysign heaviside", *_TWO),
-    **_each("remainder mod fmod floor_divide", "F(x, p)", "F(x, 0.37)", "F(2.5, p)", "F(c, p)", "F(x, [[1.1], [0.9]])"),
+    **_each(
+        "remainder mod fmod floor_divide", "F(x, p)", "F(x, 0.37)", "F(2.5, p)", "F(c, p)",
+        "F(x, [[1.1], [0.9]])",
+    ),
     "divmod": ["np.divmod(x, p)", "np.divmod(x, 0.37)", "divmod(x, p)"],
-    **_each("power float_power pow", "F(p, x)", "F(p, 2)", "F(x, 2)", "F(2.0, x)", "F(2, x)", "F(p, s)", "F(p, -0.5)"),
-    **_each("positive negative square absolute abs fabs sign sin cos tanh arctan arcsinh sinh cosh exp exp2 expm1", *_ONE),
-    **_each("floor ceil trunc rint conjugate conj deg2rad radians rad2deg degrees cbrt reciprocal", "F(x)", "F(s)", "F(k)"),
+    **_each(
+        "power float_power pow", "F(p, x)", "F(p, 2)", "F(x, 2)", "F(2.0, x)", "F(2, x)", "F(p, s)",
+        "F(p, -0.5)",
+    ),
+    **_each(
+        "positive negative square absolute abs fabs sign sin cos tanh arctan arcsinh sinh cosh exp exp2 "
+        "expm1", *_ONE,
+    ),
+    **_each(
+        "floor ceil trunc rint conjugate conj deg2rad radians rad2deg degrees cbrt reciprocal", "F(x)",
+        "F(s)", "F(k)",
+    ),
     **_each("log log2 log10 log1p sqrt", "F(p)", "F(s)", "F(k)"),
     **_each("arcsin asin arccos acos arctanh atanh tan", "F(q)", "F(s)"),
     **_each("arccosh acosh", "F(1 + p)", "F(k)"),
@@ -90,7 +104,8 @@ UFUNCS: dict[str, list[str]] = {
     **_each("atan2", "F(x, y)"),
     "ldexp": ["np.ldexp(x, 2)", "np.ldexp(x, n)", "np.ldexp(s, -1)"],
     "matmul": [
-        "np.matmul(x, A)", "np.matmul(x, v)", "np.matmul(v, A)", "np.matmul(v, w)", "np.matmul(x, B)", "np.matmul(c, v)",
+        "np.matmul(x, A)", "np.matmul(x, v)", "np.matmul(v, A)", "np.matmul(v, w)", "np.matmul(x, B)",
+        "np.matmul(c, v)",
         "np.matmul(B, [[1.0], [2.0]])", "np.matmul(e, A)", "np.matmul(x[:, :0], A[:0])",
     ],
     "vecdot": ["np.vecdot(x, y)", "np.vecdot(x, v)", "np.vecdot(z, t)", "np.vecdot(d, x)"],
@@ -103,48 +118,77 @@ UFUNCS: dict[str, list[str]] = {
     "xlog1py": ["scipy.special.xlog1py(x, p)"],
 }  # fmt: skip
 COMPLEX: list[str] = [
-    *(f"np.{name}(z)" for name in "negative conjugate square absolute sign reciprocal sqrt exp log sin tanh".split()),
+    *(f"np.{name}(z)" for name in "negative conjugate square absolute sign reciprocal sqrt exp log".split()),
+    *(f"np.{name}(z)" for name in "sin cos tan tanh sinc expm1 log1p arctan".split()),
     *(f"np.{name}(z, t)" for name in "add subtract multiply divide power".split()),
-    "np.abs(z) ** 2", "z.real * z.imag", "np.angle(z)", "np.real(z)", "np.imag(z)", "np.vdot(z, z)", "z * x + 1j",
-    "np.sum(z, 0)", "np.mean(z)", "np.prod(z)", "np.var(z)", "np.std(z, 1)", "np.linalg.norm(z)", "np.linalg.norm(z, axis=0)",
-    "np.linalg.norm(t, 1)", "np.cumsum(z)", "z @ t", "np.einsum('ij,j->i', z, t)", "z[:, 0] / t[0]", "np.abs(z + x)",
-    "np.where(m, z, x)", "np.concatenate([z, x])", "np.stack([t, v])", "abs(t[0])", "(1 + 2j) * x", "x ** (1 + 0.5j) * 0 + z",
+    "np.abs(z) ** 2", "z.real * z.imag", "np.angle(z)", "np.real(z)", "np.imag(z)", "np.vdot(z, z)",
+    "z * x + 1j",
+    "np.sum(z, 0)", "np.mean(z)", "np.prod(z)", "np.var(z)", "np.std(z, 1)", "np.linalg.norm(z)",
+    "np.linalg.norm(z, axis=0)",
+    "np.linalg.norm(t, 1)", "np.cumsum(z)", "z @ t", "np.einsum('ij,j->i', z, t)", "z[:, 0] / t[0]",
+    "np.abs(z + x)",
+    "np.where(m, z, x)", "np.concatenate([z, x])", "np.stack([t, v])", "abs(t[0])", "(1 + 2j) * x",
+    "x ** (1 + 0.5j) * 0 + z",
 ]  # fmt: skip
 METHODS: dict[tuple[str, str], list[str]] = {
-    ("add", "reduce"): ["np.add.reduce(x)", "np.add.reduce(x, axis=None)", "np.add.reduce(x, 1)", "np.add.reduce(x, axis=(0, 1), keepdims=True)"],
+    ("add", "reduce"): [
+        "np.add.reduce(x)", "np.add.reduce(x, axis=None)", "np.add.reduce(x, 1)",
+        "np.add.reduce(x, axis=(0, 1), keepdims=True)",
+    ],
     ("multiply", "reduce"): ["np.multiply.reduce(x)", "np.multiply.reduce(x, axis=-1)"],
     ("maximum", "reduce"): ["np.maximum.reduce(x)", "np.maximum.reduce(x, axis=1)"],
     ("minimum", "reduce"): ["np.minimum.reduce(x)", "np.minimum.reduce(x, axis=1)"],
     ("add", "accumulate"): ["np.add.accumulate(x)", "np.add.accumulate(x, axis=-1)"],
     ("multiply", "accumulate"): ["np.multiply.accumulate(x)", "np.multiply.accumulate(x, axis=1)"],
-    ("multiply", "outer"): ["np.multiply.outer(v, x)", "np.multiply.outer(d, v)", "np.add.outer(s, v)", "np.hypot.outer(v, w)"],
+    ("multiply", "outer"): [
+        "np.multiply.outer(v, x)", "np.multiply.outer(d, v)", "np.add.outer(s, v)", "np.hypot.outer(v, w)",
+    ],
 }  # fmt: skip
 
 # -------------------------------------------------------------------- functions
 
 _REDUCTION = (
-    "F(x)", "F(x, axis=0)", "F(x, axis=-1)", "F(B, axis=(0, -1))", "F(B, axis=(2, 0), keepdims=True)", "F(x, None)",
+    "F(x)", "F(x, axis=0)", "F(x, axis=-1)", "F(B, axis=(0, -1))", "F(B, axis=(2, 0), keepdims=True)",
+    "F(x, None)",
     "F(x, axis=None, keepdims=True)", "F(x, axis=())", "F(s)", "F(k)",
 )  # fmt: skip
-_SPREAD = ("F(x)", "F(x, axis=0, ddof=1)", "F(B, axis=(0, -1), keepdims=True)", "F(x, -1)", "F(x, correction=1)", "F(e.T, 1)")
+_SPREAD = (
+    "F(x)", "F(x, axis=0, ddof=1)", "F(B, axis=(0, -1), keepdims=True)", "F(x, -1)", "F(x, correction=1)",
+    "F(e.T, 1)",
+)
 _CUMULATIVE = ("F(x)", "F(x, axis=0)", "F(x, axis=-1)", "F(v)", "F(e, axis=1)")
 _JOIN = ("F([x, y])", "F((x, c, y))", "F([c, x])")
-_SPLIT = ("F(B, 2, axis=2)", "F(x, [1], axis=1)", "F(x, [1, 2], -1)", "F(x, 2)", "F(x, [1, 5], 1)", "F(x, [-1], 1)")
+_SPLIT = (
+    "F(B, 2, axis=2)", "F(x, [1], axis=1)", "F(x, [1, 2], -1)", "F(x, 2)", "F(x, [1, 5], 1)", "F(x, [-1], 1)",
+)
 
 FUNCTIONS: dict[str, list[str]] = {
     **_each("sum prod mean", *_REDUCTION, "F(x, dtype=np.float64)", "F(f)"),
     **_each("max min amax amin", *_REDUCTION),
-    "sum+": ["np.sum(x, where=m)", "np.sum(e)", "np.sum(e, 0)", "np.prod(x, where=m)", "np.prod(e, 1)", "np.sum(x, 0, None, None, True)"],
+    "sum+": [
+        "np.sum(x, where=m)", "np.sum(e)", "np.sum(e, 0)", "np.prod(x, where=m)", "np.prod(e, 1)",
+        "np.sum(x, 0, None, None, True)",
+    ],
     **_each("var std", *_SPREAD[:-1]),
     "ptp": ["np.ptp(x)", "np.ptp(x, axis=-1)", "np.ptp(B, axis=(0, 1), keepdims=True)"],
     "average": [
-        "np.average(x)", "np.average(x, axis=0)", "np.average(x, 1, p[0])", "np.average(x, weights=p)", "np.average(c, -1, p)",
+        "np.average(x)", "np.average(x, axis=0)", "np.average(x, 1, p[0])", "np.average(x, weights=p)",
+        "np.average(c, -1, p)",
         "np.average(x, axis=0, weights=[0.25, 0.75], keepdims=True)",
     ],
     **_each("cumsum cumprod", *_CUMULATIVE),
-    "diff": ["np.diff(x)", "np.diff(x, axis=0)", "np.diff(v, n=2)", "np.diff(v, 0)", "np.diff(v, prepend=s, append=[1.0, 2.0])"],
-    "where": ["np.where(x > y, x, y)", "np.where(m, x, 2.0)", "np.where(m, s, c)", "np.where(x > 0, [1.0, 2.0, 3.0], v)", "np.where(s > 0, s, 3)"],
-    "clip": ["np.clip(x, -0.5, 0.5)", "np.clip(x, None, 0.5)", "np.clip(x, v - 1, v)", "np.clip(x, min=-0.5)", "np.clip(s, 0, 1)", "np.clip(c, s - 1, s)"],
+    "diff": [
+        "np.diff(x)", "np.diff(x, axis=0)", "np.diff(v, n=2)", "np.diff(v, 0)",
+        "np.diff(v, prepend=s, append=[1.0, 2.0])",
+    ],
+    "where": [
+        "np.where(x > y, x, y)", "np.where(m, x, 2.0)", "np.where(m, s, c)",
+        "np.where(x > 0, [1.0, 2.0, 3.0], v)", "np.where(s > 0, s, 3)",
+    ],
+    "clip": [
+        "np.clip(x, -0.5, 0.5)", "np.clip(x, None, 0.5)", "np.clip(x, v - 1, v)", "np.clip(x, min=-0.5)",
+        "np.clip(s, 0, 1)", "np.clip(c, s - 1, s)",
+    ],
     "around": ["np.around(x, 1)"],
     "round": ["np.round(x)", "np.round(x, 1)", "np.round(s, decimals=1)"],
     "nan_to_num": ["np.nan_to_num(x)"],
@@ -153,7 +197,10 @@ FUNCTIONS: dict[str, list[str]] = {
     "angle+": ["np.angle(z, deg=True)"],
     "astype": ["np.astype(x, np.float64)", "np.astype(x, 'complex128')", "np.astype(f, float)"],
     "copy": ["np.copy(x)"],
-    "reshape": ["np.reshape(x, (3, 2))", "np.reshape(x, -1)", "np.reshape(x, [6, 1])", "np.reshape(e, (3, 0))", "np.reshape(x, (1, -1, 2))", "np.reshape(s, (1, 1))", "np.reshape(k, -1)"],
+    "reshape": [
+        "np.reshape(x, (3, 2))", "np.reshape(x, -1)", "np.reshape(x, [6, 1])", "np.reshape(e, (3, 0))",
+        "np.reshape(x, (1, -1, 2))", "np.reshape(s, (1, 1))", "np.reshape(k, -1)",
+    ],
     "ravel": ["np.ravel(x)", "np.ravel(s)", "np.ravel(e)"],
     **_each("transpose permute_dims", "F(B)", "F(B, (1, 0, 2))", "F(B, axes=(-1, 0, 1))", "F(v)"),
     "moveaxis": ["np.moveaxis(B, 0, -1)", "np.moveaxis(B, [0, 1], [-1, 0])"],
@@ -163,10 +210,20 @@ FUNCTIONS: dict[str, list[str]] = {
     "expand_dims": ["np.expand_dims(x, 0)", "np.expand_dims(x, (0, -1))", "np.expand_dims(s, 0)"],
     "squeeze": ["np.squeeze(x[None, :, :1])", "np.squeeze(x[None], 0)", "np.squeeze(x[:, None], axis=(1,))"],
     **_each("atleast_1d atleast_2d atleast_3d", "F(s)", "F(v)", "F(x)", "F(s, x)", "F(B)"),
-    "broadcast_to": ["np.broadcast_to(v, (2, 3))", "np.broadcast_to(s, 3)", "np.broadcast_to(x[:, :1], (2, 3))"],
-    "broadcast_arrays": ["np.broadcast_arrays(x, v)", "np.broadcast_arrays(s, c, v)", "np.broadcast_arrays(v)"],
-    "meshgrid": ["np.meshgrid(v, w)", "np.meshgrid(v, d, indexing='ij')", "np.meshgrid(v, w, d)", "np.meshgrid(v, w, sparse=True)", "np.meshgrid(x, v)", "np.meshgrid(v, s)"],
-    **_each("concatenate concat", *_JOIN, "F([x, y], axis=-1)", "F([x, v], axis=None)", "F([v, [1.0, 2]])", "F((f, v))", "F(x)"),
+    "broadcast_to": [
+        "np.broadcast_to(v, (2, 3))", "np.broadcast_to(s, 3)", "np.broadcast_to(x[:, :1], (2, 3))",
+    ],
+    "broadcast_arrays": [
+        "np.broadcast_arrays(x, v)", "np.broadcast_arrays(s, c, v)", "np.broadcast_arrays(v)",
+    ],
+    "meshgrid": [
+        "np.meshgrid(v, w)", "np.meshgrid(v, d, indexing='ij')", "np.meshgrid(v, w, d)",
+        "np.meshgrid(v, w, sparse=True)", "np.meshgrid(x, v)", "np.meshgrid(v, s)",
+    ],
+    **_each(
+        "concatenate concat", *_JOIN, "F([x, y], axis=-1)", "F([x, v], axis=None)", "F([v, [1.0, 2]])",
+        "F((f, v))", "F(x)",
+    ),
     "stack": ["np.stack([x, y])", "np.stack([x, c], axis=-1)", "np.stack([s, 1.0, k])", "np.stack(x, 1)"],
     **_each("vstack hstack dstack column_stack", *_JOIN, "F([v, w])", "F([v, d])", "F(x)"),
     "hstack+": ["np.hstack([s, v])", "np.vstack([v, x])"],
@@ -177,47 +234,93 @@ FUNCTIONS: dict[str, list[str]] = {
     "vsplit": ["np.vsplit(x, 2)"],
     "dsplit": ["np.dsplit(B, 2)"],
     "unstack": ["np.unstack(x)", "np.unstack(B, axis=-1)"],
-    "tile": ["np.tile(x, 2)", "np.tile(x, (2, 1, 2))", "np.tile(s, 3)", "np.tile(v, (2, 2))", "np.tile(x, [2])", "np.tile(B, (2, 1))"],
-    "repeat": ["np.repeat(x, 2)", "np.repeat(x, 2, axis=-1)", "np.repeat(x, [1, 0, 2], axis=1)", "np.repeat(s, 3)"],
+    "tile": [
+        "np.tile(x, 2)", "np.tile(x, (2, 1, 2))", "np.tile(s, 3)", "np.tile(v, (2, 2))", "np.tile(x, [2])",
+        "np.tile(B, (2, 1))",
+    ],
+    "repeat": [
+        "np.repeat(x, 2)", "np.repeat(x, 2, axis=-1)", "np.repeat(x, [1, 0, 2], axis=1)", "np.repeat(s, 3)",
+    ],
     "flip": ["np.flip(x)", "np.flip(x, 0)", "np.flip(B, (0, -1))"],
     **_each("fliplr flipud", "F(x)"),
-    "rot90": ["np.rot90(x)", "np.rot90(x, 2)", "np.rot90(x, -1)", "np.rot90(B, 3, axes=(1, 2))", "np.rot90(x, 4)"],
-    "roll": ["np.roll(x, 1)", "np.roll(x, -4)", "np.roll(x, 1, axis=-1)", "np.roll(x, (1, 2), axis=(0, 1))", "np.roll(x, 2, (0, 1))", "np.roll(x, 1, (1, 1))"],
+    "rot90": [
+        "np.rot90(x)", "np.rot90(x, 2)", "np.rot90(x, -1)", "np.rot90(B, 3, axes=(1, 2))", "np.rot90(x, 4)",
+    ],
+    "roll": [
+        "np.roll(x, 1)", "np.roll(x, -4)", "np.roll(x, 1, axis=-1)", "np.roll(x, (1, 2), axis=(0, 1))",
+        "np.roll(x, 2, (0, 1))", "np.roll(x, 1, (1, 1))",
+    ],
     "pad": [
-        "np.pad(x, 1)", "np.pad(x, (1, 2))", "np.pad(x, ((1, 0), (0, 2)))", "np.pad(v, 1, constant_values=2.0)",
-        "np.pad(x, 1, mode='edge')", "np.pad(v, 2, 'reflect')", "np.pad(v, 3, 'symmetric')", "np.pad(x, ((0, 0), (2, 1)), 'wrap')",
+        "np.pad(x, 1)", "np.pad(x, (1, 2))", "np.pad(x, ((1, 0), (0, 2)))",
+        "np.pad(v, 1, constant_values=2.0)",
+        "np.pad(x, 1, mode='edge')", "np.pad(v, 2, 'reflect')", "np.pad(v, 3, 'symmetric')",
+        "np.pad(x, ((0, 0), (2, 1)), 'wrap')",
     ],
     "sort": ["np.sort(x)", "np.sort(x, 0)", "np.sort(x, axis=None)", "np.sort(v, stable=True)"],
-    "take": ["np.take(x, n)", "np.take(x, [0, 0, 1], 1)", "np.take(x, 1, axis=-1)", "np.take(v, i)", "np.take(x, [5, -7], mode='wrap')", "np.take(v, [5, -7], mode='clip')"],
-    "take_along_axis": ["np.take_along_axis(x, i, 1)", "np.take_along_axis(x, i[:1], -1)", "np.take_along_axis(x, np.argsort(x, None), None)"],
-    "diagonal": ["np.diagonal(A)", "np.diagonal(A, 1)", "np.diagonal(A, -1)", "np.diagonal(B, 0, -1, 0)", "np.diagonal(A, 9)"],
+    "take": [
+        "np.take(x, n)", "np.take(x, [0, 0, 1], 1)", "np.take(x, 1, axis=-1)", "np.take(v, i)",
+        "np.take(x, [5, -7], mode='wrap')", "np.take(v, [5, -7], mode='clip')",
+    ],
+    "take_along_axis": [
+        "np.take_along_axis(x, i, 1)", "np.take_along_axis(x, i[:1], -1)",
+        "np.take_along_axis(x, np.argsort(x, None), None)",
+    ],
+    "diagonal": [
+        "np.diagonal(A)", "np.diagonal(A, 1)", "np.diagonal(A, -1)", "np.diagonal(B, 0, -1, 0)",
+        "np.diagonal(A, 9)",
+    ],
     "diag": ["np.diag(A)", "np.diag(v)", "np.diag(v, 1)", "np.diag(v, -2)", "np.diag(Q, k=1)"],
     "trace": ["np.trace(Q)", "np.trace(A, 1)", "np.trace(B, 0, 2, 0)"],
     **_each("tril triu", "F(Q)", "F(A, 1)", "F(B, -1)", "F(v)"),
     "dot": [
-        "np.dot(x, A)", "np.dot(x, v)", "np.dot(v, w)", "np.dot(s, x)", "np.dot(x, 2.0)", "np.dot(B, Q[:2])", "np.dot(v, B[0])",
-        "np.dot(x, B[:, :, :, None][0][..., ::-1].reshape(1, 3, 2))", "np.dot(B, d[:2])", "np.dot(c, v)", "np.dot([1.0, 2.0], x)",
+        "np.dot(x, A)", "np.dot(x, v)", "np.dot(v, w)", "np.dot(s, x)", "np.dot(x, 2.0)", "np.dot(B, Q[:2])",
+        "np.dot(v, B[0])",
+        "np.dot(x, B[:, :, :, None][0][..., ::-1].reshape(1, 3, 2))", "np.dot(B, d[:2])", "np.dot(c, v)",
+        "np.dot([1.0, 2.0], x)",
     ],
-    "tensordot": ["np.tensordot(x, y)", "np.tensordot(B, B, 1 + 1 - 2)", "np.tensordot(x, A, 1)", "np.tensordot(B, x, ((0, 1), (0, 1)))", "np.tensordot(B, c, (-2, -1))", "np.tensordot(B, x, ([0], [0]))"],
-    "inner": ["np.inner(v, w)", "np.inner(x, y)", "np.inner(s, x)", "np.inner(x, 2)", "np.inner(x, d)", "np.inner(B, B[0])"],
+    "tensordot": [
+        "np.tensordot(x, y)", "np.tensordot(B, B, 1 + 1 - 2)", "np.tensordot(x, A, 1)",
+        "np.tensordot(B, x, ((0, 1), (0, 1)))", "np.tensordot(B, c, (-2, -1))",
+        "np.tensordot(B, x, ([0], [0]))",
+    ],
+    "inner": [
+        "np.inner(v, w)", "np.inner(x, y)", "np.inner(s, x)", "np.inner(x, 2)", "np.inner(x, d)",
+        "np.inner(B, B[0])",
+    ],
     "outer": ["np.outer(v, w)", "np.outer(x, v)", "np.outer(s, v)", "np.outer(d, v)"],
-    "vdot": ["np.vdot(v, w)", "np.vdot(x, y)", "np.vdot(z, t[:, None] * x.T)", "np.vdot(d, v)", "np.vdot(s, s)"],
-    "kron": ["np.kron(x, A)", "np.kron(v, w)", "np.kron(v, x)", "np.kron(s, x)", "np.kron(d, v)", "np.kron(2.0, v)"],
+    "vdot": [
+        "np.vdot(v, w)", "np.vdot(x, y)", "np.vdot(z, t[:, None] * x.T)", "np.vdot(d, v)", "np.vdot(s, s)",
+    ],
+    "kron": [
+        "np.kron(x, A)", "np.kron(v, w)", "np.kron(v, x)", "np.kron(s, x)", "np.kron(d, v)",
+        "np.kron(2.0, v)",
+    ],
     "einsum": [
-        "np.einsum('ij,jk->ik', x, A)", "np.einsum('ij,jk', x, A)", "np.einsum('ij->j', x)", "np.einsum('ji', x)", "np.einsum('ii', Q)",
-        "np.einsum('...i,i->...', B[..., :1], v[:1])", "np.einsum('i...,i', x, d[:2])", "np.einsum('ij,jk,k->i', x, A, A[0])",
-        "np.einsum('i,i,i', v, v, w)", "np.einsum('ij,ij,j->', x, c, v)", "np.einsum('bij->bji', B)", "np.einsum('i,j,k->kji', v, w, v)",
-        "np.einsum('ii,i->i', Q, v)", "np.einsum(',i->i', s, v)", "np.einsum(x, [0, 1], A, [1, 2])", "np.einsum(x, [0, 1], [1, 0])",
+        "np.einsum('ij,jk->ik', x, A)", "np.einsum('ij,jk', x, A)", "np.einsum('ij->j', x)",
+        "np.einsum('ji', x)", "np.einsum('ii', Q)",
+        "np.einsum('...i,i->...', B[..., :1], v[:1])", "np.einsum('i...,i', x, d[:2])",
+        "np.einsum('ij,jk,k->i', x, A, A[0])",
+        "np.einsum('i,i,i', v, v, w)", "np.einsum('ij,ij,j->', x, c, v)", "np.einsum('bij->bji', B)",
+        "np.einsum('i,j,k->kji', v, w, v)",
+        "np.einsum('ii,i->i', Q, v)", "np.einsum(',i->i', s, v)", "np.einsum(x, [0, 1], A, [1, 2])",
+        "np.einsum(x, [0, 1], [1, 0])",
         "np.einsum('a, a -> ', v, w, optimize=True)", "np.einsum('...ij,...jk', B, x[:, :2, None][:, :, :1])",
-        "np.einsum('i->', v)", "np.einsum('i,i', v, v)", "np.einsum('zA,A', x, v)", "np.einsum('ij,kl,jk->il', x, A, Q)",
-        "np.einsum('ij,ij->ij', x[:, :1], y)", "np.einsum('ij,ij->i', x[:, :1], y)", "np.einsum('ij,ij', c, x[:1])",
+        "np.einsum('i->', v)", "np.einsum('i,i', v, v)", "np.einsum('zA,A', x, v)",
+        "np.einsum('ij,kl,jk->il', x, A, Q)",
+        "np.einsum('ij,ij->ij', x[:, :1], y)", "np.einsum('ij,ij->i', x[:, :1], y)",
+        "np.einsum('ij,ij', c, x[:1])",
     ],
     "bincount": ["np.bincount(n, v)", "np.bincount(n, weights=v, minlength=9)", "np.bincount(i[0], f)"],
-    "full_like": ["np.full_like(x, s)", "np.full_like(x, v)", "np.full_like(x, s, shape=2)", "np.full_like(f, k)"],
+    "full_like": [
+        "np.full_like(x, s)", "np.full_like(x, v)", "np.full_like(x, s, shape=2)", "np.full_like(f, k)",
+    ],
     "linalg.norm": [
-        "np.linalg.norm(x)", "np.linalg.norm(x, axis=-1)", "np.linalg.norm(x, 2, 0)", "np.linalg.norm(v, 1)", "np.linalg.norm(x, np.inf, axis=1)",
-        "np.linalg.norm(x, -np.inf, axis=0, keepdims=True)", "np.linalg.norm(v, 3)", "np.linalg.norm(v, -1.5)", "np.linalg.norm(x, 'fro')", "np.linalg.norm(x, 1)",
-        "np.linalg.norm(x, -1, keepdims=True)", "np.linalg.norm(x, np.inf)", "np.linalg.norm(B, -np.inf, axis=(2, 0))", "np.linalg.norm(B, axis=(0, -1), keepdims=True)",
+        "np.linalg.norm(x)", "np.linalg.norm(x, axis=-1)", "np.linalg.norm(x, 2, 0)", "np.linalg.norm(v, 1)",
+        "np.linalg.norm(x, np.inf, axis=1)",
+        "np.linalg.norm(x, -np.inf, axis=0, keepdims=True)", "np.linalg.norm(v, 3)",
+        "np.linalg.norm(v, -1.5)", "np.linalg.norm(x, 'fro')", "np.linalg.norm(x, 1)",
+        "np.linalg.norm(x, -1, keepdims=True)", "np.linalg.norm(x, np.inf)",
+        "np.linalg.norm(B, -np.inf, axis=(2, 0))", "np.linalg.norm(B, axis=(0, -1), keepdims=True)",
         "np.linalg.norm(x, 2, -1, True)",
     ],
     **_each("linalg.outer", "F(v, w)", "F(d, v)"),
@@ -232,10 +335,17 @@ PLAIN: dict[str, list[str]] = {
     **_each("argmax argmin any all count_nonzero", "F(x)", "F(x, axis=-1)", "F(B, 1, keepdims=True)", "F(s)"),
     "any+": ["np.all(B, axis=(0, 2))"],
     "argsort": ["np.argsort(x)", "np.argsort(x, axis=None)"],
-    **_each("nonzero flatnonzero argwhere shape ndim size iscomplexobj isrealobj array_repr array_str isreal iscomplex", "F(x)", "F(v)"),
-    "searchsorted": ["np.searchsorted(np.sort(v), 0.1)", "np.searchsorted(np.sort(v), w, side='right')", "np.searchsorted(n, v)"],
+    **_each(
+        "nonzero flatnonzero argwhere shape ndim size iscomplexobj isrealobj isreal iscomplex array_repr",
+        "F(x)", "F(v)",
+    ),
+    "searchsorted": [
+        "np.searchsorted(np.sort(v), 0.1)", "np.searchsorted(np.sort(v), w, side='right')",
+        "np.searchsorted(n, v)",
+    ],
     **_each("isclose allclose array_equal array_equiv", "F(x, y)", "F(x, x)", "F(x, c)"),
     "result_type": ["np.result_type(x, f)", "np.result_type(f, 2.0)"],
+    "array_str": ["np.array_str(x)"],
     "array2string": ["np.array2string(x, precision=3)"],
     **_each("zeros_like ones_like", "F(x)", "F(f)", "F(x, dtype=int)", "F(x, shape=(2,))"),
     "empty_like": ["np.empty_like(x).shape", "np.empty_like(f).dtype"],
@@ -248,6 +358,9 @@ PLAIN: dict[str, list[str]] = {
     "can_cast": ["np.can_cast(f, np.float64)"],
 }  # fmt: skip
 PLAIN_UFUNCS: dict[str, list[str]] = {
-    **_each("equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor", "F(x, y)", "F(x, 0.3)", "F(c, x)", "F(s, v)"),
+    **_each(
+        "equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor", "F(x, y)",
+        "F(x, 0.3)", "F(c, x)", "F(s, v)",
+    ),
     **_each("logical_not isnan isinf isfinite signbit", "F(x)", "F(s)"),
 }  # fmt: skip

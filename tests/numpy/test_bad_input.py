@@ -23,7 +23,8 @@ NAMES: dict[str, Any] = {
 
 # The expression, and what its error begins with; two parts joined by " ... " are both in it.
 SHAPES = {
-    "v + np.ones(2)": "add: operands of shapes (3,) and (2,) do not broadcast together ... equal or one of them 1",
+    "v + np.ones(2)":
+        "add: operands of shapes (3,) and (2,) do not broadcast together ... equal or one of them 1",
     "v * Value(np.ones(2))": "multiply: operands of shapes (3,) and (2,) do not broadcast together",
     "c[0, :2] / v": "divide: operands of shapes (2,) and (3,) do not broadcast together",
     "np.maximum(x, np.ones(2))": "maximum: operands of shapes (2, 3) and (2,) do not broadcast together",
@@ -35,34 +36,44 @@ SHAPES = {
     "np.dot(x, x)": "dot: a is (2, 3), b is (2, 3); a's last axis must equal b's second-to-last (3 != 2)",
     "np.dot(x[None], x)": "dot: a is (1, 2, 3), b is (2, 3); what is summed must be equally long (3 != 2)",
     "np.inner(x, A)": "inner: a is (2, 3), b is (3, 4); what is summed must be equally long (3 != 4)",
-    "np.tensordot(x, A, 2)": "tensordot: a is (2, 3), b is (3, 4); axes (0, 1) of a have lengths [2, 3] ... [3, 4]",
+    "np.tensordot(x, A, 2)":
+        "tensordot: a is (2, 3), b is (3, 4); axes (0, 1) of a have lengths [2, 3] ... [3, 4]",
     "np.vdot(x, v)": "vdot: a is (6,), b is (3,); what is summed must be equally long (6 != 3)",
-    "np.vecdot(x, x[:, :1])": "vecdot: a is (2, 3), b is (2, 1); what is summed must be equally long (3 != 1)",
+    "np.vecdot(x, x[:, :1])":
+        "vecdot: a is (2, 3), b is (2, 1); what is summed must be equally long (3 != 1)",
     "np.einsum('ij,jk', x, x)": "einsum: ... label 'j' ... received shapes (2, 3) and (2, 3)",
     "np.einsum('ij,jk->ik', x)": "einsum: subscripts 'ij,jk->ik' name 2 operands, received 1",
     "np.einsum('ijk', x)": "einsum: subscripts 'ijk' do not fit operand 0 of shape (2, 3)",
     "np.einsum('ij->ijk', x)": "einsum: ... 'k' ... received shape (2, 3)",
     "np.linalg.norm(x[None], 1)": "norm: x has 3 axes; with ord=1 name one axis (vectors) or two (matrices)",
-    "np.reshape(x, (4,))": "reshape: an array of shape (2, 3) (6 elements) does not fit shape (4,); the sizes must",
+    "np.reshape(x, (4,))":
+        "reshape: an array of shape (2, 3) (6 elements) does not fit shape (4,); the sizes must",
     "np.reshape(x, (-1, -1))": "reshape: an array of shape (2, 3) (6 elements) does not fit shape (-1, -1)",
     "x.reshape(-1, 4)": "reshape: an array of shape (2, 3) (6 elements) does not fit shape (-1, 4)",
     "np.squeeze(x, 0)": "squeeze: axis 0 of shape (2, 3) has length 2, expected 1",
-    "np.broadcast_to(x, (2, 4))": "broadcast_to: shape (2, 3) does not broadcast to (2, 4); counted from the last",
+    "np.broadcast_to(x, (2, 4))":
+        "broadcast_to: shape (2, 3) does not broadcast to (2, 4); counted from the last",
     "np.broadcast_to(x, (3,))": "broadcast_to: shape (2, 3) does not broadcast to (3,)",
     "np.broadcast_arrays(x, A)": "broadcast_arrays: shapes (2, 3) and (3, 4) do not broadcast together",
-    "np.concatenate([x, A])": "concatenate: operand 1 has shape (3, 4), the first (2, 3); all axes but axis 0 must",
+    "np.concatenate([x, A])":
+        "concatenate: operand 1 has shape (3, 4), the first (2, 3); all axes but axis 0 must",
     "np.concatenate([x, v])": "concatenate: operand 1 has shape (3,), the first (2, 3)",
-    "np.concatenate([s, s])": "concatenate: operand 0 is a scalar, expected arrays; join scalars with np.stack",
+    "np.concatenate([s, s])":
+        "concatenate: operand 0 is a scalar, expected arrays; join scalars with np.stack",
     "np.stack([x, v])": "stack: operand 1 has shape (3,), expected that of the first, (2, 3)",
-    "np.split(x, 2, axis=1)": "split: axis 1 of shape (2, 3) does not divide into 2 equal parts; use np.array_split",
-    "np.take_along_axis(x, np.array([0]), 1)": "take_along_axis: indices have shape (1,), expected as many axes",
+    "np.split(x, 2, axis=1)":
+        "split: axis 1 of shape (2, 3) does not divide into 2 equal parts; use np.array_split",
+    "np.take_along_axis(x, np.array([0]), 1)":
+        "take_along_axis: indices have shape (1,), expected as many axes",
     "np.diag(x[None])": "diag: v has shape (1, 2, 3), expected one axis or two",
     "np.triu(s)": "triu: the Value has shape (), expected 1 or more axes",
     "v.mT": "matrix_transpose: the Value has shape (3,), expected 2 or more axes",
     "np.max(x[:0])": "max: ... no identity; received shape (0, 3)",
-    "x.backward()": "backward: this Value has shape (2, 3), expected a scalar; reduce it first (np.sum, np.mean)",
+    "x.backward()":
+        "backward: this Value has shape (2, 3), expected a scalar; reduce it first (np.sum, np.mean)",
     "x.sum().backward(np.ones(2))": "backward: gradient has shape (2,), expected this Value's shape ()",
-    "np.pad(x, (1, 2, 3))": "pad: pad_width is (1, 2, 3), expected one number, (before, after), or such a pair",
+    "np.pad(x, (1, 2, 3))":
+        "pad: pad_width is (1, 2, 3), expected one number, (before, after), or such a pair",
     "np.repeat(x, [1, 2])": "repeat: repeats is [1, 2], expected a number of times, or one for each of 6",
 }  # fmt: skip
 AXES = {
@@ -79,7 +90,8 @@ AXES = {
     "np.linalg.norm(x, axis=5)": "norm: axis 5 is out of range for shape (2, 3); expected -2 to 1",
     "cr.softmax(x, axis=4)": "softmax: axis 4 is out of range for shape (2, 3)",
     "cr.logsumexp(x, axis=(0, 5))": "logsumexp: axis 5 is out of range for shape (2, 3)",
-    "np.tensordot(x, A, ((0,), (5,)))": "tensordot: axis 5 is out of range for shape (3, 4); expected -2 to 1",
+    "np.tensordot(x, A, ((0,), (5,)))":
+        "tensordot: axis 5 is out of range for shape (3, 4); expected -2 to 1",
     "np.transpose(x, (0,))": "transpose: axes (0,) do not name each of the 2 axes of shape (2, 3)",
     "np.transpose(x, (0, 0))": "transpose: axes (0, 0) name an axis twice",
     "np.swapaxes(x, 0, 2)": "swapaxes: axis 2 is out of range for shape (2, 3)",
@@ -101,15 +113,18 @@ AXES = {
 OPTIONS = {
     "np.sum(x, out=np.zeros(3))": "sum: out= is not supported for Values; assign the result instead",
     "np.cumsum(x, out=c)": "cumsum: out= is not supported for Values; assign the result instead",
-    "np.concatenate([x, x], out=c)": "concatenate: out= is not supported for Values; assign the result instead",
+    "np.concatenate([x, x], out=c)":
+        "concatenate: out= is not supported for Values; assign the result instead",
     "np.outer(x, A, np.zeros(3))": "outer: out= is not supported for Values; assign the result instead",
-    "np.sin(x, out=c)": "sin: out= is a plain array, which cannot hold a Value's derivative; assign the result",
+    "np.sin(x, out=c)":
+        "sin: out= is a plain array, which cannot hold a Value's derivative; assign the result",
     "np.add(c, x, out=c)": "add: out= is a plain array ... (write a = a + v for a += v)",
     "np.add(c, 1.0, out=x)": "add: out= is not supported for Values; assign the result instead",
     "np.sin(x, where=c > 0)": "sin: where= is not supported for Values; use np.where",
     "np.sin(x, dtype=np.float32)": "sin: dtype= is not supported for Values; use np.where or .astype instead",
     "np.multiply.outer(v, v, dtype=float)": "multiply.outer: chainrule has no derivative",
-    "np.sum(x, initial=2.0)": "sum: initial= is not supported for Values; write it out with np.where and np.sum",
+    "np.sum(x, initial=2.0)":
+        "sum: initial= is not supported for Values; write it out with np.where and np.sum",
     "np.mean(x, where=c > 0)": "mean: where= is not supported for Values",
     "np.var(x, mean=0.0)": "var: mean= is not supported for Values",
     "np.sum(x, wild=1)": "sum() got an unexpected keyword argument 'wild'",
@@ -123,7 +138,8 @@ OPTIONS = {
     "np.repeat(x, 1.5)": "repeat: repeats is 1.5, expected a number of times",
     "np.split(x, 0)": "split: indices_or_sections is 0, expected 1 or more parts",
     "np.array_split(x, 0)": "array_split: indices_or_sections is 0, expected 1 or more parts",
-    "np.pad(x, 1, mode='mean')": "pad: mode 'mean' is not supported for Values, expected constant, edge, reflect",
+    "np.pad(x, 1, mode='mean')":
+        "pad: mode 'mean' is not supported for Values, expected constant, edge, reflect",
     "np.pad(x, 1, wild=2)": "pad: unknown option 'wild' for mode 'constant'",
     "np.pad(x, 1, 'reflect', reflect_type='odd')": "pad: option 'reflect_type' is not supported for Values",
     "np.pad(x, 1, constant_values=s)": "pad: constant_values is a Value; concatenate it instead",
@@ -133,10 +149,13 @@ OPTIONS = {
     "np.meshgrid(v, v, indexing='wild')": "meshgrid: indexing is 'wild', expected 'xy' or 'ij'",
     "np.einsum('ij', x, dtype=float)": "einsum: dtype= is not supported for Values",
     "np.average(x, weights=v)": "average: weights have shape (3,), expected that of a, (2, 3), or one axis",
-    "np.average(x, returned=True)": "average: returned=True is not supported for Values; compute np.sum(weights)",
-    "np.linalg.norm(x, 2)": "norm: ord=2 of matrices is not supported for Values; ord None, 'fro', 1, -1, inf, -inf",
+    "np.average(x, returned=True)":
+        "average: returned=True is not supported for Values; compute np.sum(weights)",
+    "np.linalg.norm(x, 2)":
+        "norm: ord=2 of matrices is not supported for Values; ord None, 'fro', 1, -1, inf, -inf",
     "np.linalg.norm(v, 'fro')": "norm: ord='fro' is for matrices, x has shape (3,) along axis (0,)",
-    "np.astype(x, int)": "astype: a Value cannot become int64, which has no derivative; take v.data.astype(...)",
+    "np.astype(x, int)":
+        "astype: a Value cannot become int64, which has no derivative; take v.data.astype(...)",
     "x.astype(bool)": "astype: a Value cannot become bool, which has no derivative",
     "np.prod(x, dtype=int)": "astype: a Value cannot become int64",
     "cr.relu('a')": "relu: received 'a', expected a Value, a number or an array of numbers",
@@ -153,18 +172,22 @@ INDICES = {
     "x[0, 0, 0]": "getitem: too many indices for array ... the Value has shape (2, 3)",
     "x[..., ...]": "getitem: an index can only have a single ellipsis",
     "s[0]": "getitem: ... the Value has shape ()",
-    "x[v]": "getitem: the index is a Value; indices are integers, which have no derivative: use i.data.astype(int)",
+    "x[v]":
+        "getitem: the index is a Value; indices are integers, which have no derivative: use i.data",
     "x[0, s]": "getitem: the index is a Value",
     "x[[v[0]]]": "np.asarray: a Value cannot become a plain array",
     "np.take(x, 7)": "take: index 7 is out of bounds for axis 0 with size 6",
     "np.take(x, s)": "take: the index is a Value",
-    "np.take_along_axis(x, np.full((2, 1), 9), 1)": "take_along_axis: index 9 is out of bounds for axis 1 with size 3",
-    "x.__setitem__(0, 1.0)": "setitem: a Value's elements cannot be assigned ... np.where, np.concatenate or np.stack",
+    "np.take_along_axis(x, np.full((2, 1), 9), 1)":
+        "take_along_axis: index 9 is out of bounds for axis 1 with size 3",
+    "x.__setitem__(0, 1.0)":
+        "setitem: a Value's elements cannot be assigned ... np.where, np.concatenate or np.stack",
     "len(s)": "len: this Value is a scalar, it has no length",
     "list(s)": "iteration over a Value that is a scalar",
 }  # fmt: skip
 LEAVES = {
-    "Value([1, 2])": "Value: data is of dtype int64, expected floats; a derivative needs real numbers: convert with",
+    "Value([1, 2])":
+        "Value: data is of dtype int64, expected floats; a derivative needs real numbers: convert with",
     "Value(np.array([True]))": "Value: data is of dtype bool, expected floats",
     "Value('a')": "Value: data is of dtype <U1, expected floats",
     "Value(None)": "Value: data is None, expected a number or an array of floats",
@@ -172,7 +195,8 @@ LEAVES = {
     "Value(v)": "Value: the data is a Value already; use it, or Value(v.data) for a new leaf",
     "Value([v, v])": "np.asarray: a Value cannot become a plain array ... np.stack([v, w]) to join Values",
     "setattr(x, 'data', np.ones(3))": "Value.data: new data has shape (3,), expected (2, 3)",
-    "setattr(x + 1, 'data', np.ones((2, 3)))": "Value.data: this Value is the result of add; only a leaf's data",
+    "setattr(x + 1, 'data', np.ones((2, 3)))":
+        "Value.data: this Value is the result of add; only a leaf's data",
     "setattr(x, 'grad', np.ones(2))": "Value.grad: new gradient has shape (2,), expected the data's (2, 3)",
 }  # fmt: skip
 

@@ -30,8 +30,16 @@ OTHERS: dict[str, Any] = {
     "list": [0.61, 1.37, 2.11],
     "tuple": (1, 2, 3),
 }
-MINE = {"array": np.array([0.53, 1.71, 3.17]), "float": 1.71, "np.float64": np.float64(1.71), "0-d array": np.array(1.71)}
-ARITHMETIC = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow, operator.mod, operator.floordiv, divmod]  # fmt: skip
+MINE = {
+    "array": np.array([0.53, 1.71, 3.17]),
+    "float": 1.71,
+    "np.float64": np.float64(1.71),
+    "0-d array": np.array(1.71),
+}
+ARITHMETIC = [
+    operator.add, operator.sub, operator.mul, operator.truediv, operator.pow, operator.mod, operator.floordiv,
+    divmod,
+]  # fmt: skip
 COMPARISON = [operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge]
 
 
@@ -51,7 +59,7 @@ def test_arithmetic(op: Any, mine: str, other: str) -> None:
         for a, b in zip(leaves(f(Value(x))), leaves(want), strict=True):
             assert type(a) is Value
             equal(a.data, b)
-        if mine == "array" or not isinstance(o, list | tuple):  # without Values a list and a float do not add up
+        if mine == "array" or not isinstance(o, list | tuple):  # without Values, floats and lists do not add
             cr.check_grads(f, (np.float64(x) if np.ndim(x) == 0 else x,), order=2)
 
 
@@ -67,9 +75,11 @@ def test_comparison_gives_plain_booleans(op: Any, mine: str, other: str) -> None
 
 def test_a_value_equals_nothing_that_is_no_number() -> None:
     v = Value(1.0)
-    assert not (v == None) and v != None and v != "1.0"  # noqa: E711
-    with pytest.raises(TypeError):
-        v < None  # noqa: B015
+    for stranger in (None, "1.0", object()):
+        assert not operator.eq(v, stranger) and operator.ne(v, stranger)
+        for compare in (operator.lt, operator.ge):
+            with pytest.raises(TypeError):
+                compare(v, stranger)
     for op in ARITHMETIC:
         for stranger in (None, "1", object()):
             with pytest.raises(TypeError):
@@ -88,25 +98,36 @@ LIKE_ARRAYS: dict[str, list[str | tuple[str, str]]] = {
     "__pos__": ["+x", "+s"],
     "__abs__": ["abs(x)", "abs(s)", "abs(-k)"],
     "__getitem__": [
-        "x[0]", "x[-1, 2]", "x[:, 1]", "x[::-1]", "x[1:, ::2]", "x[m]", "x[i[:, 0] - 1]", "x[[0, 1, 1], [2, 0, 0]]", "x[..., None]",
-        "x[()]", "x[None]", "x[[]]", "x[x > 0]", "x[:, [0, 0, 2]]", "x[np.argmax(x, 0), [0, 1, 2]]", "v[n - 1]", "v[i]", "x[m[:, 0]]",
-        "x[np.int64(1)]", "v[np.argmax(v)]", "B[:, [[0], [2]], ::-1]", "x[True]", "x[..., m[0]]", "x[5:]", "B[0, :, [1, 0]]", "k[()]",
+        "x[0]", "x[-1, 2]", "x[:, 1]", "x[::-1]", "x[1:, ::2]", "x[m]", "x[i[:, 0] - 1]",
+        "x[[0, 1, 1], [2, 0, 0]]", "x[..., None]",
+        "x[()]", "x[None]", "x[[]]", "x[x > 0]", "x[:, [0, 0, 2]]", "x[np.argmax(x, 0), [0, 1, 2]]",
+        "v[n - 1]", "v[i]", "x[m[:, 0]]",
+        "x[np.int64(1)]", "v[np.argmax(v)]", "B[:, [[0], [2]], ::-1]", "x[True]", "x[..., m[0]]", "x[5:]",
+        "B[0, :, [1, 0]]", "k[()]",
         "x[slice(None), 1]", "B[1][2][0]", "x[(0, 1)]",
     ],
-    "__iter__": ["[row * 2 for row in x][1]", "sum(v)", "max(v)", "sorted(v)[0]", "np.stack(list(reversed(list(v))))", "min(*v)"],
+    "__iter__": [
+        "[row * 2 for row in x][1]", "sum(v)", "max(v)", "sorted(v)[0]", "np.stack(list(reversed(list(v))))",
+        "min(*v)",
+    ],
     "__len__": ["x * len(x)"],
     "T": ["B.T", "v.T"],
     "mT": ["B.mT"],
     "real": ["x.real", "z.real"],
     "imag": ["x.imag", "z.imag"],
     "reshape": ["x.reshape(3, 2)", "x.reshape((3, -1))", "x.reshape(-1)", "x.reshape([6])", "k.reshape(1)"],
-    "transpose": ["B.transpose()", "B.transpose(1, 0, 2)", "B.transpose((2, -3, 1))", "B.transpose([0, 2, 1])", "B.transpose(None)"],
+    "transpose": [
+        "B.transpose()", "B.transpose(1, 0, 2)", "B.transpose((2, -3, 1))", "B.transpose([0, 2, 1])",
+        "B.transpose(None)",
+    ],
     "flatten": ["x.flatten()", "x.flatten('C')"],
     "ravel": ["x.ravel()"],
     "clip": ["x.clip(-0.5, 0.5)", "x.clip(max=0.5)", "x.clip(-0.5)", "x.clip(v - 0.5, v)"],
     "conj": ["z.conj()"],
     "conjugate": ["z.conjugate()"],
-    "sum": ["x.sum()", "x.sum(0)", "x.sum(axis=-1)", "B.sum((0, -1), keepdims=True)", "k.sum()", ("s.sum()", "s")],
+    "sum": [
+        "x.sum()", "x.sum(0)", "x.sum(axis=-1)", "B.sum((0, -1), keepdims=True)", "k.sum()", ("s.sum()", "s"),
+    ],
     "prod": ["x.prod()", "x.prod(axis=1, keepdims=True)"],
     "mean": ["x.mean()", "x.mean(0)", "x.mean(axis=(0, 1))", "x.mean(dtype=float)"],
     "max": ["x.max()", "x.max(0)", "x.max(-1, keepdims=True)"],
@@ -117,7 +138,10 @@ LIKE_ARRAYS: dict[str, list[str | tuple[str, str]]] = {
     "cumsum": ["x.cumsum()", "x.cumsum(-1)"],
     "cumprod": ["x.cumprod()", "x.cumprod(axis=0)"],
     "round": ["x.round()", "x.round(1)", "x.round(decimals=1)"],
-    "astype": ["x.astype(float)", "f.astype(np.float64)", "x.astype('f4').sum(dtype='f8') * 0 + x", "x.astype(complex)"],
+    "astype": [
+        "x.astype(float)", "f.astype(np.float64)", "x.astype('f4').sum(dtype='f8') * 0 + x",
+        "x.astype(complex)",
+    ],
     "copy": ["x.copy()"],
     "swapaxes": ["B.swapaxes(0, -1)"],
     "squeeze": ["x[None].squeeze()", "x[:, None].squeeze(1)"],
@@ -134,17 +158,20 @@ LIKE_ARRAYS: dict[str, list[str | tuple[str, str]]] = {
     "sigmoid": [("x.sigmoid()", "1 / (1 + np.exp(-x))")],
 }  # fmt: skip
 PLAIN: dict[str, list[str | tuple[str, str]]] = {
-    **{name: [f"x.{name}()", f"x.{name}(0)", f"B.{name}(axis=-1)"] for name in ("argmax", "argmin", "any", "all", "argsort")},
+    **{
+        name: [f"x.{name}()", f"x.{name}(0)", f"B.{name}(axis=-1)"]
+        for name in ("argmax", "argmin", "any", "all", "argsort")
+    },
     **{name: [f"x.{name}", f"k.{name}"] for name in ("shape", "ndim", "size", "dtype", "nbytes")},
     "item": ["k.item()", "x[0, 1].item()", "v[:1].item()", ("s.item()", "s")],
     "tolist": ["x.tolist()", "k.tolist()", ("s.tolist()", "s")],
 }  # fmt: skip
 # What the graph adds, and what Python asks of every object; other files test these.
 NOT_OF_ARRAYS = set(
-    "data grad name label primitive inputs args params serial backward _data _grad _hold _op _prev __init__ __repr__ "
-    "__format__ __bool__ __float__ __int__ __index__ __complex__ __array__ __array_ufunc__ __array_function__ "
-    "__setitem__ __hash__ __reduce__ __slots__ __module__ __doc__ __annotations__ __firstlineno__ "
-    "__static_attributes__".split()
+    "data grad name label primitive inputs args params serial backward _data _grad _hold _op _prev "
+    "__init__ __repr__ __format__ __bool__ __float__ __int__ __index__ __complex__ __array__ __array_ufunc__ "
+    "__array_function__ __setitem__ __hash__ __reduce__ __slots__ __module__ __doc__ __annotations__ "
+    "__firstlineno__ __static_attributes__".split()
 )
 
 

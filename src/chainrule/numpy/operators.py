@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from chainrule.numpy import functions as fn
-from chainrule.primitive import Primitive
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.value import Value, data, result
@@ -17,7 +16,7 @@ from chainrule.value import Value, data, result
 # -------------------------------------------------------------------- arithmetic
 
 
-def _binary(apply: Callable[..., Any], primitive: Primitive | None = None) -> tuple[Any, Any]:
+def _binary(apply: Callable[..., Any], primitive: Any = None) -> tuple[Any, Any]:
     """An operator and its reflection; what most graphs are made of takes a short way."""
     compute, direct = (None if primitive is None else primitive.scalar), apply is primitive
 
@@ -102,7 +101,7 @@ def _comparison(compare: Callable[[Any, Any], Any]) -> Any:
 
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
     setattr(Value, f"__{_name}__", _comparison(getattr(operator, _name)))
-Value.__hash__ = object.__hash__  # type: ignore[method-assign]
+Value.__hash__ = object.__hash__  # type: ignore[method-assign,assignment]
 
 
 # -------------------------------------------------------------------- containers
