@@ -124,7 +124,6 @@ UNARY: dict[str, Callable[[Any], Any]] = {
     "expit": lambda x: sp.expit(x) - 0.5,
     "softplus": cr.softplus,
     "shared": lambda x: x * x - x,
-    "stopped": lambda x: x * cr.stop_gradient(x),
 }
 KINKED: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "abs": (abs, lambda x: x),

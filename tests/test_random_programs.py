@@ -18,8 +18,8 @@ from tests.programs import OPERATIONS, Program
 
 STEPS = st.lists(
     st.tuples(st.integers(0, len(OPERATIONS) - 1), st.integers(0, 5), st.integers(0, 30), st.integers(0, 30)),
-    min_size=4,
-    max_size=16,
+    min_size=8,
+    max_size=20,
 )
 SHAPES = [float, (), (3,), (2, 3), (1, 2), (2, 1, 2)]
 Arrays = tuple[Any, ...]
@@ -101,7 +101,7 @@ def stays_on_its_side(program: Program, x: Arrays, t: Arrays) -> bool:
     return True
 
 
-@settings(max_examples=200)
+@settings(max_examples=400)
 @given(programs([np.float64]))
 def test_derivatives_of_random_programs(drawn):
     program, x, rng = drawn
@@ -133,14 +133,12 @@ def test_derivatives_of_random_programs(drawn):
     transposed(u, ht, cr.vjp(gradient, *x)[1](u), t, 1e-10, "reverse over reverse")
     transposed(u, ht, cr.jvp(gradient, x, u)[1], t, 1e-10, "symmetry")
     slope = cr.grad(lambda *xs: sum(np.sum(a * b) for a, b in zip(g, cr.jvp(program, xs, t)[1], strict=True)), every)
-    transposed(u, ht, slope(*x), u, 1e-10, "reverse over forward") if t is u else close(
-        slope(*x), ht, 1e-10, "reverse over forward"
-    )
+    close(slope(*x), ht, 1e-10, "reverse over forward")
     twice = cr.jvp(lambda *xs: cr.jvp(program, xs, t)[1], x, u)[1]
     close([inner(g, twice)], [inner(u, ht)], 1e-10, "forward over forward")
 
 
-@settings(max_examples=100)
+@settings(max_examples=200)
 @given(programs([np.float32, np.float64]))
 def test_random_programs_in_mixed_precision(drawn):
     """dtypes are those of plain NumPy, gradients those of their arguments, numbers those of double precision."""

@@ -325,14 +325,10 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0, mode: str = "auto") ->
 
 def _columns(recording: Recording) -> list[list[Any]]:
     """``table[output][input]``, one tangent sweep for each column."""
-    n = len(recording.leaves)
     parts: list[list[list[Any]]] = [[[] for _ in recording.leaves] for _ in recording.outputs]
     for j, leaf in enumerate(recording.leaves):
         for basis in _basis(leaf):
-            column = _along(
-                basis, recording, lambda e, j=j: recording.push([e if k == j else None for k in range(n)])
-            )
-            for i, t in enumerate(column):
+            for i, t in enumerate(_along(basis, recording, _push_one, j)):
                 parts[i][j].append(t)
     return [
         [_assemble(parts[i][j], v, leaf, -1) for j, leaf in enumerate(recording.leaves)]
@@ -344,28 +340,33 @@ def _rows(recording: Recording) -> list[list[Any]]:
     """``table[output][input]``, one adjoint sweep for each row."""
     table = []
     for v in recording.outputs:
-        pulled = [
-            _along(basis, recording, lambda e, v=v: recording.pull([(v, e)] if type(v) is Value else [])[0])
-            for basis in _basis(v)
-        ]
+        pulled = [_along(basis, recording, _pull_one, v) for basis in _basis(v)]
         table.append(
             [_assemble([gs[j] for gs in pulled], v, leaf, 0) for j, leaf in enumerate(recording.leaves)]
         )
     return table
 
 
-def _along(basis: Any, recording: Recording, sweep: Callable[[Any], list[Any]]) -> list[Any]:
+def _push_one(recording: Recording, j: int, tangent: Any) -> list[Any]:
+    return recording.push([tangent if k == j else None for k in range(len(recording.leaves))])
+
+
+def _pull_one(recording: Recording, v: Any, cotangent: Any) -> list[Any]:
+    return recording.pull([(v, cotangent)] if type(v) is Value else [])[0]
+
+
+def _along(basis: Any, recording: Recording, sweep: Callable[..., list[Any]], which: Any) -> list[Any]:
     """A sweep along a unit vector, whose zeros send nothing: 0·inf of an infinite derivative is no nan.
 
     That takes masks along, so it is done only where nan turned up, or may in a derivative of this.
     """
     if np.ndim(basis) == 0:
-        return sweep(basis)
+        return sweep(recording, which, basis)
     if not recording.nested:
-        found = sweep(basis)
+        found = sweep(recording, which, basis)
         if not any(np.isnan(x._data if type(x) is Value else x).any() for x in found):
             return found
-    return sweep(Lanes(basis, basis != 0))
+    return sweep(recording, which, Lanes(basis, basis != 0))
 
 
 def _basis(x: Any) -> Iterator[Any]:

@@ -58,7 +58,8 @@ def test_a_function_without_derivative_fails_naming_itself(name: str) -> None:
             ASKING[name](*args)
         said.append(str(error.value))
     called = name.removeprefix("numpy.")
-    assert any(s.startswith(f"{called}: chainrule has no derivative for this function; instead:") for s in said)
+    wanted = f"{called}: chainrule has no derivative for this function; instead: "
+    assert any(s.startswith(wanted) for s in said)
 
 
 @pytest.mark.parametrize("name", sorted(set(CONVERTING) - INDIFFERENT))

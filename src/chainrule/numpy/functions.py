@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import cast, raw
 from chainrule.primitive import broadcast_to as _broadcast_to
+from chainrule.primitive import cast, raw
 from chainrule.primitive import where as _where
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import matrix as mx
@@ -77,7 +77,9 @@ def _sizes(name: str, sizes: Any) -> tuple[int, ...]:
 def _refuse(name: str, **options: Any) -> None:
     for option, given in options.items():
         if given is not None and given is not _KEEP and given is not True:
-            remedy = "assign the result instead" if option == "out" else "write it out with np.where and np.sum"
+            remedy = (
+                "assign the result instead" if option == "out" else "write it out with np.where and np.sum"
+            )
             raise TypeError(f"{name}: {option}= is not supported for Values; {remedy}")
 
 
@@ -115,11 +117,15 @@ _max, _min = _reduction("max", rd.max_), _reduction("min", rd.min_)
 _var, _std = _reduction("var", rd.var), _reduction("std", rd.std)
 
 
-def max(a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False, initial: Any = _KEEP, where: Any = True) -> Any:
+def max(
+    a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False, initial: Any = _KEEP, where: Any = True
+) -> Any:
     return _max(a, axis, None, out, keepdims, initial, where)
 
 
-def min(a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False, initial: Any = _KEEP, where: Any = True) -> Any:
+def min(
+    a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False, initial: Any = _KEEP, where: Any = True
+) -> Any:
     return _min(a, axis, None, out, keepdims, initial, where)
 
 
@@ -148,9 +154,13 @@ def ptp(a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False) -> An
     return max(a, axes, keepdims=keepdims) - min(a, axes, keepdims=keepdims)
 
 
-def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False) -> Any:
+def average(
+    a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False
+) -> Any:
     if returned:
-        raise TypeError("average: returned=True is not supported for Values; compute np.sum(weights) beside it")
+        raise TypeError(
+            "average: returned=True is not supported for Values; compute np.sum(weights) beside it"
+        )
     if weights is None:
         return mean(a, axis, keepdims=keepdims)
     if _shape(weights) != _shape(a):
@@ -330,7 +340,9 @@ permute_dims = transpose
 def moveaxis(a: Any, source: Any, destination: Any) -> Any:
     start, end = _ordered("moveaxis", a, source), _ordered("moveaxis", a, destination)
     if len(start) != len(end):
-        raise ValueError(f"moveaxis: source {source} and destination {destination} must name equally many axes")
+        raise ValueError(
+            f"moveaxis: source {source} and destination {destination} must name equally many axes"
+        )
     order = [k for k in range(len(_shape(a))) if k not in start]
     for to, k in builtins.sorted(zip(end, start, strict=True)):
         order.insert(to, k)
@@ -404,8 +416,8 @@ def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     fits = all(n in (1, m) for n, m in zip(reversed(old), reversed(shape), strict=False))
     if len(old) > len(shape) or not fits:
         raise ValueError(
-            f"broadcast_to: shape {old} does not broadcast to {shape}; counted from the last, each of its axes "
-            "must be equal to the new one or 1"
+            f"broadcast_to: shape {old} does not broadcast to {shape}; counted from the last, each of its "
+            "axes must be equal to the new one or 1"
         )
     return _broadcast_to(array, shape=shape)
 
@@ -432,7 +444,15 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
 # -------------------------------------------------------------------- joining, splitting, repeating
 
 
-def concatenate(arrays: Sequence[Any], /, axis: int | None = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+def concatenate(
+    arrays: Sequence[Any],
+    /,
+    axis: int | None = 0,
+    out: Any = None,
+    *,
+    dtype: Any = None,
+    casting: str = "same_kind",
+) -> Any:
     _refuse("concatenate", out=out)
     parts = [a if dtype is None else astype(a, dtype) for a in map(_array, arrays)]
     if axis is None:
@@ -445,7 +465,8 @@ def concatenate(arrays: Sequence[Any], /, axis: int | None = 0, out: Any = None,
         got = _shape(p)
         if len(got) != len(want) or got[:k] + got[k + 1 :] != want[:k] + want[k + 1 :]:
             raise ValueError(
-                f"concatenate: operand {i} has shape {got}, the first {want}; all axes but axis {k} must be equal"
+                f"concatenate: operand {i} has shape {got}, the first {want}; all axes but axis {k} must be "
+                "equal"
             )
     return sh.concatenate(parts, k)
 
@@ -453,7 +474,9 @@ def concatenate(arrays: Sequence[Any], /, axis: int | None = 0, out: Any = None,
 concat = concatenate
 
 
-def stack(arrays: Sequence[Any], axis: int = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+def stack(
+    arrays: Sequence[Any], axis: int = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind"
+) -> Any:
     _refuse("stack", out=out)
     parts = [a if dtype is None else astype(a, dtype) for a in map(_array, arrays)]
     return sh.stack(parts, _axis("stack", parts[0], axis, extra=1))
@@ -546,7 +569,9 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     n = _shape(a)[k]
     counts = np.asarray(repeats)
     if counts.dtype.kind not in "iu" or counts.size not in (1, n) or np.any(counts < 0):
-        raise ValueError(f"repeat: repeats is {repeats!r}, expected a number of times, or one for each of {n}")
+        raise ValueError(
+            f"repeat: repeats is {repeats!r}, expected a number of times, or one for each of {n}"
+        )
     return take(a, np.repeat(np.arange(n), counts), k)
 
 
@@ -586,7 +611,9 @@ def roll(a: Any, shift: Any, axis: Axis = None) -> Any:
         s = int(s) % n if n else 0
         if s:
             before = (slice(None),) * k
-            a = sh.concatenate([sh.getitem(a, (*before, slice(n - s, n))), sh.getitem(a, (*before, slice(0, n - s)))], k)
+            a = sh.concatenate(
+                [sh.getitem(a, (*before, slice(n - s, n))), sh.getitem(a, (*before, slice(0, n - s)))], k
+            )
     return a
 
 
@@ -596,8 +623,8 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", **kwargs: Any) -> An
         width = tuple((int(a), int(b)) for a, b in np.broadcast_to(np.asarray(pad_width), (len(shape), 2)))
     except ValueError:
         raise ValueError(
-            f"pad: pad_width is {pad_width!r}, expected one number, (before, after), or such a pair for each axis "
-            f"of shape {shape}"
+            f"pad: pad_width is {pad_width!r}, expected one number, (before, after), or such a pair for each "
+            f"axis of shape {shape}"
         ) from None
     if mode == "constant":
         constants = kwargs.pop("constant_values", 0)
@@ -606,10 +633,15 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", **kwargs: Any) -> An
         if type(constants) is Value:
             raise TypeError("pad: constant_values is a Value; concatenate it instead")
         padded = sh.pad(array, width=width)
-        return padded + np.pad(np.zeros(shape), width, constant_values=constants) if np.any(constants) else padded
+        return (
+            padded + np.pad(np.zeros(shape), width, constant_values=constants)
+            if np.any(constants)
+            else padded
+        )
     if mode not in ("edge", "reflect", "symmetric", "wrap"):
         raise TypeError(
-            f"pad: mode {mode!r} is not supported for Values, expected constant, edge, reflect, symmetric or wrap"
+            f"pad: mode {mode!r} is not supported for Values, expected constant, edge, reflect, symmetric "
+            "or wrap"
         )
     if kwargs not in ({}, {"reflect_type": "even"}):
         raise TypeError(f"pad: option {next(iter(kwargs))!r} is not supported for Values")
@@ -646,7 +678,8 @@ def _picked(name: str, x: Any, index: Any) -> Any:
 def _index(i: Any, name: str = "getitem") -> Any:
     if type(i) is Value:
         raise TypeError(
-            f"{name}: the index is a Value; indices are integers, which have no derivative: use i.data.astype(int)"
+            f"{name}: the index is a Value; indices are integers, which have no derivative: "
+            "use i.data.astype(int)"
         )
     if isinstance(i, list):
         return np.array(i) if i else np.zeros(0, int)
@@ -674,7 +707,8 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     indices = np.array(raw(indices))
     if indices.ndim != len(_shape(arr)):
         raise ValueError(
-            f"take_along_axis: indices have shape {indices.shape}, expected as many axes as arr of shape {_shape(arr)}"
+            f"take_along_axis: indices have shape {indices.shape}, expected as many axes as arr of shape "
+            f"{_shape(arr)}"
         )
     grids = list(np.ix_(*[np.arange(n) for n in _shape(arr)]))
     grids[k] = indices
@@ -705,14 +739,20 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = 
     return sum(diagonal(a, offset, axis1, axis2), -1, dtype, out)
 
 
+def _lower(m: Any, k: int) -> Any:
+    """True on and below the k-th diagonal; of a vector, as of the square matrix of its length."""
+    rows, columns = (_shape(m) * 2)[-2:]
+    return np.tri(rows, columns, k, dtype=bool)
+
+
 def tril(m: Any, k: int = 0) -> Any:
     _check_axes("tril", m)
-    return _where(np.tri(*_shape(m)[-2:], k=k, dtype=bool), m, 0.0)
+    return _where(_lower(m, k), m, 0.0)
 
 
 def triu(m: Any, k: int = 0) -> Any:
     _check_axes("triu", m)
-    return _where(np.tri(*_shape(m)[-2:], k=k - 1, dtype=bool), 0.0, m)
+    return _where(_lower(m, k - 1), 0.0, m)
 
 
 # -------------------------------------------------------------------- products
@@ -730,7 +770,9 @@ def _matmul(name: str, a: Any, b: Any) -> Any:
     inner = y[-2] if len(y) > 1 else y[0]
     if x[-1] != inner:
         which = "second-to-last" if len(y) > 1 else "only axis"
-        raise ValueError(f"{name}: a is {x}, b is {y}; a's last axis must equal b's {which} ({x[-1]} != {inner})")
+        raise ValueError(
+            f"{name}: a is {x}, b is {y}; a's last axis must equal b's {which} ({x[-1]} != {inner})"
+        )
     wide_a = sh.reshape(a, (1, *x)) if len(x) == 1 else a
     wide_b = sh.reshape(b, (*y, 1)) if len(y) == 1 else b
     out = mx.matmul(wide_a, wide_b)
@@ -813,7 +855,9 @@ def kron(a: Any, b: Any) -> Any:
     a, b = _array(a), _array(b)
     n = builtins.max(len(_shape(a)), len(_shape(b)))
     x, y = ((1,) * (n - len(_shape(m))) + _shape(m) for m in (a, b))
-    wide = sh.reshape(a, tuple(k for s in x for k in (s, 1))) * sh.reshape(b, tuple(k for s in y for k in (1, s)))
+    wide = sh.reshape(a, tuple(k for s in x for k in (s, 1))) * sh.reshape(
+        b, tuple(k for s in y for k in (1, s))
+    )
     return sh.reshape(wide, tuple(s * t for s, t in zip(x, y, strict=True)))
 
 
@@ -833,7 +877,11 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, **options: An
         terms = [t for i, t in enumerate(terms) if i not in step]
         xs = [x for i, x in enumerate(xs) if i not in step]
         needed = set(target).union(*terms)
-        result = "".join(c for c in dict.fromkeys("".join(t for t, _ in chosen)) if c in needed) if terms else target
+        result = (
+            "".join(c for c in dict.fromkeys("".join(t for t, _ in chosen)) if c in needed)
+            if terms
+            else target
+        )
         if len(chosen) == 1:
             made = mx.einsum1(chosen[0][1], subscripts=f"{chosen[0][0]}->{result}")
         else:
@@ -870,7 +918,9 @@ def _explicit(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str]
     source, arrow, target = subscripts.partition("->")
     terms = source.split(",")
     if len(terms) != len(shapes):
-        raise ValueError(f"einsum: subscripts {subscripts!r} name {len(terms)} operands, received {len(shapes)}")
+        raise ValueError(
+            f"einsum: subscripts {subscripts!r} name {len(terms)} operands, received {len(shapes)}"
+        )
     free = [c for c in _LETTERS if c not in subscripts]
     hidden = [len(s) - len(t.replace("...", "")) for s, t in zip(shapes, terms, strict=True)]
     for i, (t, n) in enumerate(zip(terms, hidden, strict=True)):
@@ -882,7 +932,9 @@ def _explicit(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str]
     if arrow:
         return terms, target.replace("...", letters)
     together = "".join(terms)
-    return terms, letters + "".join(c for c in builtins.sorted(set(together)) if together.count(c) == 1 and c not in letters)
+    return terms, letters + "".join(
+        c for c in builtins.sorted(set(together)) if together.count(c) == 1 and c not in letters
+    )
 
 
 # -------------------------------------------------------------------- norm
@@ -913,5 +965,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
         rows, columns = _ordered("norm", x, axis) if axis is not None else axes
         along, over = (rows, columns) if ord in (1, -1) else (columns, rows)
         totals = sum(ar.absolute(x), along, keepdims=True)
-        return (max if ord > 0 else min)(totals if keepdims else totals, (along, over), keepdims=keepdims)
-    raise TypeError(f"norm: ord={ord!r} of matrices is not supported for Values; ord None, 'fro', 1, -1, inf, -inf are")
+        return (max if ord > 0 else min)(totals, (along, over), keepdims=keepdims)
+    raise TypeError(
+        f"norm: ord={ord!r} of matrices is not supported for Values; ord None, 'fro', 1, -1, inf, -inf are"
+    )

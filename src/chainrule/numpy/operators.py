@@ -115,8 +115,8 @@ def _iterate(self: Value) -> Iterator[Value]:
 
 def _set_item(self: Value, index: Any, new: Any) -> None:
     raise TypeError(
-        "setitem: a Value's elements cannot be assigned, because the graph still needs them; build the result "
-        "with np.where, np.concatenate or np.stack, or for a leaf change v.data[...] before it is used"
+        "setitem: a Value's elements cannot be assigned, because the graph still needs them; build the "
+        "result with np.where, np.concatenate or np.stack, or for a leaf change v.data[...] before it is used"
     )
 
 
@@ -175,8 +175,8 @@ _ATTACHED: dict[str, Any] = {
     "all": _plain(np.all),
 }
 for _name in (
-    "sum prod mean max min var std ptp cumsum cumprod round astype copy ravel swapaxes squeeze repeat take diagonal "
-    "trace dot"
+    "sum prod mean max min var std ptp cumsum cumprod round astype copy ravel swapaxes squeeze repeat take "
+    "diagonal trace dot"
 ).split():
     _ATTACHED[_name] = getattr(fn, _name)
 for _name, _method in _ATTACHED.items():

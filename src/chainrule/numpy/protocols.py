@@ -20,11 +20,11 @@ from chainrule.value import Value, data
 UFUNCS: dict[str, Callable[..., Any]] = {
     name: getattr(module, name)
     for module, names in {
-        ar: "add subtract multiply divide negative positive reciprocal remainder fmod floor_divide sign floor "
-        "ceil trunc rint heaviside absolute copysign ldexp hypot arctan2 logaddexp logaddexp2 maximum minimum "
-        "fmax fmin",
-        el: "exp exp2 expm1 log log2 log10 log1p sqrt cbrt sin cos tan arcsin arccos arctan sinh cosh tanh "
-        "arcsinh arccosh arctanh logit xlogy xlog1py",
+        ar: "add subtract multiply divide negative positive reciprocal remainder fmod floor_divide sign "
+        "floor ceil trunc rint heaviside absolute copysign ldexp arctan2 logaddexp logaddexp2 maximum "
+        "minimum fmax fmin",
+        el: "hypot exp exp2 expm1 log log2 log10 log1p sqrt cbrt sin cos tan arcsin arccos arctan sinh cosh "
+        "tanh arcsinh arccosh arctanh logit xlogy xlog1py",
         fn: "power square divmod matmul vecdot entr",
     }.items()
     for name in names.split()
@@ -101,12 +101,12 @@ def array_ufunc(self: Value, ufunc: np.ufunc, method: str, *inputs: Any, **optio
 # -------------------------------------------------------------------- functions
 
 _HERE = (
-    "sum prod mean max min amax amin var std ptp average cumsum cumprod diff where clip round nan_to_num sinc real "
-    "imag angle astype copy reshape ravel transpose permute_dims moveaxis swapaxes rollaxis matrix_transpose "
-    "expand_dims squeeze atleast_1d atleast_2d atleast_3d broadcast_to broadcast_arrays meshgrid concatenate "
-    "concat stack vstack hstack dstack column_stack append array_split split hsplit vsplit dsplit unstack tile "
-    "repeat flip fliplr flipud rot90 roll pad sort take take_along_axis diagonal diag trace tril triu bincount full_like dot "
-    "tensordot inner outer vdot kron einsum"
+    "sum prod mean max min amax amin var std ptp average cumsum cumprod diff where clip round nan_to_num "
+    "sinc real imag angle astype copy reshape ravel transpose permute_dims moveaxis swapaxes rollaxis "
+    "matrix_transpose expand_dims squeeze atleast_1d atleast_2d atleast_3d broadcast_to broadcast_arrays "
+    "meshgrid concatenate concat stack vstack hstack dstack column_stack append array_split split hsplit "
+    "vsplit dsplit unstack tile repeat flip fliplr flipud rot90 roll pad sort take take_along_axis diagonal "
+    "diag trace tril triu bincount full_like dot tensordot inner outer vdot kron einsum"
 ).split()
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     getattr(np, name): getattr(fn, name) for name in _HERE if hasattr(np, name)
@@ -118,9 +118,9 @@ for _name in ("outer", "tensordot", "matmul", "matrix_transpose", "vecdot"):
 # Answers without a derivative: computed on the data.
 _PLAIN = (
     "argmax argmin argsort searchsorted count_nonzero nonzero flatnonzero argwhere any all isclose allclose "
-    "array_equal array_equiv shape ndim size result_type iscomplexobj isrealobj array_repr array_str array2string "
-    "zeros_like ones_like empty_like isneginf isposinf isreal iscomplex digitize may_share_memory "
-    "shares_memory lexsort min_scalar_type can_cast"
+    "array_equal array_equiv shape ndim size result_type iscomplexobj isrealobj array_repr array_str "
+    "array2string zeros_like ones_like empty_like isneginf isposinf isreal iscomplex digitize "
+    "may_share_memory shares_memory lexsort min_scalar_type can_cast"
 ).split()
 PLAIN_FUNCTIONS = {getattr(np, name) for name in _PLAIN if hasattr(np, name)}
 
@@ -142,9 +142,10 @@ def array_function(self: Value, function: Callable[..., Any], types: Any, args: 
     if f is not None:
         return f(*args, **kwargs)
     if function in PLAIN_FUNCTIONS:
-        args, kwargs = optree.tree_map(data, (args, kwargs), none_is_leaf=True)  # type: ignore[misc]
+        given: Any = (args, kwargs)
+        args, kwargs = optree.tree_map(data, given, none_is_leaf=True)
         return function(*args, **kwargs)
-    raise no_derivative(f"{function.__module__.removeprefix('numpy.')}.{function.__name__}".removeprefix("numpy."))
+    raise no_derivative(f"{function.__module__}.{function.__name__}".removeprefix("numpy."))
 
 
 def no_derivative(name: str) -> TypeError:

@@ -21,7 +21,12 @@ subtract = Elementwise(np.subtract, 1, -1, symbol="-", scalar=operator.sub)
 multiply = Elementwise(np.multiply, lambda z, x, y: y, lambda z, x, y: x, symbol="*", scalar=operator.mul)
 # -z/y and not -x/y²: y² overflows and underflows long before z/y does.
 divide = Elementwise(
-    np.divide, lambda z, x, y: 1 / y, lambda z, x, y: -z / y, name="divide", symbol="/", scalar=operator.truediv
+    np.divide,
+    lambda z, x, y: 1 / y,
+    lambda z, x, y: -z / y,
+    name="divide",
+    symbol="/",
+    scalar=operator.truediv,
 )
 negative = Elementwise(np.negative, -1, symbol="-", scalar=operator.neg)
 positive = Elementwise(np.positive, 1, symbol="+", scalar=operator.pos)

@@ -82,7 +82,11 @@ def _sech2(x: Any) -> Any:
 # 1 - tanh² has lost every digit at 20. A primitive of its own, because 1/cosh² differentiated
 # again would meet inf·0 from 356 on.
 sech2 = Elementwise(
-    _sech2, lambda y, x: -2 * y * tanh(x), name="sech2", symbol="sech²", scalar=lambda x: 1 / math.cosh(x) ** 2
+    _sech2,
+    lambda y, x: -2 * y * tanh(x),
+    name="sech2",
+    symbol="sech²",
+    scalar=lambda x: 1 / math.cosh(x) ** 2,
 )
 sinh = Elementwise(np.sinh, lambda y, x: cosh(x), scalar=math.sinh)
 cosh = Elementwise(np.cosh, lambda y, x: sinh(x), scalar=math.cosh)

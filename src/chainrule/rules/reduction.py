@@ -7,7 +7,6 @@ bool: `chainrule.numpy` brings NumPy's other conventions into this form.
 from __future__ import annotations
 
 import math
-
 from typing import Any
 
 import numpy as np
@@ -85,10 +84,14 @@ def _std_push(ts: Any, y: Any, x: Any, *, axis: Axes, keepdims: bool, ddof: floa
 
 
 var = Special(
-    lambda x, *, axis, keepdims, ddof: np.var(x, axis=axis, keepdims=keepdims, ddof=ddof), _var_push, name="var"
+    lambda x, *, axis, keepdims, ddof: np.var(x, axis=axis, keepdims=keepdims, ddof=ddof),
+    _var_push,
+    name="var",
 )
 std = Special(
-    lambda x, *, axis, keepdims, ddof: np.std(x, axis=axis, keepdims=keepdims, ddof=ddof), _std_push, name="std"
+    lambda x, *, axis, keepdims, ddof: np.std(x, axis=axis, keepdims=keepdims, ddof=ddof),
+    _std_push,
+    name="std",
 )
 
 
@@ -259,7 +262,9 @@ def _softmax_pull(g: Any, y: Any, x: Any, *, axis: Axes) -> Any:
 
 
 # A row of -inf alone is masked out: its softmax is 0 and its log_softmax -inf, with derivative 0.
-softmax = Special(_softmax, lambda ts, y, x, *, axis: y * (ts[0] - _total(y * ts[0], axis)), _softmax_pull, name="softmax")
+softmax = Special(
+    _softmax, lambda ts, y, x, *, axis: y * (ts[0] - _total(y * ts[0], axis)), _softmax_pull, name="softmax"
+)
 log_softmax = Special(
     _log_softmax,
     lambda ts, y, x, *, axis: ts[0] - _total(exp(y) * ts[0], axis),

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import Linear, broadcast_to, cast, raw, sum_to
+from chainrule.primitive import Linear, broadcast_to, cast, raw
 from chainrule.rules.arithmetic import conj
 
-__all__ = ["broadcast_to", "cast", "concatenate", "conj", "getitem", "pad", "reshape", "scatter", "stack", "transpose"]
-
+__all__ = [
+    "broadcast_to", "cast", "concatenate", "conj", "getitem", "pad", "reshape", "scatter", "stack",
+    "transpose",
+]  # fmt: skip
 
 
 _reshape_p = Linear(
@@ -64,7 +66,9 @@ def stack(xs: Sequence[Any], axis: int = 0) -> Any:
     shape = np.shape(raw(xs[0]))
     for i, x in enumerate(xs):
         if np.shape(raw(x)) != shape:
-            raise ValueError(f"stack: operand {i} has shape {np.shape(raw(x))}, expected that of the first, {shape}")
+            raise ValueError(
+                f"stack: operand {i} has shape {np.shape(raw(x))}, expected that of the first, {shape}"
+            )
     axis = axis % (len(shape) + 1)
     wide = shape[:axis] + (1,) + shape[axis:]
     return concatenate([reshape(x, wide) for x in xs], axis)

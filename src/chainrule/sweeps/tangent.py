@@ -43,7 +43,9 @@ def tangent(nodes: Sequence[Value], seeds: dict[Value, Any], *, record: bool) ->
         if all(t is None for t in ts):
             continue
         y, args = (node, _unchanged(node)) if record else (node._data, node.args)
-        masks = [alive.get(x) if type(x) is Value else None for x in node.inputs] if alive else [None] * len(ts)
+        masks = (
+            [alive.get(x) if type(x) is Value else None for x in node.inputs] if alive else [None] * len(ts)
+        )
         dead = any(m is not None for m in masks)
         mask = None
         if type(primitive) is Elementwise and node.shape and (dead or primitive.lanes is not None):

@@ -1,0 +1,270 @@
+"""The hard points that are no derivative at a point: values, dtypes, repetition, change, size, copies."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import Value, nn
+from chainrule.primitive import Elementwise
+from tests.test_hard_points import MODES, a, close
+
+inf = np.inf
+
+# -------------------------------------------------------------------- values
+
+
+def test_values_at_the_edge_of_floats() -> None:
+    close(np.linalg.norm(Value([1e200, 1e200])).data, 1e200 * 2**0.5)
+    close(np.hypot(Value(1e200), Value(1e200)).data, 1e200 * 2**0.5)
+    close(cr.log_softmax(Value([1e4, -1e4])).data, [0, -2e4])
+    assert abs(cr.softplus(Value(25.0)).data - 25 - 1.388794386496402e-11) <= 2 * np.spacing(25)
+    assert cr.entropy(Value([1.0, 0.0])).data == 0
+    x = Value(0.0)
+    assert cr.xlogy(x, x).data == 0
+    assert cr.xlogy(Value(1.0), Value(0.0)).data == -inf  # binary cross-entropy is not clamped
+    assert cr.logsumexp(Value([-inf, -inf])).data == -inf
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(np.log(Value([-1.0])).data).all() and np.isnan(np.log(Value(-1.0)).data)
+    assert nn.cross_entropy(Value([[0.0, -inf]]), np.array([[1.0, 0.0]])).data == 0
+
+
+# -------------------------------------------------------------------- dtypes and leaves
+
+
+@pytest.mark.parametrize("other", [2.0, 3, np.float64(2), a(1, 2), Value(a(1, 2))], ids=repr)
+def test_a_float32_leaf_has_a_float32_gradient(other: Any) -> None:
+    x = np.ones(2, np.float32)
+    leaf = Value(x)
+    np.sum(leaf * other).backward()
+    assert leaf.grad.dtype == np.float32
+    assert cr.grad(lambda x: np.sum(other * x) * 1.0)(x).dtype == np.float32
+
+
+@pytest.mark.parametrize("x", [3, True, np.arange(3), np.array([True]), np.int8(1)], ids=repr)
+def test_an_integer_is_no_point_to_differentiate_at(x: Any) -> None:
+    for operator in (cr.grad, cr.value_and_grad, cr.jacobian, cr.hessian):
+        with pytest.raises(TypeError, match=r"expected floats; .*astype\(float\)"):
+            operator(np.sum)(x)
+
+
+def test_single_precision_at_its_edges() -> None:
+    for x in (np.array([3e-22, 4e-22], np.float32), np.array([3e30, 4e30], np.float32)):
+        value, g = cr.value_and_grad(np.linalg.norm)(x)
+        assert value.dtype == g.dtype == np.float32
+        np.testing.assert_allclose(value, np.linalg.norm(x.astype(float)), rtol=1e-6)
+        np.testing.assert_allclose(g, [0.6, 0.8], rtol=1e-6)
+    leaf = Value(np.float32(3))
+    (leaf * leaf).backward()
+    assert leaf.grad == 6 and leaf.grad.dtype == np.float32
+
+
+def test_shapes_of_nothing() -> None:
+    x = Value(np.ones((0, 3)))
+    y = x * np.ones(3)
+    assert y.shape == (0, 3)
+    assert np.sum(y).data == 0
+    with pytest.raises(IndexError, match="index 5"):
+        Value(np.ones(3))[5]
+
+
+@pytest.mark.parametrize(
+    "f, slope",
+    [
+        (lambda z: np.abs(z) ** 2, 2 + 4j),
+        (lambda z: np.real(z * np.conj(z)), 2 + 4j),
+        (lambda z: z.real**2 + z.imag**2, 2 + 4j),
+        (lambda z: np.angle(z), (-2 + 1j) / 5),
+        (lambda z: np.exp(z).real, np.conj(np.exp(1 + 2j))),
+    ],
+)
+def test_a_complex_gradient_is_the_direction_of_steepest_ascent(f: Any, slope: complex) -> None:
+    """``∂f/∂a + i ∂f/∂b`` at ``z = 1 + 2i``."""
+    np.testing.assert_allclose(cr.grad(f)(1 + 2j), slope, rtol=1e-14)
+    np.testing.assert_allclose(cr.grad(lambda z: np.sum(f(z)))(np.array([1 + 2j])), [slope], rtol=1e-14)
+    z = Value(1 + 2j)
+    f(z).backward()
+    np.testing.assert_allclose(z.grad, slope, rtol=1e-14)
+
+
+def test_a_holomorphic_function_has_one_complex_derivative() -> None:
+    z = 0.3 + 0.4j
+    np.testing.assert_allclose(cr.grad(np.sin, holomorphic=True)(z), np.cos(z), rtol=1e-14)
+    with pytest.raises(TypeError, match=r"complex number, expected a real one; .*holomorphic=True"):
+        cr.grad(np.sin)(z)
+
+
+@pytest.mark.parametrize("cut", [float, int, bool, complex], ids=lambda f: f.__name__)
+def test_leaving_the_graph_is_never_silent(cut: Any) -> None:
+    with pytest.raises(TypeError, match=r"would cut it out of the graph; write v\.item\(\)"):
+        cr.grad(lambda x: x * cut(x))(2.0)
+    with pytest.raises(TypeError, match="would cut it out of the graph"):
+        cr.grad(lambda x: np.sum(x) * cut(x[0]))(a(2, 3))
+
+
+def test_what_does_not_depend_has_derivative_zero() -> None:
+    x, y = np.ones((2, 3)), 1.5
+    gx, gy = cr.grad(lambda x, y: np.sum(x), (0, 1))(x, y)
+    assert gx.shape == (2, 3) and gy == 0.0
+    for mode in MODES:
+        assert np.array_equal(cr.jacobian(lambda x: np.ones(4), mode=mode)(x), np.zeros((4, 2, 3)))
+    assert np.array_equal(cr.grad(lambda x: 1.0)(x), np.zeros((2, 3)))
+    assert np.array_equal(cr.hessian(np.sum)(a(1, 2)), np.zeros((2, 2)))
+    assert cr.jvp(lambda x: 1.0, (y,), (1.0,)) == (1.0, 0.0)
+
+
+# -------------------------------------------------------------------- one graph, used again
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_backward_adds_as_often_as_it_is_called(times: int) -> None:
+    x, w = Value(3.0), Value(a(1, 2))
+    y = np.sum(np.tanh(x * w) ** 2) + x * x
+    y.backward()
+    once = x.grad, w.grad.copy(), y.grad
+    for _ in range(times - 1):
+        y.backward()
+    assert (x.grad, y.grad) == (times * once[0], times * once[2])
+    assert np.array_equal(w.grad, times * once[1])
+
+
+def test_data_changed_between_forward_and_backward() -> None:
+    """The gradient is of what was computed, whoever changes his numbers afterwards."""
+    x, c, index = Value(a(1, 2)), a(3, 4), np.array([0, 1])
+    y = np.sum((x * c)[index] * x)
+    x.data *= 100
+    x.data[0] = 7
+    c[:] = 100
+    index[:] = 0
+    y.backward()
+    assert np.array_equal(x.grad, [6, 16])
+
+    x = Value(2.0)
+    y = x * x
+    x.data = 3.0
+    y.backward()
+    assert x.grad == 4
+
+
+def test_a_sweep_of_higher_order_refuses_changed_data() -> None:
+    x = Value(2.0)
+
+    def f(y: Any) -> Any:
+        z = y * x * x
+        x.data = 3.0
+        return z
+
+    with pytest.raises(RuntimeError, match="new data after it was used"):
+        cr.grad(f)(5.0)
+
+
+def test_writing_into_a_result_is_refused() -> None:
+    x = Value(a(1, 2))
+    y = 2 * x
+    view = y[:1]
+    for v in (x, y, view):
+        with pytest.raises(TypeError, match=r"cannot be assigned.*np\.where"):
+            v[0] = 5.0
+    with pytest.raises(ValueError, match="read-only"):
+        view.data[0] = 5.0
+    np.sum(y).backward()
+    assert np.array_equal(x.grad, [2, 2])
+
+
+def test_an_error_half_way_changes_no_gradient() -> None:
+    class Broken(Exception):
+        pass
+
+    def fail(*_: Any) -> Any:
+        raise Broken
+
+    broken = Elementwise(np.sin, fail)
+    x, w = Value(0.5), Value(a(1, 2))
+    y = np.sum(w * broken(x * 2)) + x
+    with pytest.raises(Broken):
+        y.backward()
+    assert (x.grad, y.grad) == (0.0, 0.0)
+    assert np.array_equal(w.grad, [0, 0])
+
+
+# -------------------------------------------------------------------- size and life of a graph
+
+
+def test_a_long_chain_and_a_wide_fan() -> None:
+    n = 200_000
+    x = Value(1.0)
+    v = x
+    for _ in range(n):
+        v = v * 1.0
+    v.backward()
+    assert x.grad == 1.0
+    x.grad = None
+    total = Value(0.0)
+    for _ in range(n):
+        total = total + x
+    total.backward()
+    assert x.grad == n
+
+
+def test_a_graph_is_freed_without_the_cyclic_collector() -> None:
+    def values() -> int:
+        return sum(type(o) is Value for o in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = values()
+        x = Value(a(1, 2))
+        y = np.sum(np.prod(np.tanh(x)) * x)
+        y.backward()
+        cr.hessian(lambda x: np.sum(np.sort(x) * np.prod(x)))(a(1, 2))
+        assert values() > before
+        del x, y
+        assert values() == before
+    finally:
+        gc.enable()
+
+
+def pickled(x: Any) -> Any:
+    return pickle.loads(pickle.dumps(x))
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, pickled], ids=lambda f: f.__name__)
+def test_a_leaf_is_copied_and_a_result_refuses(again: Any) -> None:
+    x = Value(a(1, 2), name="x")
+    np.sum(x * x).backward()
+    y = again(x)
+    assert y.name == "x" and np.array_equal(y.data, x.data) and np.array_equal(y.grad, [2, 4])
+    y.data[0] = 5
+    y.grad[0] = 5
+    assert np.array_equal(x.data, [1, 2]) and np.array_equal(x.grad, [2, 4])
+    with pytest.raises(TypeError, match=r"only leaves can be copied; take Value\(v\.data\)"):
+        again(x * x)
+
+
+# -------------------------------------------------------------------- perturbations kept apart
+
+
+def nested(outer: str, inner: str) -> tuple[Any, Any]:
+    return tuple((lambda f, m=m: cr.jacobian(f, mode=m)) for m in (outer, inner))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("inner", MODES)
+@pytest.mark.parametrize("outer", MODES)
+def test_perturbations_are_not_confused(outer: str, inner: str) -> None:
+    D, d = nested(outer, inner)
+    assert D(lambda x: x * d(lambda y: x * y)(1.0))(3.0) == 6
+    assert D(lambda x: x * d(lambda y: x + y)(1.0))(3.0) == 1
+    assert D(lambda x: d(lambda y: (x + y) ** 3)(0.0))(2.0) == 12
+
+    def shifted(f: Any) -> Any:  # the derivative of f at x, as a function that closes over x
+        return lambda x: d(lambda h: f(x + h))(0.0)
+
+    assert D(shifted(lambda x: x**3))(2.0) == 12
+    assert shifted(shifted(lambda x: x**3))(2.0) == 12
