@@ -89,7 +89,11 @@ def tops(k: int, x: Any) -> Any:
     """How far the two largest and the two smallest entries are apart."""
     x = np.sort(np.ravel(x) if k % 3 == 0 else x, -1 if k % 3 == 0 else axis(k, x))
     x = x if k % 3 == 0 else np.moveaxis(x, axis(k, x), -1)
-    return np.concatenate([np.ravel(x[..., 1:2] - x[..., :1]), np.ravel(x[..., -1:] - x[..., -2:-1])]) if x.shape[-1] > 1 else 1.0
+    return (
+        np.concatenate([np.ravel(x[..., 1:2] - x[..., :1]), np.ravel(x[..., -1:] - x[..., -2:-1])])
+        if x.shape[-1] > 1
+        else 1.0
+    )
 
 
 def spread(k: int, x: Any) -> Any:
@@ -160,7 +164,10 @@ REDUCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any] | None]] = {
     "min": (reduction(np.min), tops),
     "var": (reduction(np.var), None),
     "std": (reduction(np.std), spread),
-    "norm": (lambda k, x: np.linalg.norm(x, axis=axis(k, x)), lambda k, x: np.linalg.norm(x, axis=axis(k, x))),
+    "norm": (
+        lambda k, x: np.linalg.norm(x, axis=axis(k, x)),
+        lambda k, x: np.linalg.norm(x, axis=axis(k, x)),
+    ),
     "logsumexp": (lambda k, x: cr.logsumexp(x, axis=axis(k, x)), None),
     "softmax": (lambda k, x: cr.softmax(x, axis=axis(k, x)), None),
     "log_softmax": (lambda k, x: cr.log_softmax(x, axis=axis(k, x)), None),
@@ -206,7 +213,10 @@ SQUARE: dict[str, Callable[[Any], Any]] = {
 
 OPERATIONS: list[Op] = [
     *(Op(name, 1, lambda k, x, f=f: f(x), anything) for name, f in UNARY.items()),
-    *(Op(name, 1, lambda k, x, f=f: f(x), anything, lambda k, x, d=d: d(x)) for name, (f, d) in KINKED.items()),
+    *(
+        Op(name, 1, lambda k, x, f=f: f(x), anything, lambda k, x, d=d: d(x))
+        for name, (f, d) in KINKED.items()
+    ),
     *(Op(name, 2, lambda k, x, y, f=f: f(x, y), broadcast) for name, f in BINARY.items()),
     *(
         Op(name, 2, lambda k, x, y, f=f: f(x, y), broadcast, lambda k, x, y: np.subtract(x, y))
@@ -269,11 +279,7 @@ class Program:
         operands: tuple[int, ...] = ()
         for n in range(op.arity):
             shapes = [np.shape(nodes[i]) for i in operands]
-            fitting = [
-                i
-                for i in newest
-                if n < op.arity - 1 or op.fits(*shapes, np.shape(nodes[i]))
-            ]
+            fitting = [i for i in newest if n < op.arity - 1 or op.fits(*shapes, np.shape(nodes[i]))]
             if not fitting:
                 return None
             operands += (fitting[chosen[n] % len(fitting)],)
@@ -292,9 +298,13 @@ class Program:
         """On which side of every kink the program runs."""
         nodes = self.nodes(inputs)
         return [
-            np.sign(op.kinks(k, *[nodes[i] for i in operands])) for op, k, operands in self.steps if op.kinks is not None
+            np.sign(op.kinks(k, *[nodes[i] for i in operands]))
+            for op, k, operands in self.steps
+            if op.kinks is not None
         ]
 
     def __repr__(self) -> str:
-        lines = [f"  {self.start + n} = {op.name}[{k}]{operands}" for n, (op, k, operands) in enumerate(self.steps)]
+        lines = [
+            f"  {self.start + n} = {op.name}[{k}]{operands}" for n, (op, k, operands) in enumerate(self.steps)
+        ]
         return "\n".join(["", *lines, f"  return {self.outputs}"])

@@ -1,4 +1,4 @@
-"""The derivative operators: what they return, in which containers, shapes and dtypes, and what they refuse."""
+"""The derivative operators: what they return, in which containers and dtypes, and what they refuse."""
 
 from __future__ import annotations
 
@@ -47,7 +47,16 @@ def test_value_and_grad_gives_both():
 
 
 @pytest.mark.parametrize(
-    ("argnums", "want"), [(0, 9.0), (1, 12.0), (-1, 12.0), ((0, 1), (9.0, 12.0)), ((-1, 0), (12.0, 9.0)), ([1], (12.0,)), ((), ())]
+    ("argnums", "want"),
+    [
+        (0, 9.0),
+        (1, 12.0),
+        (-1, 12.0),
+        ((0, 1), (9.0, 12.0)),
+        ((-1, 0), (12.0, 9.0)),
+        ([1], (12.0,)),
+        ((), ()),
+    ],
 )
 def test_argnums_choose_the_arguments(argnums, want):
     assert cr.grad(f, argnums)(2.0, 3.0) == want
@@ -70,7 +79,9 @@ def test_keyword_arguments_are_passed_on():
         ((0, -2), ValueError, "names an argument twice"),
     ],
 )
-@pytest.mark.parametrize("operator", [cr.grad, cr.value_and_grad, cr.jacobian, cr.hessian], ids=lambda o: o.__name__)
+@pytest.mark.parametrize(
+    "operator", [cr.grad, cr.value_and_grad, cr.jacobian, cr.hessian], ids=lambda o: o.__name__
+)
 def test_wrong_argnums_are_refused(operator, argnums, error, message):
     with pytest.raises(error, match=message):
         operator(f, argnums)(2.0, 3.0)
@@ -201,7 +212,9 @@ def test_a_gradient_is_of_its_arguments_shape_and_dtype_used_or_not(leaf):
         value, g = cr.value_and_grad(h)(leaf, 1.0)
         assert like(g, leaf), name
         assert not isinstance(value, Value), name
-        assert np.all(np.asarray(g) == 0) == (not name.startswith(("used", "times")) or np.size(leaf) == 0), name
+        assert np.all(np.asarray(g) == 0) == (not name.startswith(("used", "times")) or np.size(leaf) == 0), (
+            name
+        )
         value, pull = cr.vjp(h, leaf, 1.0)
         assert all(map(like, pull(1.0), (leaf, 1.0))), name
         for mode in ("forward", "reverse", "auto"):
@@ -331,7 +344,9 @@ def test_outputs_that_are_no_numbers_are_refused():
             ("linearize", lambda text=text: cr.linearize(text, 1.0)),
             ("jacobian", lambda text=text: cr.jacobian(text)(1.0)),
         ):
-            with pytest.raises(TypeError, match=rf"^{name}: the function returned a (str|object), expected arrays"):
+            with pytest.raises(
+                TypeError, match=rf"^{name}: the function returned a (str|object), expected arrays"
+            ):
                 call()
 
 

@@ -1,4 +1,4 @@
-"""Walks over the graph: each node once, in topological order, however large the graph and wherever it lies."""
+"""Walks over the graph: each node once, in topological order, however large it is and wherever it lies."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -210,6 +211,26 @@ def test_a_long_chain_and_a_wide_fan() -> None:
         total = total + x
     total.backward()
     assert x.grad == n
+
+
+@pytest.mark.parametrize("grow", [lambda v, x: v * 1.5, lambda v, x: v + x], ids=["chain", "fan"])
+def test_a_scalar_node_takes_at_most_400_bytes(grow: Any) -> None:
+    n = 20_000
+    x = Value(1.0)
+    tracemalloc.start()
+    try:
+        v = x
+        for _ in range(n):
+            v = grow(v, x)
+        built = tracemalloc.get_traced_memory()[0]
+        v.backward()
+        peak = tracemalloc.get_traced_memory()[1]
+        del v
+        left = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert built <= 400 * n and peak <= 400 * n
+    assert left <= 10 * n  # Python keeps some freed floats at hand
 
 
 def test_a_graph_is_freed_without_the_cyclic_collector() -> None:

@@ -58,8 +58,8 @@ def test_products_with_the_jacobian_are_those_of_its_matrix(h, want, x):
     value3, t = cr.jvp(h, (x,), (dx,))
     for v in (value, value2, value3):
         assert_array_equal(v, y)
-    for t in (t, lin(dx), lin(2 * dx) / 2, cr.directional_derivative(h, x, dx)):
-        assert_allclose(t, pushed, rtol=1e-13, atol=1e-14)
+    for tangent in (t, lin(dx), lin(2 * dx) / 2, cr.directional_derivative(h, x, dx)):
+        assert_allclose(tangent, pushed, rtol=1e-13, atol=1e-14)
     for c in (pull(g), pull(g), [x / 2 for x in pull(2 * g)]):
         assert_allclose(c[0], pulled, rtol=1e-13, atol=1e-14)
 
@@ -137,7 +137,10 @@ Q = np.array([[1.0, 2.0, 0.0], [-1.0, 3.0, 5.0], [0.5, 0.0, 2.0]])
 HESSIANS = {
     "quadratic": (lambda x: x @ Q @ x, lambda x: Q + Q.T),
     "cubes": (lambda x: np.sum(x**3), lambda x: np.diag(6 * x)),
-    "product": (lambda x: x[0] * x[1] * x[2], lambda x: np.array([[0, x[2], x[1]], [x[2], 0, x[0]], [x[1], x[0], 0]])),
+    "product": (
+        lambda x: x[0] * x[1] * x[2],
+        lambda x: np.array([[0, x[2], x[1]], [x[2], 0, x[0]], [x[1], x[0], 0]]),
+    ),
     "log of a sum": (lambda x: np.log(np.sum(x)), lambda x: -np.ones((3, 3)) / np.sum(x) ** 2),
     "linear": (lambda x: np.sum(x), lambda x: np.zeros((3, 3))),
     "constant": (lambda x: 1.0, lambda x: np.zeros((3, 3))),
@@ -153,7 +156,9 @@ def test_hessian_and_its_products(h, want):
     assert_allclose(cr.hvp(h, x, v), want(x) @ v, rtol=1e-13, atol=1e-13)
     for outer in ("forward", "reverse"):
         for inner in ("forward", "reverse"):
-            assert_allclose(cr.jacobian(cr.jacobian(h, mode=inner), mode=outer)(x), want(x), rtol=1e-13, atol=1e-13)
+            assert_allclose(
+                cr.jacobian(cr.jacobian(h, mode=inner), mode=outer)(x), want(x), rtol=1e-13, atol=1e-13
+            )
     assert_allclose(cr.vjp(cr.grad(h), x)[1](v)[0], want(x) @ v, rtol=1e-13, atol=1e-13)
 
 

@@ -11,13 +11,14 @@ import chainrule as cr
 from chainrule import Value
 from chainrule.primitive import Primitive
 from tests.check import first_order, second_order
-from tests.mutants import Mutant, by_hand, systematic
+from tests.mutants import Mutant, systematic
+from tests.mutants_by_hand import by_hand
 from tests.table import CASES
 
-rng = np.random.default_rng(0)
 PRIMITIVES = list(dict.fromkeys(case.primitive for case in CASES))
 ROWS = {p: [case for case in CASES if case.primitive is p] for p in PRIMITIVES}
-V, W, M, C = rng.normal(size=3), rng.normal(size=3), rng.normal(size=(2, 3)), rng.normal(size=2) + 1j
+V, W = np.array([0.5, 1.3, 0.9]), np.array([1.1, -0.7, 0.4])
+M, C = np.array([[0.3, -0.8, 1.2], [-0.4, 0.7, -1.5]]), np.array([0.6 + 1j, -0.9 + 0.4j])
 
 # Functions in which the rules meet: broadcasting, diamonds, masks, precisions.
 CALLS: list[tuple[Any, tuple[Any, ...]]] = [
@@ -36,6 +37,8 @@ CALLS: list[tuple[Any, tuple[Any, ...]]] = [
     (lambda x, y: np.hypot(np.sum(x), x) * np.arctan2(y, x), (V, W)),
     (lambda x: cr.grad(lambda y: np.sum(x * y**3))(np.ones(3)), (V,)),
     (lambda x: cr.jvp(lambda y: y * np.sum(x * y), (x,), (W,))[1], (V,)),
+    (lambda x, y: x @ y @ x + np.sum(x, axis=1) * y, (np.outer(V, W), np.outer(W, W) + np.eye(3))),
+    (lambda x: np.transpose(x, (1, 2, 0)) * np.sin(x), (np.sin(np.arange(8.0)).reshape(2, 2, 2),)),
     (lambda x: cr.logsumexp(x, axis=0) + cr.softmax(x)[:, 0].sum(), (M,)),
 ]
 
@@ -44,10 +47,26 @@ inf, nan = np.inf, np.nan
 POINTS: list[tuple[Any, Any, Any]] = [
     (lambda x: np.where(x > 0, np.sqrt(x), 0 * x), np.array([-1.0, 4.0]), [0.0, 0.25]),
     (lambda x: np.where(x == 0, 1.0, np.sin(x) / x), np.array([0.0]), [0.0]),
-    (lambda x: np.reshape(np.where(x > 0, np.reshape(np.sqrt(x), (1, 2)), 0.0), 2), np.array([0.0, 4.0]), [0.0, 0.25]),
-    (lambda x: np.where([True, False], np.log(x), 0.0) + np.where([True, False], 1.0, x), np.array([1.0, 0.0]), [1, 1]),
-    (lambda x: np.where([True, False], s := np.sqrt(x), 0.0) + np.where([True, False], s, 0.0), np.array([4.0, 0.0]), [0.5, 0]),
-    (lambda x: np.where([True, False], s := np.sqrt(x), 0.0) + np.where([False, True], s, 0.0), np.array([4.0, 1.0]), [0.25, 0.5]),
+    (
+        lambda x: np.reshape(np.where(x > 0, np.reshape(np.sqrt(x), (1, 2)), 0.0), 2),
+        np.array([0.0, 4.0]),
+        [0.0, 0.25],
+    ),
+    (
+        lambda x: np.where([True, False], np.log(x), 0.0) + np.where([True, False], 1.0, x),
+        np.array([1.0, 0.0]),
+        [1, 1],
+    ),
+    (
+        lambda x: np.where([True, False], s := np.sqrt(x), 0.0) + np.where([True, False], s, 0.0),
+        np.array([4.0, 0.0]),
+        [0.5, 0],
+    ),
+    (
+        lambda x: np.where([True, False], s := np.sqrt(x), 0.0) + np.where([False, True], s, 0.0),
+        np.array([4.0, 1.0]),
+        [0.25, 0.5],
+    ),
     (lambda x: np.where([[True], [False]], np.sqrt(x), 1.0)[0], np.array([4.0, 1.0]), [0.25, 0.5]),
     (lambda x: np.sqrt(x) ** 2, np.array([0.0]), [nan]),
     (lambda x: np.where([True], 0.0 * np.sqrt(x), 1.0), np.array([0.0]), [nan]),
@@ -106,7 +125,9 @@ def check_point(f: Any, x: Any, want: Any) -> None:
 def check_points() -> None:
     with np.errstate(all="ignore"):
         for f, x, want in POINTS:
-            if len(x) == 1 or not np.isin(want, [inf, -inf]).any():  # one at a time: inf · 0 along a unit vector
+            if (
+                len(x) == 1 or not np.isin(want, [inf, -inf]).any()
+            ):  # one at a time: inf · 0 along a unit vector
                 check_point(f, x, want)
             else:
                 for i in range(len(x)):
@@ -143,7 +164,7 @@ def found(mutant: Mutant) -> bool:
         mutant.plant(patch)
         try:
             check(mutant.primitive)
-        except Exception:
+        except (AssertionError, ValueError):  # wrong numbers, or shapes that do not fit; nothing else counts
             return True
     return False
 

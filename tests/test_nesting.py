@@ -1,4 +1,4 @@
-"""Derivatives of derivatives, and of functions that read Values of an outer one: no confusion between levels."""
+"""Derivatives of derivatives, and of functions that read an outer one's Values: no level takes another's."""
 
 from __future__ import annotations
 
@@ -34,10 +34,15 @@ CLOSED = {
     "sin": (np.sin, lambda x, k: math.sin(x + k * math.pi / 2)),
     "power": (lambda x: x**4, lambda x, k: math.perm(4, k) * x ** (4 - k)),
     "reciprocal": (lambda x: 1 / x, lambda x, k: (-1) ** k * math.factorial(k) / x ** (k + 1)),
-    "log": (np.log, lambda x, k: (-1) ** (k + 1) * math.factorial(max(k - 1, 0)) / x**k if k else math.log(x)),
+    "log": (
+        np.log,
+        lambda x, k: (-1) ** (k + 1) * math.factorial(max(k - 1, 0)) / x**k if k else math.log(x),
+    ),
     "product": (lambda x: x * np.exp(x), lambda x, k: (x + k) * math.exp(x)),
     "through arrays": (
-        lambda x: np.prod(np.array([1.0, 2.0]) * x) + np.sum(np.reshape(x, (1, 1)) @ np.full((1, 2), 1.0) * x),
+        lambda x: (
+            np.prod(np.array([1.0, 2.0]) * x) + np.sum(np.reshape(x, (1, 1)) @ np.full((1, 2), 1.0) * x)
+        ),
         lambda x, k: [4 * x**2, 8 * x, 8.0, 0.0][k],
     ),
 }
@@ -94,7 +99,9 @@ def test_third_derivatives_as_arrays():
 @ANY_TWO
 def test_an_inner_derivative_reads_an_outer_variable(outer, inner):
     assert outer(lambda x: x * inner(lambda y: x * y)(x))(3.0) == 6.0
-    assert outer(lambda x: x * inner(lambda y: x * y)(2.0))(3.0) == 6.0  # the inner argument is a plain number
+    assert (
+        outer(lambda x: x * inner(lambda y: x * y)(2.0))(3.0) == 6.0
+    )  # the inner argument is a plain number
     assert outer(lambda x: x * inner(lambda y: x + y)(x))(3.0) == 1.0
     assert outer(lambda x: inner(lambda y: x * x)(5.0))(3.0) == 0.0  # the inner function ignores its argument
     assert outer(lambda x: inner(lambda y: x)(5.0))(3.0) == 0.0  # and returns the outer variable itself
@@ -118,22 +125,31 @@ def test_shifted_closures(outer, inner):
 @ANY_TWO
 def test_three_levels_read_each_other(outer, inner):
     """``d/dx x d/dy y d/dz x y z² = d/dx x d/dy 2 x y² z = d/dx 4 x² y z = 8 x y z`` at the inner points."""
+
+    def far(D):
+        return outer(lambda x: x * inner(lambda y: y * D(lambda z: x * y * z * z)(7.0))(5.0))(3.0)
+
+    def near(D):
+        return outer(lambda x: x * inner(lambda y: y * D(lambda z: x * y * z * z)(y))(x))(3.0)
+
     for D in MODES.values():
-        got = outer(lambda x: x * inner(lambda y: y * D(lambda z: x * y * z * z)(7.0))(5.0))(3.0)
-        assert got == 8 * 3 * 5 * 7
-        got = outer(lambda x: x * inner(lambda y: y * D(lambda z: x * y * z * z)(y))(x))(3.0)
-        assert got == 6 * 4 * 3.0**3  # at z = y the inner one is d/dy 2 x y³, at y = x then x · 6 x · x²
+        assert far(D) == 8 * 3 * 5 * 7
+        assert near(D) == 6 * 4 * 3.0**3  # at z = y the inner one is d/dy 2 x y³, at y = x then x · 6 x · x²
 
 
 @ANY_MODE
 def test_a_pull_or_a_differential_outlives_the_function_that_made_it(D):
     _, pull = cr.vjp(lambda x: x**3, 2.0)
     _, lin = cr.linearize(lambda x: x**3, 2.0)
-    for linear in (lambda g: pull(g)[0], lin):
+
+    def check(linear):
         assert linear(1.0) == 12.0
         assert D(lambda g: g * linear(g))(5.0) == 120.0
         assert D(lambda g: linear(g * g))(5.0) == 120.0
         assert linear(1.0) == 12.0
+
+    check(lin)
+    check(lambda g: pull(g)[0])
     kept = []
 
     def f(x):
@@ -144,7 +160,7 @@ def test_a_pull_or_a_differential_outlives_the_function_that_made_it(D):
     assert cr.data(kept[-1](1.0)[0]) == 30.0
 
 
-# -------------------------------------------------------------------- every result stays connected to what it read
+# -------------------------------------------------------------------- results stay connected
 
 RESULTS = {  # each gives p·x at x = 3 for the outer variable p
     "value of value_and_grad": lambda p: cr.value_and_grad(lambda x: p * x)(3.0)[0],
@@ -248,8 +264,8 @@ def test_a_derivative_of_higher_order_wants_the_data_it_was_recorded_with():
     """The sweep is recorded on the Values: with new data in them it would be that of another function."""
     for change in (lambda p: setattr(p, "data", [5.0, 5.0]), lambda p: p.data.fill(5.0)):
         p, x = Value([1.0, 2.0], name="weight"), np.ones(2)
-        _, pull = cr.vjp(lambda x: np.sum(p * x * x), x)
-        _, lin = cr.linearize(lambda x: np.sum(p * x * x), x)
+        _, pull = cr.vjp(lambda x, p=p: np.sum(p * x * x), x)
+        _, lin = cr.linearize(lambda x, p=p: np.sum(p * x * x), x)
         change(p)
         with pytest.raises(RuntimeError, match="its input weight was given new data"):
             pull(1.0)

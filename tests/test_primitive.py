@@ -1,4 +1,4 @@
-"""Primitives as somebody defines them: what recording keeps, what each family asks for, and what fitting does."""
+"""Primitives as somebody defines them: what recording keeps, what each family asks for, what fitting does."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_operands_that_do_not_fit_are_named_with_their_shapes():
         (lambda: x + np.ones(2), r"add: operands of shapes \(2, 3\) and \(2,\) do not broadcast together"),
         (lambda: np.ones((3, 2)) * x, r"multiply: operands of shapes \(3, 2\) and \(2, 3\)"),
         (lambda: np.maximum(x, x.T), r"maximum: operands of shapes \(2, 3\) and \(3, 2\)"),
-        (lambda: np.where(np.ones(4) > 0, x, 0.0), r"where: operands of shapes \(4,\) and \(2, 3\) and \(\)"),
+        (lambda: np.where(np.ones(4) > 0, x, 0.0), r"where: operands of shapes \(4,\) and \(2, 3\) and"),
     ):
         with pytest.raises(ValueError, match=message):
             call()
@@ -130,7 +130,10 @@ FAMILIES = {
         Elementwise(lambda x, y: x * np.exp(y), lambda z, x, y: exp(y), lambda z, x, y: z, name="xexpy"),
         (np.array([[0.5], [2.0]]), np.array([0.3, -0.2, 1.0])),
     ),
-    "constant partials": (Elementwise(lambda x, y: 2 * x - y, 2, -1, name="line"), (1.5, np.array([1.0, 2.0]))),
+    "constant partials": (
+        Elementwise(lambda x, y: 2 * x - y, 2, -1, name="line"),
+        (1.5, np.array([1.0, 2.0])),
+    ),
     "number and array": (
         Elementwise(lambda x, y: x**2 * y, lambda z, x, y: 2 * x * y, lambda z, x, y: x**2, name="x2y"),
         (1.5, np.array([[1.0], [2.0]])),
@@ -146,11 +149,17 @@ FAMILIES = {
     ),
     "linear": (Linear(lambda x: SHIFT @ x, lambda g, x: SHIFT.T @ g, name="shift"), (np.arange(4.0),)),
     "linear in two together": (
-        Linear(lambda x, y: 2 * x + np.sum(y), lambda g, x, y: (2 * g, np.sum(g) * np.ones(np.shape(y))), name="joint"),
+        Linear(
+            lambda x, y: 2 * x + np.sum(y),
+            lambda g, x, y: (2 * g, np.sum(g) * np.ones(np.shape(y))),
+            name="joint",
+        ),
         (np.array([1.0, 2.0]), np.array([3.0, 4.0, 5.0])),
     ),
     "linear with a parameter": (
-        Linear(lambda x, *, n: np.repeat(x, n), lambda g, x, *, n: np.reshape(g, (-1, n)).sum(1), name="repeat"),
+        Linear(
+            lambda x, *, n: np.repeat(x, n), lambda g, x, *, n: np.reshape(g, (-1, n)).sum(1), name="repeat"
+        ),
         (np.array([1.0, 2.0]),),
     ),
     "bilinear": (
@@ -164,7 +173,9 @@ FAMILIES = {
     "push of two": (
         Special(
             lambda x, y: np.sum(x) * np.exp(y),
-            lambda ts, z, x, y: (0.0 if ts[0] is None else np.sum(ts[0]) * exp(y)) + (0.0 if ts[1] is None else z * ts[1]),
+            lambda ts, z, x, y: (
+                (0.0 if ts[0] is None else np.sum(ts[0]) * exp(y)) + (0.0 if ts[1] is None else z * ts[1])
+            ),
             name="sumexp",
         ),
         (np.array([1.0, -2.0]), 0.5),
@@ -178,11 +189,7 @@ FAMILIES = {
         ),
         (np.array([1.0, -2.0, 0.5]),),
     ),
-}  # fmt: skip
-FAMILIES["linear with a parameter"] = (
-    FAMILIES["linear with a parameter"][0],
-    FAMILIES["linear with a parameter"][1],
-)
+}
 PARAMS = {"linear with a parameter": {"n": 3}}
 
 
@@ -238,7 +245,9 @@ def test_a_zero_by_rule_is_no_derivative_at_all():
     assert cr.grad(half, (0, 1))(1.0, 2.0) == (1.0, 0.0)
 
 
-@pytest.mark.parametrize("x", [np.array([-1.0, 4.0]), np.array([4.0, -1.0]), np.array(-1.0), -1.0, 4.0], ids=str)
+@pytest.mark.parametrize(
+    "x", [np.array([-1.0, 4.0]), np.array([4.0, -1.0]), np.array(-1.0), -1.0, 4.0], ids=str
+)
 def test_a_dead_lane_stays_dead_through_every_family(x):
     """Nothing is sent to the elements a selection did not take, so no infinity can turn it into nan."""
     steep = Elementwise(np.positive, lambda y, x: np.where(cr.data(x) > 0, 1.0, math.inf), name="steep")
@@ -247,9 +256,9 @@ def test_a_dead_lane_stays_dead_through_every_family(x):
         "two": lambda v: v * v / v,
         "linear": lambda v: np.reshape(np.reshape(v, (-1, 1)), np.shape(cr.data(v))),
         "flipped": lambda v: np.flip(np.flip(v)),
-        "joined": lambda v: np.reshape(np.concatenate([np.ravel(v), np.ravel(v)])[: np.size(cr.data(v))], np.shape(cr.data(v))),
+        "joined": lambda v: np.reshape(np.stack([v, v])[:1], np.shape(cr.data(v))),
         "broadcast": lambda v: v + np.zeros((2,) + np.shape(cr.data(v))),
-    }  # fmt: skip
+    }
     for name, f in through.items():
         for select in (
             lambda v: np.where(cr.data(v) > 0, v, 0.0),
@@ -257,7 +266,7 @@ def test_a_dead_lane_stays_dead_through_every_family(x):
             lambda v: np.clip(v, 0.5, 9.0),
             cr.relu,
         ):
-            h = lambda x, f=f, select=select: np.sum(select(f(steep(x))))  # noqa: E731
+            h = lambda x, f=f, select=select: np.sum(select(f(steep(x))))
             g = cr.grad(h)(x)
             assert np.isfinite(g).all(), name
             assert_array_equal(np.asarray(g) != 0, np.asarray(x) > 0)
@@ -310,7 +319,12 @@ def test_fit_casts_and_takes_the_real_part():
 
 
 def test_fit_leaves_alone_what_fits():
-    for c, like in ((np.ones(3), np.zeros(3)), (2.0, 1.0), (Value(np.ones(3)), np.zeros(3)), (Value(2.0), 1.0)):
+    for c, like in (
+        (np.ones(3), np.zeros(3)),
+        (2.0, 1.0),
+        (Value(np.ones(3)), np.zeros(3)),
+        (Value(2.0), 1.0),
+    ):
         assert fit(c, like) is c
 
 
@@ -325,11 +339,11 @@ def test_fit_takes_numbers_of_every_kind():
 
 def test_lanes_reach_an_operand_that_was_broadcast():
     """A number under a mask is alive if any of its copies is."""
+    steep = Elementwise(lambda x: x, lambda y, x: math.inf, name="steep")
     for taken, want in (([True, False], 3.0), ([False, False], 0.0), ([True, True], 7.0)):
-        f = lambda s, taken=taken: np.sum(np.where(taken, s, 0.0) * np.array([3.0, 4.0]))  # noqa: E731
+        f = lambda s, taken=taken: np.sum(np.where(taken, s, 0.0) * np.array([3.0, 4.0]))
         assert cr.grad(f)(1.0) == want
         assert cr.jvp(f, (1.0,), (1.0,))[1] == want
-        steep = Elementwise(lambda x: x, lambda y, x: math.inf, name="steep")
         assert cr.grad(lambda s, f=f: f(steep(s)))(1.0) == (math.inf if want else 0.0)
     lanes = Lanes(np.ones(2), np.array([True, False]))
     with pytest.raises(AttributeError):

@@ -39,7 +39,11 @@ def programs(draw: st.DrawFn, dtypes: list[type]) -> tuple[Program, Arrays, np.r
         float(rng.normal()) if shape is float else rng.normal(size=shape).astype(kind)
         for shape, kind in zip(shapes, kinds, strict=True)
     )
-    constants = [rng.normal(size=3), np.array([[1, 2, 3], [3, 1, 2]]), rng.normal(size=(2, 1)).astype(kinds[0])]
+    constants = [
+        rng.normal(size=3),
+        np.array([[1, 2, 3], [3, 1, 2]]),
+        rng.normal(size=(2, 1)).astype(kinds[0]),
+    ]
     program = Program(inputs, constants, draw(STEPS))
     assume(program.outputs)
     note(f"{program} at {inputs} with {constants}")
@@ -78,7 +82,7 @@ def transposed(g: Any, jt: Any, jg: Any, t: Any, rtol: float, what: str) -> None
 
 
 def differences(f: Any, x: Arrays, t: Arrays) -> list[Any]:
-    """Five-point differences along ``t``, where two steps agree on them; the program stays on its side of kinks."""
+    """Five-point differences along ``t``, where two steps agree on them."""
 
     def moved(k: float) -> list[Any]:
         return f(*[a + k * d for a, d in zip(x, t, strict=True)])
@@ -132,7 +136,9 @@ def test_derivatives_of_random_programs(drawn):
     close(ht, differences(gradient, x, t), 1e-7, "second order against differences")
     transposed(u, ht, cr.vjp(gradient, *x)[1](u), t, 1e-10, "reverse over reverse")
     transposed(u, ht, cr.jvp(gradient, x, u)[1], t, 1e-10, "symmetry")
-    slope = cr.grad(lambda *xs: sum(np.sum(a * b) for a, b in zip(g, cr.jvp(program, xs, t)[1], strict=True)), every)
+    slope = cr.grad(
+        lambda *xs: sum(np.sum(a * b) for a, b in zip(g, cr.jvp(program, xs, t)[1], strict=True)), every
+    )
     close(slope(*x), ht, 1e-10, "reverse over forward")
     twice = cr.jvp(lambda *xs: cr.jvp(program, xs, t)[1], x, u)[1]
     close([inner(g, twice)], [inner(u, ht)], 1e-10, "forward over forward")
@@ -141,7 +147,7 @@ def test_derivatives_of_random_programs(drawn):
 @settings(max_examples=200)
 @given(programs([np.float32, np.float64]))
 def test_random_programs_in_mixed_precision(drawn):
-    """dtypes are those of plain NumPy, gradients those of their arguments, numbers those of double precision."""
+    """dtypes as in plain NumPy, gradients of their arguments' dtypes, numbers as in double precision."""
     program, x, rng = drawn
     wide = tuple(v.astype(np.float64) for v in x)
     y = program(*x)

@@ -1,4 +1,4 @@
-"""`check_grads`: right derivatives pass, every kind of wrong one is named with its mode, its order and both numbers."""
+"""`check_grads`: right derivatives pass, wrong ones of every kind are named with their mode and order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ X = np.array([0.3, -0.7, 1.2])
 RIGHT = {
     "number": (lambda x: x**3, (0.5,)),
     "several arguments": (lambda x, y: x * np.sum(y) ** 2, (0.5, X)),
-    "containers": (lambda p: {"out": p["w"] * p["b"][0], "sum": np.sum(p["w"])}, ({"w": X, "b": [2.0, None]},)),
+    "containers": (
+        lambda p: {"out": p["w"] * p["b"][0], "sum": np.sum(p["w"])},
+        ({"w": X, "b": [2.0, None]},),
+    ),
     "matrix": (lambda a: a @ a, (np.arange(4.0).reshape(2, 2) / 3,)),
     "complex": (lambda z: z**2 * 1j, (np.array([1 + 2j, 0.5 - 1j]),)),
     "complex to real": (lambda z: np.sum(np.abs(z) ** 2), (np.array([1 + 2j, 0.5 - 1j]),)),
@@ -43,7 +46,7 @@ def _detached(x):
     return np.cos(data(x))
 
 
-_shift = lambda x: np.concatenate([x[1:], x[:1]])  # noqa: E731
+_shift = lambda x: np.concatenate([x[1:], x[:1]])
 SINE = {  # wrong derivatives of sin, and the mode and order in which each first shows
     "sign": (Elementwise(np.sin, lambda y, x: -np.cos(x)), "forward", 1),
     "a thousandth too much": (Elementwise(np.sin, lambda y, x: 1.001 * np.cos(x)), "forward", 1),
@@ -53,24 +56,42 @@ SINE = {  # wrong derivatives of sin, and the mode and order in which each first
     "an offset": (Elementwise(np.sin, lambda y, x: np.cos(x) + 1e-4), "forward", 1),
     "not differentiable again": (Elementwise(np.sin, lambda y, x: _detached(x)), "forward", 2),
     "wrong at the second": (
-        Elementwise(np.sin, lambda y, x: Elementwise(np.cos, lambda c, x: np.sin(x))(x)), "forward", 2
+        Elementwise(np.sin, lambda y, x: Elementwise(np.cos, lambda c, x: np.sin(x))(x)),
+        "forward",
+        2,
     ),
     "wrong at the third": (
         Elementwise(
-            np.sin, lambda y, x: Elementwise(np.cos, lambda c, x: -Elementwise(np.sin, lambda s, x: -np.cos(x))(x))(x)
+            np.sin,
+            lambda y, x: Elementwise(np.cos, lambda c, x: -Elementwise(np.sin, lambda s, x: -np.cos(x))(x))(
+                x
+            ),
         ),
-        "forward", 3,
+        "forward",
+        3,
     ),
-    "push": (Special(np.sin, lambda ts, y, x: 1.01 * ts[0] * np.cos(x), lambda g, y, x: (g * np.cos(x),)), "forward", 1),
-    "pull": (Special(np.sin, lambda ts, y, x: ts[0] * np.cos(x), lambda g, y, x: (1.01 * g * np.cos(x),)), "reverse", 1),
+    "push": (
+        Special(np.sin, lambda ts, y, x: 1.01 * ts[0] * np.cos(x), lambda g, y, x: (g * np.cos(x),)),
+        "forward",
+        1,
+    ),
+    "pull": (
+        Special(np.sin, lambda ts, y, x: ts[0] * np.cos(x), lambda g, y, x: (1.01 * g * np.cos(x),)),
+        "reverse",
+        1,
+    ),
     "pull, one entry": (
-        Special(np.sin, lambda ts, y, x: ts[0] * np.cos(x), lambda g, y, x: (g * np.cos(x) * [1, 1, 1.01],)), "reverse", 1
+        Special(np.sin, lambda ts, y, x: ts[0] * np.cos(x), lambda g, y, x: (g * np.cos(x) * [1, 1, 1.01],)),
+        "reverse",
+        1,
     ),
     "pull, not again": (
-        Special(np.sin, lambda ts, y, x: ts[0] * np.cos(x), lambda g, y, x: (g * _detached(x),)), "forward", 2
+        Special(np.sin, lambda ts, y, x: ts[0] * np.cos(x), lambda g, y, x: (g * _detached(x),)),
+        "forward",
+        2,
     ),
     "transpose": (Linear(_shift, lambda g, x: _shift(g), name="shift"), "reverse", 1),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("f", "mode", "order"), SINE.values(), ids=SINE)

@@ -289,7 +289,7 @@ FUNCTIONS: dict[str, list[str]] = {
     ],
     "outer": ["np.outer(v, w)", "np.outer(x, v)", "np.outer(s, v)", "np.outer(d, v)"],
     "vdot": [
-        "np.vdot(v, w)", "np.vdot(x, y)", "np.vdot(z, t[:, None] * x.T)", "np.vdot(d, v)", "np.vdot(s, s)",
+        "np.vdot(v, w)", "np.vdot(x, y)", "np.vdot(z, t[:, None] * x.T)", "np.vdot(d, v)", "np.vdot(s, k)",
     ],
     "kron": [
         "np.kron(x, A)", "np.kron(v, w)", "np.kron(v, x)", "np.kron(s, x)", "np.kron(d, v)",

@@ -27,8 +27,10 @@ def test_value(expression: str) -> None:
     assert isinstance(got, tuple | list) == isinstance(want, tuple | list)
     parts = leaves(got)
     assert any(type(a) is Value for a in parts)
+    numbers = all(type(x) is float for x in point)
     for a, b in zip(parts, leaves(want), strict=True):
         equal(cr.data(a), b)
+        assert type(cr.data(a)) is float or not numbers or np.ndim(b), "a Python float stays one"
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)

@@ -1,4 +1,4 @@
-"""The adjoint sweep: cotangents along every path, added up once, and .grad changed all at once or not at all."""
+"""The adjoint sweep: cotangents along every path, added up once; .grad changes all at once or not at all."""
 
 from __future__ import annotations
 
@@ -114,7 +114,10 @@ def test_large_intermediate_arrays_keep_no_gradient():
 
 
 def test_backward_records_nothing():
-    for f in (lambda x: np.sum(np.tanh(x @ x) * x), lambda x: np.linalg.norm(x) + np.max(x) + np.sum(np.exp(x))):
+    for f in (
+        lambda x: np.sum(np.tanh(x @ x) * x),
+        lambda x: np.linalg.norm(x) + np.max(x) + np.sum(np.exp(x)),
+    ):
         y = f(Value(np.ones((2, 2))))
         before = Value(0.0).serial
         y.backward()

@@ -246,7 +246,8 @@ def where(condition: Any, x: Any = _KEEP, y: Any = _KEEP) -> Any:
     condition = data(condition)
     if x is _KEEP:
         return np.where(condition)
-    return _where(np.asarray(condition, dtype=bool)[()], _array(x), _array(y))
+    mask = np.asarray(condition, dtype=bool)
+    return _where(mask if mask.ndim else bool(mask), _array(x), _array(y))
 
 
 def clip(

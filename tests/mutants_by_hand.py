@@ -1,0 +1,305 @@
+"""Mistakes that people make in rules, to see that the checks find them.
+
+A sum over the wrong axis, a transpose forgotten, an index off by one, the whole derivative to each of
+two that tie, a zero divided by itself; and in the sweeps what concerns every rule.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chainrule import graph, primitive
+from chainrule.primitive import Bilinear, Elementwise, Lanes, Linear, Primitive, raw
+from chainrule.rules import arithmetic as ar
+from chainrule.rules import elementary as el
+from chainrule.rules import matrix as mx
+from chainrule.rules import reduction as rd
+from chainrule.rules import shape as sh
+from chainrule.sweeps import adjoint
+from chainrule.value import Value
+from tests.mutants import Mutant, Plant, setting
+
+
+def everywhere(name: str, make: Callable[[Any], Any], home: Any = primitive) -> Plant:
+    """Replace a function in every module that has imported it by name."""
+
+    def plant(patch: pytest.MonkeyPatch) -> None:
+        right = getattr(home, name)
+        wrong = make(right)
+        for module in [m for key, m in sys.modules.items() if key.startswith("chainrule")]:
+            if vars(module).get(name) is right:
+                patch.setattr(module, name, wrong)
+
+    return plant
+
+
+def _hidden(wrong: Callable[..., Any], right: Callable[..., Any]) -> Callable[..., Any]:
+    """The mistake where shapes do not give it away: between square matrices, say."""
+
+    def rule(*args: Any, **params: Any) -> Any:
+        c = right(*args, **params)
+        try:
+            mistaken = wrong(*args, **params)
+        except ValueError:
+            return c
+        return mistaken if np.shape(raw(mistaken)) == np.shape(raw(c)) else c
+
+    return rule
+
+
+def _cast_alone(fit: Any) -> Any:
+    """The dtype, but not the shape."""
+    return lambda c, like: c if np.shape(raw(c)) != np.shape(like) else fit(c, like)
+
+
+def _shape_alone(fit: Any) -> Any:
+    """The shape, but not the dtype."""
+    return lambda c, like: fit(
+        c, like if np.ndim(like) == 0 else np.empty(like.shape, raw(c).dtype if np.ndim(raw(c)) else float)
+    )
+
+
+def _first_of_broadcast(x: Any, *, shape: Any) -> Any:
+    """One of the elements where their sum belongs."""
+    x = np.asarray(x)
+    x = x[(0,) * (x.ndim - len(shape))]
+    return x[tuple(slice(0, 1) if n == 1 else slice(None) for n in shape)]
+
+
+def _wrong_axes(x: Any, *, shape: Any) -> Any:
+    """Sums the axes from the other end."""
+    x = np.asarray(x)
+    return (
+        x.sum(axis=tuple(range(len(shape), x.ndim))).reshape(shape)
+        if x.ndim > len(shape)
+        else np.resize(x, shape)
+    )
+
+
+def _flipped(g: Any, axis: int) -> Any:
+    return sh.getitem(g, (slice(None),) * axis + (slice(None, None, -1),))
+
+
+def _each_whole(ts: Any, y: Any, x: Any, *, axis: Any, keepdims: bool) -> Any:
+    mask = raw(x) == np.reshape(raw(y), rd._kept(np.shape(raw(x)), axis))
+    return np.reshape(np.sum(np.where(mask, ts[0], 0.0), axis=axis, keepdims=True), np.shape(raw(y)))
+
+
+def _whole_pull(g: Any, y: Any, x: Any, *, axis: Any, keepdims: bool) -> Any:
+    kept = rd._kept(np.shape(raw(x)), axis)
+    return (np.where(raw(x) == np.reshape(raw(y), kept), np.reshape(g, kept), 0.0),)
+
+
+def _without_mask(pull: Any) -> Any:
+    return lambda *args, **params: tuple(c.value for c in pull(*args, **params))
+
+
+def _from_the_end(g: Any, x: Any, *, width: Any) -> Any:
+    return sh.getitem(
+        g, tuple(slice(after, after + n) for (_, after), n in zip(width, np.shape(x), strict=True))
+    )
+
+
+def _one_too_early(g: Any, *xs: Any, axis: int) -> Any:
+    parts, start = [], 0
+    for x in xs:
+        n = np.shape(x)[axis]
+        parts.append(
+            sh.getitem(g, (slice(None),) * axis + (slice(max(start - 1, 0), max(start - 1, 0) + n),))
+        )
+        start += n
+    return parts if len(parts) > 1 else parts[0]
+
+
+def _assigned(g: Any, *, index: Any, shape: Any) -> Any:
+    out = np.zeros(shape, np.asarray(g).dtype)
+    out[index] = g
+    return out
+
+
+def _not_added(right: Any) -> Any:
+    def add_grad(v: Value, g: Any) -> None:
+        v._grad = None
+        right(v, g)
+
+    return add_grad
+
+
+def _oldest_first(waiting: dict[int, Value], *args: Any) -> Iterator[Value]:
+    taken = set()
+    while waiting:
+        node = waiting.pop(min(waiting))
+        if node not in taken:
+            taken.add(node)
+            yield node
+
+
+def _lost_lanes(accumulate: Any) -> Any:
+    """Where both are masked, only what both were sent is taken for alive."""
+
+    def wrong(a: Any, b: Any) -> Any:
+        if type(a) is Lanes and type(b) is Lanes:
+            return Lanes(np.where(a.alive & b.alive, a.value + b.value, 0.0), a.alive & b.alive)
+        return accumulate(a, b)
+
+    return wrong
+
+
+def _product_over_factors(ts: Any, y: Any, x: Any, *, axis: Any, keepdims: bool) -> Any:
+    return rd._shape_like(rd._total(ts[0] * rd._restore(y, x, axis) / x, axis), y)
+
+
+def _alive_by_value(right: Any) -> Any:
+    """Every zero taken for one that nobody sent."""
+    return lambda self, value, alive: right(self, value, alive & (raw(value) != 0))
+
+
+def _left_push(self: Any, y: Any, args: Any, tangents: Any, params: Any) -> Any:
+    (_, b), (da, db) = args, tangents
+    return self(da, b, **params) if da is not None else self(args[0], db, **params)
+
+
+def _last_push(right: Any) -> Any:
+    """The last operand's part in the place of the sum."""
+
+    def push(self: Any, y: Any, args: Any, tangents: Any, params: Any) -> Any:
+        last = max((i for i, t in enumerate(tangents) if t is not None), default=0)
+        return right(self, y, args, [t if i == last else None for i, t in enumerate(tangents)], params)
+
+    return push
+
+
+def _filled_push(self: Any, y: Any, args: Any, tangents: Any, params: Any) -> Any:
+    """A missing tangent taken for one instead of zero."""
+    full = [np.ones_like(raw(a)) if t is None else t for a, t in zip(args, tangents, strict=True)]
+    return primitive.fit(self(*full, **params), raw(y))
+
+
+LEFT, RIGHT = mx.matmul.transposes
+BY_HAND: list[tuple[str, Primitive | None, Plant]] = [
+    # fitting
+    ("fit forgets to undo broadcasting", None, everywhere("fit", _cast_alone)),
+    ("fit forgets the dtype", None, everywhere("fit", _shape_alone)),
+    ("fit does nothing", None, everywhere("fit", lambda fit: lambda c, like: c)),
+    ("undoing a broadcast takes one element", None, setting(primitive.sum_to, "run", _first_of_broadcast)),
+    ("undoing a broadcast sums the wrong axes", None, setting(primitive.sum_to, "run", _wrong_axes)),
+    ("undoing a broadcast takes the mean", None,
+     setting(primitive.sum_to, "run", lambda x, *, shape: primitive.sum_to_raw(x, shape=shape) / max(np.size(x), 1))),
+    ("the imaginary part for the real one", None,
+     setting(primitive.cast, "run", lambda x, *, dtype: np.imag(x) if np.iscomplexobj(x) else np.asarray(x, dtype)[()])),
+    # dead lanes
+    ("nothing is masked", None, everywhere("keep", lambda keep: lambda mask, c: c)),
+    ("a computed zero counts as dead", None, setting(Lanes, "__init__", _alive_by_value(Lanes.__init__))),
+    ("a mask of an operand is that of its last copy", None,
+     everywhere("fit_mask", lambda f: lambda m, like: f(m if m.shape == np.shape(like) else m[-1:], like))),
+    ("a mask is forgotten where an operand was broadcast", None,
+     everywhere("fit_mask", lambda f: lambda m, like: m if m.shape == np.shape(like) else np.ones(np.shape(like), bool))),
+    ("masks do not pass through linear operations", None,
+     everywhere("Lanes", lambda right: lambda value, alive: value)),
+    # the sweeps
+    ("a later cotangent replaces the earlier", None, everywhere("accumulate", lambda f: lambda a, b: b, adjoint)),
+    ("a later cotangent is dropped", None, everywhere("accumulate", lambda f: lambda a, b: a, adjoint)),
+    ("a later cotangent counts twice", None, everywhere("accumulate", lambda f: lambda a, b: f(f(a, b), b), adjoint)),
+    ("only what both were sent is alive", None, everywhere("accumulate", _lost_lanes, adjoint)),
+    ("nodes are taken before their consumers", None, everywhere("newest_first", lambda f: _oldest_first, graph)),
+    ("a transposed push starts from one", None,
+     everywhere("_transpose_push", lambda f: lambda node, g, *a: f(node, 0 * (g.value if type(g) is Lanes else g) + 1, *a),
+                adjoint)),
+    ("a transposed push is not recorded", None,
+     everywhere("_transpose_push", lambda f: lambda node, g, y, args, since, record: f(
+         node, raw(g), raw(y), tuple(map(raw, args)), since, False), adjoint)),
+    ("backward forgets what .grad held", None, everywhere("_add_grad", _not_added, adjoint)),
+    ("a recorded sweep reads raw data", None, everywhere("_unchanged", lambda f: lambda node: node.args, adjoint)),
+    ("the sweep back of an inner function stops nowhere", None,
+     everywhere("adjoint", lambda f: lambda seeds, **o: f(seeds, **{**o, "until": -1}), adjoint)),
+    ("the push of a product takes one side", None, setting(Bilinear, "push", _left_push)),
+    ("the push of two operands takes the last", None, setting(Elementwise, "push", _last_push(Elementwise.push))),
+    ("a missing tangent is one", None, setting(Linear, "push", _filled_push)),
+    # reductions
+    ("the sum is spread along the wrong axis", rd.sum_,
+     setting(rd.sum_, "transpose", _hidden(
+         lambda g, x, *, axis, keepdims: primitive.broadcast_to(g, shape=np.shape(x)), rd.sum_.transpose))),
+    ("the mean forgets its count", rd.mean, setting(rd.mean, "transpose", rd._spread)),
+    ("the mean counts everything", rd.mean,
+     setting(rd.mean, "transpose", lambda g, x, *, axis, keepdims: rd._spread(
+         g / np.size(x), x, axis=axis, keepdims=keepdims))),
+    ("cumsum's transpose is not reversed", rd.cumsum,
+     setting(rd.cumsum, "transpose", lambda g, x, *, axis: rd.cumsum(g, axis=axis))),
+    ("cumsum's transpose is reversed once", rd.cumsum,
+     setting(rd.cumsum, "transpose", lambda g, x, *, axis: rd.cumsum(_flipped(g, axis), axis=axis))),
+    ("cumsum's transpose is exclusive", rd.cumsum,
+     setting(rd.cumsum, "transpose", lambda g, x, *, axis: _flipped(rd.cumsum(_flipped(g, axis), axis=axis), axis) - g)),
+    ("each that ties takes the whole tangent", rd.max_, setting(rd.max_, "stated_push", _each_whole)),
+    ("each that ties takes the whole cotangent", rd.max_, setting(rd.max_, "stated_pull", _whole_pull)),
+    ("max masks nothing", rd.max_, setting(rd.max_, "stated_pull", _without_mask(rd.max_.stated_pull))),
+    ("prod divides by its factors", rd.prod, setting(rd.prod, "stated_push", _product_over_factors)),
+    ("var forgets ddof", rd.var,
+     setting(rd.var, "stated_push", lambda *a, ddof, **p: rd._var_push(*a, ddof=0, **p))),
+    ("var is not centred", rd.var,
+     setting(rd.var, "stated_push", lambda ts, y, x, *, axis, keepdims, ddof: rd._shape_like(
+         rd._total(x * ts[0], axis) * (2 / (rd._count(x, axis) - ddof)), y))),
+    ("norm divides by zero", rd.norm,
+     setting(rd.norm, "stated_push", lambda ts, y, x, *, axis, keepdims: rd._shape_like(
+         ar.real(rd._total(ar.conj(x / rd._restore(y, x, axis)) * ts[0], axis)), y))),
+    ("logsumexp overflows", rd.logsumexp,
+     setting(rd.logsumexp, "stated_push", lambda ts, y, x, *, axis, keepdims: rd._shape_like(
+         rd._total(ts[0] * el.exp(x), axis) / el.exp(rd._restore(y, x, axis)), y))),
+    ("softmax forgets its normalisation", rd.softmax,
+     setting(rd.softmax, "stated_pull", lambda g, y, x, *, axis: (y * g,))),
+    ("log_softmax sums over everything", rd.log_softmax,
+     setting(rd.log_softmax, "stated_pull", lambda g, y, x, *, axis: (
+         g - el.exp(y) * rd._total(g, tuple(range(np.ndim(raw(g))))),))),
+    # shapes and indices
+    ("a transpose is its own inverse", sh._transpose_p,
+     setting(sh._transpose_p, "transpose", _hidden(
+         lambda g, x, *, axes: sh._transpose_p(g, axes=axes), sh._transpose_p.transpose))),
+    ("reshape goes back in the other order", sh._reshape_p,
+     setting(sh._reshape_p, "transpose", lambda g, x, *, shape: sh.transpose(
+         sh._reshape_p(g, shape=np.shape(x)[::-1]), tuple(reversed(range(np.ndim(x))))))),
+    ("pad cuts at the wrong end", sh.pad, setting(sh.pad, "transpose", _from_the_end)),
+    ("concatenate cuts one too early", sh._concatenate_p, setting(sh._concatenate_p, "transpose", _one_too_early)),
+    ("an element taken twice counts once", sh.scatter, setting(sh.scatter, "run", _assigned)),
+    # products
+    ("matmul forgets the left transpose", mx.matmul,
+     setting(mx.matmul, "transposes", (_hidden(lambda g, a, b: mx.matmul(g, b), LEFT), RIGHT))),
+    ("matmul forgets the right transpose", mx.matmul,
+     setting(mx.matmul, "transposes", (LEFT, _hidden(lambda g, a, b: mx.matmul(a, g), RIGHT)))),
+    ("matmul multiplies in the wrong order", mx.matmul,
+     setting(mx.matmul, "transposes", (
+         _hidden(lambda g, a, b: mx.matmul(mx.matrix_transpose(b), g), LEFT), RIGHT))),
+    ("matmul exchanges its transposes", mx.matmul,
+     setting(mx.matmul, "transposes", (_hidden(RIGHT, LEFT), _hidden(LEFT, RIGHT)))),
+    ("a diagonal is spread over the matrix", mx.einsum1,
+     setting(mx.einsum1, "transpose", lambda g, x, *, subscripts: primitive.broadcast_to(
+         mx._einsum_one_transpose(g, x, subscripts=subscripts) * 0 + np.sum(raw(g)), shape=np.shape(x)))),
+    # elementwise, at the points that need a word
+    ("maximum gives each that ties the whole", ar.maximum, setting(ar.maximum, "partials", (1, 1))),
+    ("minimum gives nobody that ties anything", ar.minimum,
+     setting(ar.minimum, "lanes", (lambda z, x, y: np.less(x, y), lambda z, x, y: np.less(y, x)))),
+    ("clip moves at its bounds", ar.clip,
+     setting(ar.clip, "lanes", (lambda z, x, a, b: np.logical_not((x < a) | (x > b)), *ar.clip.lanes[1:]))),
+    ("relu rises at zero", ar.relu, setting(ar.relu, "lanes", (lambda y, x: np.greater_equal(x, 0),))),
+    ("abs rises at zero", ar._absolute, setting(ar._absolute, "partials", (lambda y, x: np.where(x >= 0, 1.0, -1.0),))),
+    ("1 - tanh² has lost its digits", el.tanh, setting(el.tanh, "partials", (lambda y, x: 1 - y * y,))),
+    ("s(1 - s) has lost its digits", el.sigmoid, setting(el.sigmoid, "partials", (lambda y, x: y * (1 - y),))),
+    ("x to the power 0 divides by x", ar.power,
+     setting(ar.power, "partials", (lambda z, x, y: z * y / x, ar.power.partials[1]))),
+    ("0 to the power y takes a logarithm", ar.power,
+     setting(ar.power, "partials", (ar.power.partials[0], lambda z, x, y: z * el.log(x)))),
+    ("hypot divides by zero", ar.hypot, setting(ar.hypot, "partials", (lambda z, x, y: x / z, lambda z, x, y: y / z))),
+    ("the quotient squares its divisor", ar.divide,
+     setting(ar.divide, "partials", (ar.divide.partials[0], lambda z, x, y: -x / (y * y)))),
+    ("x log x forgets that 0 log 0 is 0", el.xlogy,
+     setting(el.xlogy, "partials", (el.xlogy.partials[0], lambda z, x, y: x / y))),
+    ("log takes negative numbers", el.log, setting(el.log, "partials", (lambda y, x: 1 / x,))),
+    ("the conjugate of a cotangent is forgotten", ar.conj, setting(ar.conj, "transpose", lambda g, z: g)),
+    ("stop_gradient lets everything pass", None,
+     lambda patch: patch.setattr(sys.modules["chainrule.derivatives"]._stop, "partials", (1,))),
+    ("nan_to_num passes what it replaced", ar.nan_to_num, setting(ar.nan_to_num, "lanes", None)),
+]  # fmt: skip
+by_hand = [Mutant(*m) for m in BY_HAND]
