@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chainrule import graph, primitive
-from chainrule.primitive import Bilinear, Elementwise, Lanes, Linear, Primitive, raw
+from chainrule import derivatives, graph, primitive
+from chainrule.primitive import Bilinear, Elementwise, Lanes, Linear, raw
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.rules import matrix as mx
@@ -25,7 +25,7 @@ from chainrule.value import Value
 from tests.mutants import Mutant, Plant, setting
 
 
-def everywhere(name: str, make: Callable[[Any], Any], home: Any = primitive) -> Plant:
+def everywhere(home: Any, name: str, make: Callable[[Any], Any]) -> Plant:
     """Replace a function in every module that has imported it by name."""
 
     def plant(patch: pytest.MonkeyPatch) -> None:
@@ -180,126 +180,156 @@ def _filled_push(self: Any, y: Any, args: Any, tangents: Any, params: Any) -> An
     return primitive.fit(self(*full, **params), raw(y))
 
 
+def _mean_to(x: Any, *, shape: Any) -> Any:
+    return primitive.sum_to_raw(x, shape=shape) / max(np.size(x), 1)
+
+
+def _imaginary(x: Any, *, dtype: Any) -> Any:
+    return np.imag(x) if np.iscomplexobj(x) else np.asarray(x, dtype)[()]
+
+
+def _last_copy(fit_mask: Any) -> Any:
+    return lambda mask, like: fit_mask(mask if mask.shape == np.shape(like) else mask[-1:], like)
+
+
+def _all_alive(fit_mask: Any) -> Any:
+    return lambda mask, like: mask if mask.shape == np.shape(like) else np.ones(np.shape(like), bool)
+
+
+def _from_one(transpose_push: Any) -> Any:
+    return lambda node, g, *rest: transpose_push(node, 0 * (g.value if type(g) is Lanes else g) + 1, *rest)
+
+
+def _on_raw_data(transpose_push: Any) -> Any:
+    return lambda node, g, y, args, since, record: transpose_push(
+        node, raw(g), raw(y), tuple(map(raw, args)), since, False
+    )
+
+
+def _not_stopped(sweep: Any) -> Any:
+    return lambda seeds, **options: sweep(seeds, **{**options, "until": -1})
+
+
+def _spread_unrestored(g: Any, x: Any, *, axis: Any, keepdims: bool) -> Any:
+    return primitive.broadcast_to(g, shape=np.shape(x))
+
+
+def _other_order(g: Any, x: Any, *, shape: Any) -> Any:
+    """Column by column instead of row by row."""
+    return sh.transpose(sh._reshape_p(g, shape=np.shape(x)[::-1]), tuple(reversed(range(np.ndim(x)))))
+
+
+def _off_the_diagonal(transpose: Any) -> Any:
+    return lambda g, x, **p: (
+        transpose(g, x, **p) * 0 + primitive.broadcast_to(np.sum(raw(g)), shape=np.shape(x))
+    )
+
+
 LEFT, RIGHT = mx.matmul.transposes
-BY_HAND: list[tuple[str, Primitive | None, Plant]] = [
-    # fitting
-    ("fit forgets to undo broadcasting", None, everywhere("fit", _cast_alone)),
-    ("fit forgets the dtype", None, everywhere("fit", _shape_alone)),
-    ("fit does nothing", None, everywhere("fit", lambda fit: lambda c, like: c)),
-    ("undoing a broadcast takes one element", None, setting(primitive.sum_to, "run", _first_of_broadcast)),
-    ("undoing a broadcast sums the wrong axes", None, setting(primitive.sum_to, "run", _wrong_axes)),
-    ("undoing a broadcast takes the mean", None,
-     setting(primitive.sum_to, "run", lambda x, *, shape: primitive.sum_to_raw(x, shape=shape) / max(np.size(x), 1))),
-    ("the imaginary part for the real one", None,
-     setting(primitive.cast, "run", lambda x, *, dtype: np.imag(x) if np.iscomplexobj(x) else np.asarray(x, dtype)[()])),
-    # dead lanes
-    ("nothing is masked", None, everywhere("keep", lambda keep: lambda mask, c: c)),
-    ("a computed zero counts as dead", None, setting(Lanes, "__init__", _alive_by_value(Lanes.__init__))),
-    ("a mask of an operand is that of its last copy", None,
-     everywhere("fit_mask", lambda f: lambda m, like: f(m if m.shape == np.shape(like) else m[-1:], like))),
-    ("a mask is forgotten where an operand was broadcast", None,
-     everywhere("fit_mask", lambda f: lambda m, like: m if m.shape == np.shape(like) else np.ones(np.shape(like), bool))),
-    ("masks do not pass through linear operations", None,
-     everywhere("Lanes", lambda right: lambda value, alive: value)),
-    # the sweeps
-    ("a later cotangent replaces the earlier", None, everywhere("accumulate", lambda f: lambda a, b: b, adjoint)),
-    ("a later cotangent is dropped", None, everywhere("accumulate", lambda f: lambda a, b: a, adjoint)),
-    ("a later cotangent counts twice", None, everywhere("accumulate", lambda f: lambda a, b: f(f(a, b), b), adjoint)),
-    ("only what both were sent is alive", None, everywhere("accumulate", _lost_lanes, adjoint)),
-    ("nodes are taken before their consumers", None, everywhere("newest_first", lambda f: _oldest_first, graph)),
-    ("a transposed push starts from one", None,
-     everywhere("_transpose_push", lambda f: lambda node, g, *a: f(node, 0 * (g.value if type(g) is Lanes else g) + 1, *a),
-                adjoint)),
-    ("a transposed push is not recorded", None,
-     everywhere("_transpose_push", lambda f: lambda node, g, y, args, since, record: f(
-         node, raw(g), raw(y), tuple(map(raw, args)), since, False), adjoint)),
-    ("backward forgets what .grad held", None, everywhere("_add_grad", _not_added, adjoint)),
-    ("a recorded sweep reads raw data", None, everywhere("_unchanged", lambda f: lambda node: node.args, adjoint)),
-    ("the sweep back of an inner function stops nowhere", None,
-     everywhere("adjoint", lambda f: lambda seeds, **o: f(seeds, **{**o, "until": -1}), adjoint)),
-    ("the push of a product takes one side", None, setting(Bilinear, "push", _left_push)),
-    ("the push of two operands takes the last", None, setting(Elementwise, "push", _last_push(Elementwise.push))),
-    ("a missing tangent is one", None, setting(Linear, "push", _filled_push)),
+
+# What every rule relies on: fitting, dead lanes, the sweeps.
+ENGINE: list[tuple[str, Plant]] = [
+    ("fit forgets to undo broadcasting", everywhere(primitive, "fit", _cast_alone)),
+    ("fit forgets the dtype", everywhere(primitive, "fit", _shape_alone)),
+    ("fit does nothing", everywhere(primitive, "fit", lambda f: lambda c, like: c)),
+    ("undoing a broadcast takes one element", setting(primitive.sum_to, "run", _first_of_broadcast)),
+    ("undoing a broadcast sums the wrong axes", setting(primitive.sum_to, "run", _wrong_axes)),
+    ("undoing a broadcast takes the mean", setting(primitive.sum_to, "run", _mean_to)),
+    ("the imaginary part for the real one", setting(primitive.cast, "run", _imaginary)),
+    ("nothing is masked", everywhere(primitive, "keep", lambda f: lambda mask, c: c)),
+    ("a computed zero counts as dead", setting(Lanes, "__init__", _alive_by_value(Lanes.__init__))),
+    ("a mask of an operand is that of its last copy", everywhere(primitive, "fit_mask", _last_copy)),
+    ("a mask is forgotten where an operand was broadcast", everywhere(primitive, "fit_mask", _all_alive)),
+    (
+        "masks do not pass through operations",
+        everywhere(primitive, "Lanes", lambda f: lambda value, alive: value),
+    ),
+    ("a later cotangent replaces the earlier", everywhere(adjoint, "accumulate", lambda f: lambda a, b: b)),
+    ("a later cotangent is dropped", everywhere(adjoint, "accumulate", lambda f: lambda a, b: a)),
+    (
+        "a later cotangent counts twice",
+        everywhere(adjoint, "accumulate", lambda f: lambda a, b: f(f(a, b), b)),
+    ),
+    ("only what both were sent is alive", everywhere(adjoint, "accumulate", _lost_lanes)),
+    ("nodes are taken before their consumers", everywhere(graph, "newest_first", lambda f: _oldest_first)),
+    ("a transposed push starts from one", everywhere(adjoint, "_transpose_push", _from_one)),
+    ("a transposed push is not recorded", everywhere(adjoint, "_transpose_push", _on_raw_data)),
+    ("backward forgets what .grad held", everywhere(adjoint, "_add_grad", _not_added)),
+    ("a recorded sweep reads raw data", everywhere(adjoint, "_unchanged", lambda f: lambda node: node.args)),
+    ("an inner sweep stops nowhere", everywhere(adjoint, "adjoint", _not_stopped)),
+    ("the push of a product takes one side", setting(Bilinear, "push", _left_push)),
+    ("the push of two operands takes the last", setting(Elementwise, "push", _last_push(Elementwise.push))),
+    ("a missing tangent is one", setting(Linear, "push", _filled_push)),
+    ("stop_gradient lets everything pass", lambda patch: patch.setattr(derivatives._stop, "partials", (1,))),
+]
+
+# The rules themselves: (mistake, primitive, what it states, what is stated instead).
+SUM, CUMSUM, VAR = rd.sum_.transpose, rd.cumsum.transpose, rd.var.stated_push
+RULES: list[tuple[str, Any, str, Any]] = [
     # reductions
-    ("the sum is spread along the wrong axis", rd.sum_,
-     setting(rd.sum_, "transpose", _hidden(
-         lambda g, x, *, axis, keepdims: primitive.broadcast_to(g, shape=np.shape(x)), rd.sum_.transpose))),
-    ("the mean forgets its count", rd.mean, setting(rd.mean, "transpose", rd._spread)),
-    ("the mean counts everything", rd.mean,
-     setting(rd.mean, "transpose", lambda g, x, *, axis, keepdims: rd._spread(
-         g / np.size(x), x, axis=axis, keepdims=keepdims))),
-    ("cumsum's transpose is not reversed", rd.cumsum,
-     setting(rd.cumsum, "transpose", lambda g, x, *, axis: rd.cumsum(g, axis=axis))),
-    ("cumsum's transpose is reversed once", rd.cumsum,
-     setting(rd.cumsum, "transpose", lambda g, x, *, axis: rd.cumsum(_flipped(g, axis), axis=axis))),
-    ("cumsum's transpose is exclusive", rd.cumsum,
-     setting(rd.cumsum, "transpose", lambda g, x, *, axis: _flipped(rd.cumsum(_flipped(g, axis), axis=axis), axis) - g)),
-    ("each that ties takes the whole tangent", rd.max_, setting(rd.max_, "stated_push", _each_whole)),
-    ("each that ties takes the whole cotangent", rd.max_, setting(rd.max_, "stated_pull", _whole_pull)),
-    ("max masks nothing", rd.max_, setting(rd.max_, "stated_pull", _without_mask(rd.max_.stated_pull))),
-    ("prod divides by its factors", rd.prod, setting(rd.prod, "stated_push", _product_over_factors)),
-    ("var forgets ddof", rd.var,
-     setting(rd.var, "stated_push", lambda *a, ddof, **p: rd._var_push(*a, ddof=0, **p))),
-    ("var is not centred", rd.var,
-     setting(rd.var, "stated_push", lambda ts, y, x, *, axis, keepdims, ddof: rd._shape_like(
-         rd._total(x * ts[0], axis) * (2 / (rd._count(x, axis) - ddof)), y))),
-    ("norm divides by zero", rd.norm,
-     setting(rd.norm, "stated_push", lambda ts, y, x, *, axis, keepdims: rd._shape_like(
-         ar.real(rd._total(ar.conj(x / rd._restore(y, x, axis)) * ts[0], axis)), y))),
-    ("logsumexp overflows", rd.logsumexp,
-     setting(rd.logsumexp, "stated_push", lambda ts, y, x, *, axis, keepdims: rd._shape_like(
-         rd._total(ts[0] * el.exp(x), axis) / el.exp(rd._restore(y, x, axis)), y))),
-    ("softmax forgets its normalisation", rd.softmax,
-     setting(rd.softmax, "stated_pull", lambda g, y, x, *, axis: (y * g,))),
-    ("log_softmax sums over everything", rd.log_softmax,
-     setting(rd.log_softmax, "stated_pull", lambda g, y, x, *, axis: (
-         g - el.exp(y) * rd._total(g, tuple(range(np.ndim(raw(g))))),))),
+    ("the sum is spread along the wrong axis", rd.sum_, "transpose", _hidden(_spread_unrestored, SUM)),
+    ("the mean forgets its count", rd.mean, "transpose", SUM),
+    ("the mean counts everything", rd.mean, "transpose", lambda g, x, **p: SUM(g / np.size(x), x, **p)),
+    ("cumsum's transpose is not reversed", rd.cumsum, "transpose", lambda g, x, **p: rd.cumsum(g, **p)),
+    ("cumsum's transpose is reversed once", rd.cumsum, "transpose", lambda g, x, *, axis: _flipped(
+        CUMSUM(g, x, axis=axis), axis)),
+    ("cumsum's transpose is exclusive", rd.cumsum, "transpose", lambda g, x, **p: CUMSUM(g, x, **p) - g),
+    ("each that ties takes the whole tangent", rd.max_, "stated_push", _each_whole),
+    ("each that ties takes the whole cotangent", rd.max_, "stated_pull", _whole_pull),
+    ("max masks nothing", rd.max_, "stated_pull", _without_mask(rd.max_.stated_pull)),
+    ("prod divides by its factors", rd.prod, "stated_push", _product_over_factors),
+    ("var forgets ddof", rd.var, "stated_push", lambda *args, ddof, **p: VAR(*args, ddof=0, **p)),
+    ("var is not centred", rd.var, "stated_push", lambda ts, y, x, *, axis, keepdims, ddof: rd._shape_like(
+        rd._total(x * ts[0], axis) * (2 / (rd._count(x, axis) - ddof)), y)),
+    ("norm divides by zero", rd.norm, "stated_push", lambda ts, y, x, *, axis, keepdims: rd._shape_like(
+        ar.real(rd._total(ar.conj(x / rd._restore(y, x, axis)) * ts[0], axis)), y)),
+    ("logsumexp overflows", rd.logsumexp, "stated_push", lambda ts, y, x, *, axis, keepdims: rd._shape_like(
+        rd._total(ts[0] * el.exp(x), axis) / el.exp(rd._restore(y, x, axis)), y)),
+    ("softmax forgets its normalisation", rd.softmax, "stated_pull", lambda g, y, x, *, axis: (y * g,)),
+    ("log_softmax sums over everything", rd.log_softmax, "stated_pull", lambda g, y, x, *, axis: (
+        g - el.exp(y) * rd._total(g, tuple(range(np.ndim(raw(g))))),)),
     # shapes and indices
-    ("a transpose is its own inverse", sh._transpose_p,
-     setting(sh._transpose_p, "transpose", _hidden(
-         lambda g, x, *, axes: sh._transpose_p(g, axes=axes), sh._transpose_p.transpose))),
-    ("reshape goes back in the other order", sh._reshape_p,
-     setting(sh._reshape_p, "transpose", lambda g, x, *, shape: sh.transpose(
-         sh._reshape_p(g, shape=np.shape(x)[::-1]), tuple(reversed(range(np.ndim(x))))))),
-    ("pad cuts at the wrong end", sh.pad, setting(sh.pad, "transpose", _from_the_end)),
-    ("concatenate cuts one too early", sh._concatenate_p, setting(sh._concatenate_p, "transpose", _one_too_early)),
-    ("an element taken twice counts once", sh.scatter, setting(sh.scatter, "run", _assigned)),
+    ("a transpose is its own inverse", sh._transpose_p, "transpose", _hidden(
+        lambda g, x, *, axes: sh._transpose_p(g, axes=axes), sh._transpose_p.transpose)),
+    ("reshape goes back in the other order", sh._reshape_p, "transpose", _other_order),
+    ("pad cuts at the wrong end", sh.pad, "transpose", _from_the_end),
+    ("concatenate cuts one too early", sh._concatenate_p, "transpose", _one_too_early),
+    ("an element taken twice counts once", sh.scatter, "run", _assigned),
     # products
-    ("matmul forgets the left transpose", mx.matmul,
-     setting(mx.matmul, "transposes", (_hidden(lambda g, a, b: mx.matmul(g, b), LEFT), RIGHT))),
-    ("matmul forgets the right transpose", mx.matmul,
-     setting(mx.matmul, "transposes", (LEFT, _hidden(lambda g, a, b: mx.matmul(a, g), RIGHT)))),
-    ("matmul multiplies in the wrong order", mx.matmul,
-     setting(mx.matmul, "transposes", (
-         _hidden(lambda g, a, b: mx.matmul(mx.matrix_transpose(b), g), LEFT), RIGHT))),
-    ("matmul exchanges its transposes", mx.matmul,
-     setting(mx.matmul, "transposes", (_hidden(RIGHT, LEFT), _hidden(LEFT, RIGHT)))),
-    ("a diagonal is spread over the matrix", mx.einsum1,
-     setting(mx.einsum1, "transpose", lambda g, x, *, subscripts: primitive.broadcast_to(
-         mx._einsum_one_transpose(g, x, subscripts=subscripts) * 0 + np.sum(raw(g)), shape=np.shape(x)))),
+    ("matmul forgets the left transpose", mx.matmul, "transposes", (
+        _hidden(lambda g, a, b: mx.matmul(g, b), LEFT), RIGHT)),
+    ("matmul forgets the right transpose", mx.matmul, "transposes", (
+        LEFT, _hidden(lambda g, a, b: mx.matmul(a, g), RIGHT))),
+    ("matmul multiplies in the wrong order", mx.matmul, "transposes", (
+        _hidden(lambda g, a, b: mx.matmul(mx.matrix_transpose(b), g), LEFT), RIGHT)),
+    ("matmul exchanges its transposes", mx.matmul, "transposes", (
+        _hidden(RIGHT, LEFT), _hidden(LEFT, RIGHT))),
+    ("a diagonal is spread over the matrix", mx.einsum1, "transpose", _off_the_diagonal(
+        mx.einsum1.transpose)),
     # elementwise, at the points that need a word
-    ("maximum gives each that ties the whole", ar.maximum, setting(ar.maximum, "partials", (1, 1))),
-    ("minimum gives nobody that ties anything", ar.minimum,
-     setting(ar.minimum, "lanes", (lambda z, x, y: np.less(x, y), lambda z, x, y: np.less(y, x)))),
-    ("clip moves at its bounds", ar.clip,
-     setting(ar.clip, "lanes", (lambda z, x, a, b: np.logical_not((x < a) | (x > b)), *ar.clip.lanes[1:]))),
-    ("relu rises at zero", ar.relu, setting(ar.relu, "lanes", (lambda y, x: np.greater_equal(x, 0),))),
-    ("abs rises at zero", ar._absolute, setting(ar._absolute, "partials", (lambda y, x: np.where(x >= 0, 1.0, -1.0),))),
-    ("1 - tanh² has lost its digits", el.tanh, setting(el.tanh, "partials", (lambda y, x: 1 - y * y,))),
-    ("s(1 - s) has lost its digits", el.sigmoid, setting(el.sigmoid, "partials", (lambda y, x: y * (1 - y),))),
-    ("x to the power 0 divides by x", ar.power,
-     setting(ar.power, "partials", (lambda z, x, y: z * y / x, ar.power.partials[1]))),
-    ("0 to the power y takes a logarithm", ar.power,
-     setting(ar.power, "partials", (ar.power.partials[0], lambda z, x, y: z * el.log(x)))),
-    ("hypot divides by zero", ar.hypot, setting(ar.hypot, "partials", (lambda z, x, y: x / z, lambda z, x, y: y / z))),
-    ("the quotient squares its divisor", ar.divide,
-     setting(ar.divide, "partials", (ar.divide.partials[0], lambda z, x, y: -x / (y * y)))),
-    ("x log x forgets that 0 log 0 is 0", el.xlogy,
-     setting(el.xlogy, "partials", (el.xlogy.partials[0], lambda z, x, y: x / y))),
-    ("log takes negative numbers", el.log, setting(el.log, "partials", (lambda y, x: 1 / x,))),
-    ("the conjugate of a cotangent is forgotten", ar.conj, setting(ar.conj, "transpose", lambda g, z: g)),
-    ("stop_gradient lets everything pass", None,
-     lambda patch: patch.setattr(sys.modules["chainrule.derivatives"]._stop, "partials", (1,))),
-    ("nan_to_num passes what it replaced", ar.nan_to_num, setting(ar.nan_to_num, "lanes", None)),
+    ("maximum gives each that ties the whole", ar.maximum, "partials", (1, 1)),
+    ("minimum gives nobody that ties anything", ar.minimum, "lanes", (
+        lambda z, x, y: np.less(x, y), lambda z, x, y: np.less(y, x))),
+    ("clip moves at its bounds", ar.clip, "lanes", (
+        lambda z, x, low, high: np.logical_not((x < low) | (x > high)), *ar.clip.lanes[1:])),
+    ("relu rises at zero", ar.relu, "lanes", (lambda y, x: np.greater_equal(x, 0),)),
+    ("abs rises at zero", ar._absolute, "partials", (lambda y, x: np.where(x >= 0, 1.0, -1.0),)),
+    ("1 - tanh² has lost its digits", el.tanh, "partials", (lambda y, x: 1 - y * y,)),
+    ("s(1 - s) has lost its digits", el.sigmoid, "partials", (lambda y, x: y * (1 - y),)),
+    ("x to the power 0 divides by x", ar.power, "partials", (
+        lambda z, x, y: z * y / x, ar.power.partials[1])),
+    ("0 to the power y takes a logarithm", ar.power, "partials", (
+        ar.power.partials[0], lambda z, x, y: z * el.log(x))),
+    ("hypot divides by zero", ar.hypot, "partials", (lambda z, x, y: x / z, lambda z, x, y: y / z)),
+    ("the quotient squares its divisor", ar.divide, "partials", (
+        ar.divide.partials[0], lambda z, x, y: -x / (y * y))),
+    ("x log x forgets that 0 log 0 is 0", el.xlogy, "partials", (
+        el.xlogy.partials[0], lambda z, x, y: x / y)),
+    ("log takes negative numbers", el.log, "partials", (lambda y, x: 1 / x,)),
+    ("the conjugate of a cotangent is forgotten", ar.conj, "transpose", lambda g, z: g),
+    ("nan_to_num passes what it replaced", ar.nan_to_num, "lanes", None),
 ]  # fmt: skip
-by_hand = [Mutant(*m) for m in BY_HAND]
+
+by_hand = [Mutant(name, None, plant) for name, plant in ENGINE] + [
+    Mutant(name, p, setting(p, attribute, new)) for name, p, attribute, new in RULES
+]

@@ -50,7 +50,7 @@ CLOSED = {
 
 @ANY_TWO
 def test_three_derivatives_in_any_order_of_modes(outer, inner):
-    """Forward over forward, forward over reverse, reverse over forward, reverse over reverse, and once more."""
+    """Forward over forward, forward over reverse, and so on, and each over a third."""
     x = 0.7
     for name, (f, want) in CLOSED.items():
         second = outer(inner(f))

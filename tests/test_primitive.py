@@ -115,7 +115,7 @@ def test_operands_that_do_not_fit_are_named_with_their_shapes():
         Linear(refuses, lambda g, x: g, name="odd")(x)
 
 
-# -------------------------------------------------------------------- the four families, by one statement each
+# -------------------------------------------------------------------- one statement gives both modes
 
 SHIFT = np.roll(np.eye(4), 1, axis=1) + 0.5 * np.eye(4)
 

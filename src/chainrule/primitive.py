@@ -76,9 +76,7 @@ class Primitive:
             if type(x) is _ndarray:
                 return self.run(x, **params)
             if type(x) is Value and type(x._data) is _ndarray:
-                if x.primitive is None:
-                    x._hold()
-                a = x._data
+                a = x._current() if x.primitive is None else x._data
                 try:
                     y = self.run(a, **params)
                 except ValueError as error:
@@ -91,9 +89,7 @@ class Primitive:
             kind = type(x)
             if kind is Value:
                 tracked = True
-                if x.primitive is None:
-                    x._hold()
-                x = x._data
+                x = x._current() if x.primitive is None else x._data
                 if type(x) is not float:
                     scalars = False
             elif kind is _ndarray:

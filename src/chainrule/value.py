@@ -42,7 +42,8 @@ class Value:
     inputs : tuple
         The operands in order: Values, and plain numbers or arrays for constants.
     args : tuple
-        The operands' raw data as they were when the node was recorded.
+        The operands' raw data as they were when the node was recorded. A leaf keeps here the array
+        that ``data`` has handed out.
     params : dict
         Static parameters of the operation, such as ``axis``.
     serial : int
@@ -85,12 +86,13 @@ class Value:
         d = self._data
         if type(d) is not np.ndarray:
             return d
-        if self.primitive is not None:  # a result: others may depend on it, so it is only shown
+        if self.primitive is not None:  # others may depend on a result, so it is only shown
             d = d.view()
             d.flags.writeable = False
-        elif not d.flags.writeable:  # a leaf that a graph has read: that graph keeps the old array
-            d = self._data = d.copy()
-        return d
+            return d
+        if not self.args:
+            self.args = (d.copy(),)
+        return self.args[0]
 
     @data.setter
     def data(self, new: Any) -> None:
@@ -99,7 +101,7 @@ class Value:
                 f"Value.data: this Value is the result of {self.primitive.name}; only a leaf's data "
                 "can be replaced; make a new leaf with Value(new)"
             )
-        if new is not self._data:
+        if not (self.args and new is self.args[0]):  # v.data -= step has changed it already
             new = _leaf_data(new)
             if np.shape(new) != np.shape(self._data):
                 raise ValueError(
@@ -107,11 +109,26 @@ class Value:
                     "make a new Value for another shape"
                 )
             self._data = new
+            self.args = ()
 
-    def _hold(self) -> None:
-        """Keep a leaf's array as it is: a graph reads it, so from now on ``data`` hands out a copy."""
-        if type(self._data) is np.ndarray:
+    def _current(self) -> Any:
+        """The data as a graph may keep it: nobody writes to this array.
+
+        A leaf whose ``data`` was handed out has two arrays: the one handed out, which its owner may
+        change whenever he likes, and the one that graphs hold. Here the second catches up.
+        """
+        if self.primitive is None and self.args and not _same_bytes(self.args[0], self._data):
+            self._data = self.args[0].copy()
             self._data.setflags(write=False)
+        return self._data
+
+    def _adopt(self, new: Any) -> None:
+        """Give a leaf new data that is nobody else's, without a copy; what was handed out follows."""
+        if self.args:
+            self.args[0][...] = new
+        if type(new) is np.ndarray:
+            new.setflags(write=False)
+        self._data = new
 
     @property
     def grad(self) -> Any:
@@ -166,12 +183,12 @@ class Value:
 
     def item(self) -> Any:
         """The data as a Python number; the way to print or log a loss. Size 1 only."""
-        d = self._data
+        d = self._current()
         return d if type(d) is float else d.item()
 
     def tolist(self) -> Any:
         """The data as a Python number or nested lists."""
-        d = self._data
+        d = self._current()
         return d if type(d) is float else d.tolist()
 
     # ---------------------------------------------------------------- as Python sees it
@@ -181,10 +198,10 @@ class Value:
         grad = self._grad
         if grad is None and not self.shape:
             grad = 0.0
-        return f"Value(data={_brief(self._data)}, grad={_brief(grad)}{name})"
+        return f"Value(data={_brief(self._current())}, grad={_brief(grad)}{name})"
 
     def __format__(self, spec: str) -> str:
-        return format(self._data, spec) if spec else repr(self)
+        return format(self._current(), spec) if spec else repr(self)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -219,7 +236,7 @@ class Value:
                 f"pickle, copy: this Value is the result of {self.primitive.name} and part of a graph; "
                 "only leaves can be copied; take Value(v.data)"
             )
-        return _restore, (self._data, self.name, self._grad)
+        return _restore, (self._current(), self.name, self._grad)
 
     # ---------------------------------------------------------------- micrograd's names
 
@@ -310,6 +327,11 @@ def data(x: Any) -> Any:
     return x.data if type(x) is Value else x
 
 
+def current(x: Any) -> Any:
+    """The raw data of a Value, only to be read; anything else as it is."""
+    return x._current() if type(x) is Value else x
+
+
 def _leaf_data(x: Any) -> Any:
     """A leaf's data: a Python float, a NumPy scalar, or an array of the leaf's own."""
     kind = type(x)
@@ -331,7 +353,15 @@ def _leaf_data(x: Any) -> Any:
             f"Value: data is of dtype {x.dtype}, expected floats; a derivative needs real numbers: "
             "convert with x.astype(float), or keep integers as plain NumPy arrays beside the Value"
         )
-    return np.array(x) if isinstance(x, np.ndarray) else x
+    if isinstance(x, np.ndarray):
+        x = np.array(x)
+        x.setflags(write=False)
+    return x
+
+
+def _same_bytes(a: Any, b: Any) -> bool:
+    """Whether two arrays hold the same numbers, nan and the sign of zero included."""
+    return a.dtype == b.dtype and np.array_equal(a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8))
 
 
 def _restore(data: Any, name: str | None, grad: Any) -> Value:

@@ -23,7 +23,7 @@ from chainrule.rules import reduction as rd
 from chainrule.rules import shape as sh
 from chainrule.rules.elementary import sinc as _sinc
 from chainrule.rules.elementary import xlogy
-from chainrule.value import Value, data
+from chainrule.value import Value, current
 
 Axis = int | Sequence[int] | None
 _KEEP: Any = np._NoValue  # NumPy's own "not given"
@@ -102,7 +102,7 @@ def _reduction(name: str, primitive: Any) -> Callable[..., Any]:
         if where is not True and where is not _KEEP:
             if name not in ("sum", "prod"):
                 _refuse(name, where=where)
-            x = _where(data(where), x, 0.0 if name == "sum" else 1.0)
+            x = _where(current(where), x, 0.0 if name == "sum" else 1.0)
         keepdims = keepdims is not _KEEP and bool(keepdims)
         return primitive(x, axis=_axes(name, x, axis), keepdims=keepdims, **options)
 
@@ -209,8 +209,8 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = _KEEP, append: Any =
 def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     """Counts are plain integers; sums of weights have a derivative in these."""
     if type(weights) is not Value:
-        return np.bincount(data(x), weights, minlength)
-    plain = np.bincount(data(x), weights._data, minlength)  # checks everything
+        return np.bincount(current(x), weights, minlength)
+    plain = np.bincount(current(x), current(weights), minlength)  # checks everything
     return sh.scatter(astype(weights, plain.dtype), index=np.array(x), shape=plain.shape)
 
 
@@ -218,7 +218,7 @@ def full_like(
     a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *,
     device: Any = None,
 ) -> Any:  # fmt: skip
-    plain = np.full_like(data(a), data(fill_value), dtype, shape=shape)
+    plain = np.full_like(current(a), current(fill_value), dtype, shape=shape)
     if type(fill_value) is not Value:
         return plain
     return broadcast_to(astype(fill_value, plain.dtype), plain.shape)
@@ -243,7 +243,7 @@ def divmod(x1: Any, x2: Any) -> Any:
 
 
 def where(condition: Any, x: Any = _KEEP, y: Any = _KEEP) -> Any:
-    condition = data(condition)
+    condition = current(condition)
     if x is _KEEP:
         return np.where(condition)
     mask = np.asarray(condition, dtype=bool)
@@ -658,7 +658,7 @@ def sort(a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, 
     if axis is None:
         a, axis = ravel(a), 0
     k = _axis("sort", a, axis)
-    return take_along_axis(a, np.argsort(raw(a), k, kind="stable"), k)
+    return take_along_axis(a, np.argsort(current(a), k, kind="stable"), k)
 
 
 # -------------------------------------------------------------------- indexing
@@ -705,7 +705,7 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     if axis is None:
         arr, axis = ravel(arr), 0
     k = _axis("take_along_axis", arr, axis)
-    indices = np.array(raw(indices))
+    indices = np.array(current(indices))
     if indices.ndim != len(_shape(arr)):
         raise ValueError(
             f"take_along_axis: indices have shape {indices.shape}, expected as many axes as arr of shape "
@@ -958,7 +958,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
         if ord == -math.inf:
             return min(size, axes, keepdims=keepdims)
         if ord == 0:
-            return np.linalg.norm(raw(x), 0, axes[0], keepdims)
+            return np.linalg.norm(current(x), 0, axes[0], keepdims)
         if ord == 1:
             return sum(size, axes, keepdims=keepdims)
         return power(sum(power(size, ord), axes, keepdims=keepdims), 1 / ord)

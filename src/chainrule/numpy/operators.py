@@ -11,7 +11,7 @@ import numpy as np
 from chainrule.numpy import functions as fn
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
-from chainrule.value import Value, data, result
+from chainrule.value import Value, current, result
 
 # -------------------------------------------------------------------- arithmetic
 
@@ -31,7 +31,7 @@ def _binary(apply: Callable[..., Any], primitive: Any = None) -> tuple[Any, Any]
                 except (ArithmeticError, ValueError):
                     pass
             elif direct and type(a) is np.ndarray and (kind is Value or kind is float or kind is int):
-                return _two(primitive, self, other, a, b)
+                return _two(primitive, self, other)
         if kind in _USUAL or _accepts(other):
             return apply(self, other)
         return NotImplemented
@@ -47,7 +47,7 @@ def _binary(apply: Callable[..., Any], primitive: Any = None) -> tuple[Any, Any]
                     except (ArithmeticError, ValueError):
                         pass
                 elif direct and type(b) is np.ndarray:
-                    return _two(primitive, other, self, other, b)
+                    return _two(primitive, other, self)
         if kind in _USUAL or _accepts(other):
             return apply(other, self)
         return NotImplemented
@@ -55,16 +55,14 @@ def _binary(apply: Callable[..., Any], primitive: Any = None) -> tuple[Any, Any]
     return forward, reflected
 
 
-def _two(primitive: Any, x: Any, y: Any, a: Any, b: Any) -> Value:
-    """Record an operation on arrays that are Values, and Python numbers; ``a``, ``b`` are their data."""
+def _two(primitive: Any, x: Any, y: Any) -> Value:
+    """Record an operation on two arrays that are Values, or one and a Python number."""
+    a = x._current() if type(x) is Value else x
+    b = y._current() if type(y) is Value else y
     try:
-        data = primitive.run(a, b)
+        return result(primitive.run(a, b), primitive, (x, y), (a, b))
     except ValueError:
         return primitive(x, y)  # type: ignore[no-any-return]  # which raises it with an explanation
-    for v in (x, y):
-        if type(v) is Value and v.primitive is None:
-            v._hold()
-    return result(data, primitive, (x, y), (a, b))
 
 
 _USUAL = {Value, float, int, np.ndarray}
@@ -94,7 +92,7 @@ def _comparison(compare: Callable[[Any, Any], Any]) -> Any:
     def method(self: Value, other: Any) -> Any:
         if not _accepts(other):
             return NotImplemented
-        return compare(self._data, np.asarray(other) if isinstance(other, list | tuple) else data(other))
+        return compare(self._current(), np.asarray(other) if isinstance(other, list | tuple) else current(other))
 
     return method
 
@@ -135,7 +133,7 @@ def _transpose(self: Value, *axes: Any) -> Any:
 
 def _plain(f: Callable[..., Any]) -> Callable[..., Any]:
     def method(self: Value, *args: Any, **kwargs: Any) -> Any:
-        return f(self._data, *args, **kwargs)
+        return f(self._current(), *args, **kwargs)
 
     return method
 

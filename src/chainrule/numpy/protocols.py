@@ -12,7 +12,7 @@ import optree
 from chainrule.numpy import functions as fn
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
-from chainrule.value import Value, data
+from chainrule.value import Value, current
 
 # -------------------------------------------------------------------- ufuncs
 
@@ -85,7 +85,7 @@ def array_ufunc(self: Value, ufunc: np.ufunc, method: str, *inputs: Any, **optio
             )
         raise TypeError(f"{name}: out= is not supported for Values; assign the result instead")
     if ufunc in _PLAIN_CALLS and method != "at":
-        return getattr(ufunc, method)(*map(data, inputs), **options)
+        return getattr(ufunc, method)(*map(current, inputs), **options)
     if f is not None:
         if method == "__call__":
             option = next(iter(options))
@@ -94,7 +94,7 @@ def array_ufunc(self: Value, ufunc: np.ufunc, method: str, *inputs: Any, **optio
             return METHODS[name, method](*inputs, **{"axis": 0, **options})
         if method == "outer" and not options:
             a, b = inputs
-            return f(fn.reshape(a, np.shape(data(a)) + (1,) * np.ndim(data(b))), b)
+            return f(fn.reshape(a, np.shape(current(a)) + (1,) * np.ndim(current(b))), b)
     raise no_derivative(name if method == "__call__" else f"{name}.{method}")
 
 
@@ -143,7 +143,7 @@ def array_function(self: Value, function: Callable[..., Any], types: Any, args: 
         return f(*args, **kwargs)
     if function in PLAIN_FUNCTIONS:
         given: Any = (args, kwargs)
-        args, kwargs = optree.tree_map(data, given, none_is_leaf=True)
+        args, kwargs = optree.tree_map(current, given, none_is_leaf=True)
         return function(*args, **kwargs)
     raise no_derivative(f"{function.__module__}.{function.__name__}".removeprefix("numpy."))
 

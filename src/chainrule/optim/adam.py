@@ -89,13 +89,13 @@ class Adam(Optimiser):
         beta1, beta2 = self.betas
         g = gradient
         if self.weight_decay:
-            g = g + self.weight_decay * parameter.data
-        steps.data += 1.0
-        mean.data *= beta1
-        mean.data += (1.0 - beta1) * g
-        square.data *= beta2
-        square.data += (1.0 - beta2) * (g * g)
-        t = steps.data
+            g = g + self.weight_decay * parameter._current()
+        t = steps._current() + 1.0
+        m = beta1 * mean._current() + (1.0 - beta1) * g
+        v = beta2 * square._current() + (1.0 - beta2) * (g * g)
         # The corrections are scalars: taken out of the quotient, m's costs no pass over the arrays.
-        root = square.data**0.5 / (1.0 - beta2**t) ** 0.5
-        parameter.data -= (self.lr / (1.0 - beta1**t)) * (mean.data / (root + self.eps))
+        root = v**0.5 / (1.0 - beta2**t) ** 0.5
+        parameter._adopt(parameter._current() - (self.lr / (1.0 - beta1**t)) * (m / (root + self.eps)))
+        steps._adopt(t)
+        mean._adopt(m)
+        square._adopt(v)

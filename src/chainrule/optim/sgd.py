@@ -65,10 +65,9 @@ class SGD(Optimiser):
         """Give one parameter new data by the formula of the class."""
         g = gradient
         if self.weight_decay:
-            g = g + self.weight_decay * parameter.data
+            g = g + self.weight_decay * parameter._current()
         if self.momentum:
             velocity = self.velocity[index]
-            velocity.data *= self.momentum
-            velocity.data += g
-            g = velocity.data
-        parameter.data -= self.lr * g
+            g = self.momentum * velocity._current() + g
+            velocity._adopt(g)
+        parameter._adopt(parameter._current() - self.lr * g)
