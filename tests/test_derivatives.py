@@ -363,7 +363,7 @@ def test_outputs_that_are_no_numbers_are_refused():
         ("text", "a str"),
         (object(), "a object"),
     ],
-    ids=str,
+    ids=lambda x: x if isinstance(x, str) else type(x).__name__,
 )
 def test_arguments_that_are_no_floats_are_refused_by_name(wrong, what):
     for name, call in (

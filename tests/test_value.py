@@ -65,7 +65,7 @@ def test_lists_become_arrays():
 @pytest.mark.parametrize(
     "wrong",
     [[1, 2], np.arange(3), True, np.array([True]), np.int64(1), "text", None, object(), Fraction(1, 2), {}],
-    ids=repr,
+    ids=lambda x: type(x).__name__,
 )
 def test_data_without_a_derivative_is_refused(wrong):
     with pytest.raises(TypeError, match=r"Value: data is .* expected"):

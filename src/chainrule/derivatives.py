@@ -147,7 +147,7 @@ def value_and_grad(
                 conj(g) if v.dtype.kind == "c" else g for g, v in zip(flat, recording.leaves, strict=True)
             ]
         flat = hand_out(flat, recording.nested)
-        value = out if recorded or type(out) is not Value else out._data
+        value = out if recorded or type(out) is not Value else own(out._data)
         if has_aux:
             value = (value, recording.plain(recording.aux))
         return value, _by_argnums(recording, flat, argnums, len(args))
@@ -196,6 +196,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     (array([ 3., 30.]), 21.0)
     """
     recording = Recording("vjp", lambda chosen: f(*chosen), primals, has_aux)
+    _check_outputs("vjp", recording)
 
     def pull(cotangent: Any) -> Any:
         gs = match("vjp", "cotangent", cotangent, "the value", recording.outputs, recording.out_spec)
@@ -221,13 +222,26 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
     >>> value, lin(1.0), lin(0.5)
     (8.0, 12.0, 6.0)
     """
-    recording = Recording("linearize", lambda chosen: f(*chosen), primals)
+    return _linearize("linearize", f, primals)
+
+
+def _linearize(name: str, f: Callable[..., Any], primals: tuple[Any, ...]) -> tuple[Any, Callable[..., Any]]:
+    recording = Recording(name, lambda chosen: f(*chosen), primals)
+    _check_outputs(name, recording)
 
     def lin(*tangents: Any) -> Any:
-        ts = match("linearize", "tangents", tangents, "the primals", recording.leaves, recording.spec)
+        ts = match(name, "tangents", tangents, "the primals", recording.leaves, recording.spec)
         return optree.tree_unflatten(recording.out_spec, recording.push(ts))
 
     return recording.plain(recording.out), lin
+
+
+def _check_outputs(name: str, recording: Recording) -> None:
+    for v in recording.outputs:
+        if not isinstance(v, Value | float | int | complex | np.ndarray | np.generic):
+            raise TypeError(
+                f"{name}: the function returned {kind_of(v)}, expected arrays or containers of them"
+            )
 
 
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -244,7 +258,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
                 f"jvp: {name} is {kind_of(x)}, expected a tuple with one entry per argument: "
                 "jvp(f, (x,), (dx,))"
             )
-    value, lin = linearize(f, *primals)
+    value, lin = _linearize("jvp", f, tuple(primals))
     return value, lin(*tangents)
 
 
@@ -257,7 +271,7 @@ def directional_derivative(f: Callable[..., Any], x: Any, v: Any) -> Any:
     >>> directional_derivative(lambda x: np.sum(x**2), np.array([1.0, 2.0]), np.array([0.0, 1.0]))
     np.float64(4.0)
     """
-    return jvp(f, (x,), (v,))[1]
+    return _linearize("directional_derivative", f, (x,))[1](v)
 
 
 def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
@@ -269,7 +283,7 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
     >>> hvp(lambda x: np.sum(x**3), np.array([1.0, 2.0]), np.array([1.0, 1.0]))
     array([ 6., 12.])
     """
-    return jvp(grad(f), (x,), (v,))[1]
+    return _linearize("hvp", grad(f), (x,))[1](v)
 
 
 # -------------------------------------------------------------------- Jacobians and Hessians
@@ -302,14 +316,10 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0, mode: str = "auto") ->
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
         recording = _record_call("jacobian", f, args, kwargs, argnums)
         outputs = recording.outputs
-        for v in outputs:
-            if not isinstance(v, Value | float | int | np.ndarray | np.generic):
-                raise TypeError(
-                    f"jacobian: the function returned {kind_of(v)}, expected arrays or containers of them"
-                )
-        if any(v.dtype.kind == "c" for v in recording.leaves):
+        _check_outputs("jacobian", recording)
+        if any(np.iscomplexobj(zeros_like(v)) for v in [*recording.leaves, *outputs]):
             raise TypeError(
-                "jacobian: complex arguments; differentiate with respect to real and imaginary parts"
+                "jacobian: complex numbers have no real Jacobian; differentiate real and imaginary parts"
             )
         rows = sum(v.size for v in outputs if type(v) is Value)
         columns = sum(v.size for v in recording.leaves)
@@ -384,10 +394,9 @@ def _assemble(parts: list[Any], output: Any, leaf: Value, axis: int) -> Any:
     """One block of a Jacobian out of its columns (``axis`` -1) or rows (0)."""
     shape = np.shape(zeros_like(output)) + leaf.shape
     if not shape:
-        return parts[0]
-    if not parts:
-        return np.zeros(shape, leaf.dtype)
-    return reshape(stack(parts, axis=axis), shape)
+        return fit(parts[0], zeros_like(leaf))
+    like = np.zeros(shape, leaf.dtype)
+    return fit(reshape(stack(parts, axis=axis), shape), like) if parts else like
 
 
 def hessian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:

@@ -25,7 +25,7 @@ def order(outputs: Iterable[Value], since: int = 0) -> list[Value]:
     return sorted(found, key=_serial)
 
 
-def newest_first(waiting: dict[int, Value]) -> Iterator[Value]:
+def newest_first(waiting: dict[int, Value], since: int = 0) -> Iterator[Value]:
     """Take nodes out of ``waiting`` (by serial), newest first, while the caller adds older ones.
 
     A node's consumers are all newer than it, so when it is taken they have all been seen. Nodes of
@@ -45,7 +45,7 @@ def newest_first(waiting: dict[int, Value]) -> Iterator[Value]:
         elif spare:
             spare -= 1
         else:
-            for node in reversed(order(waiting.values())):
+            for node in reversed(order(waiting.values(), since)):
                 if waiting.pop(node.serial, None) is not None:
                     yield node
             return

@@ -431,20 +431,15 @@ def fit(c: Any, like: Any) -> Any:
         if isinstance(c, np.ndarray) and c.ndim:
             c = c.sum()
         return float(c.real)
-    if kind is float:
-        c = like.dtype.type(c)
-    elif kind is complex:
-        c = np.complex128(c)
+    if kind is not Value and kind is not _ndarray and not isinstance(c, np.generic):
+        c = np.asarray(c)[()]  # a Python number
     shape = like.shape
     if c.shape != shape:
-        if c.size > like.size or c.ndim > like.ndim:
+        both = np.broadcast_shapes(c.shape, shape)
+        if c.shape != both:
+            c = broadcast_to(c, shape=both)
+        if shape != both:
             c = sum_to(c, shape=shape)
-        if c.shape != shape:
-            both = np.broadcast_shapes(c.shape, shape)
-            if both != shape:
-                c = sum_to(broadcast_to(c, shape=both), shape=shape)
-            else:
-                c = broadcast_to(c, shape=shape)
     if c.dtype != like.dtype:
         c = cast(c, dtype=like.dtype)
     return c[()] if not shape and type(c) is _ndarray and type(like) is not _ndarray else c

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, cast
@@ -50,7 +51,7 @@ class Recording:
         self.name = name
         self.nested = any(type(x) is Value for x in flat)
         self.leaves = [_lift(name, path, x) for path, x in zip(paths, flat, strict=True)]
-        self.since = self.leaves[0].serial if flat else 0
+        self.since = self.leaves[0].serial if flat else sys.maxsize  # then every Value is from outside
         self.until = self.leaves[-1].serial if flat else -1
         out, self.aux = call(optree.tree_unflatten(self.spec, self.leaves)), None
         if has_aux:
@@ -68,11 +69,15 @@ class Recording:
         """Everything the outputs were computed from, inputs first."""
         return order([v for v in self.outputs if type(v) is Value], self.since)
 
+    def reaches_outside(self, nodes: list[Value]) -> bool:
+        """Whether nodes read Values that are not the function's own."""
+        return any(type(x) is Value and x.serial < self.since for node in nodes for x in node.inputs)
+
     @cached_property
     def outside(self) -> bool:
-        """Whether the function reads Values that are not its own."""
-        return any(v.serial < self.since for v in self.outputs if type(v) is Value) or any(
-            type(x) is Value and x.serial < self.since for node in self.nodes for x in node.inputs
+        """Whether the outputs depend on Values that are not the function's own."""
+        return any(v.serial < self.since for v in self.outputs if type(v) is Value) or self.reaches_outside(
+            self.nodes
         )
 
     def pull(self, seeds: list[tuple[Value, Any]]) -> tuple[list[Any], bool]:
@@ -102,7 +107,12 @@ class Recording:
 
     def plain(self, tree: Any) -> Any:
         """A result without its graph, unless the graph reaches beyond the function."""
-        if self.nested or self.outside:
+        values = [v for v in optree.tree_leaves(tree) if type(v) is Value]
+        if (
+            self.nested
+            or any(v.serial < self.since for v in values)
+            or self.reaches_outside(order(values, self.since))
+        ):
             return tree
         return optree.tree_map(lambda v: own(v._data) if type(v) is Value else v, tree)
 

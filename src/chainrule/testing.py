@@ -54,9 +54,8 @@ def check_grads(
     --------
     >>> check_grads(np.sin, (0.5,), order=2)
     """
-    unknown = set(modes) - {"forward", "reverse"}
-    if unknown:
-        raise ValueError(f"check_grads: modes has {unknown.pop()!r}, expected 'forward' and 'reverse'")
+    if isinstance(modes, str) or not modes or set(modes) - {"forward", "reverse"}:
+        raise ValueError(f"check_grads: modes is {modes!r}, expected some of ('forward', 'reverse')")
     if order < 1:
         raise ValueError(f"check_grads: order is {order}, expected 1 or more")
     rng = np.random.default_rng(seed)

@@ -61,7 +61,7 @@ def adjoint(
         received[v] = accumulate(received[v], g) if v in received else g
         if v.primitive is not None and v.serial > until:
             waiting[v.serial] = v
-    for node in newest_first(waiting):
+    for node in newest_first(waiting, since):
         g = received.pop(node)
         primitive, inputs, params = node.primitive, node.inputs, node.params
         y, args = (node, _unchanged(node)) if record else (node._data, node.args)
@@ -151,7 +151,7 @@ def _transpose_push(
 def _unchanged(node: Value) -> tuple[Any, ...]:
     """The node's inputs, for a sweep that records; an error if a leaf has new data by now."""
     for x, a in zip(node.inputs, node.args, strict=True):
-        if type(x) is Value and x._data is not a:
+        if type(x) is Value and x._current() is not a:
             raise RuntimeError(
                 f"{node.primitive.name}: its input {x.name or 'Value'} was given new data after it was "  # type: ignore[union-attr]
                 "used here; a derivative of higher order needs the old data: differentiate before changing it"
