@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import chainrule as cr
 from chainrule.primitive import Elementwise
 
+inf = np.inf
 A = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
 SIX = np.array([1.0, -2.0, 0.5])
 eye = np.eye(3)
@@ -129,6 +130,40 @@ def test_complex_arguments_and_outputs_have_no_real_jacobian():
             cr.jacobian(lambda z: np.abs(z), mode=mode)(np.ones(2) * 1j)
         with pytest.raises(TypeError, match=r"jacobian: .*complex"):
             cr.jacobian(lambda x: x * 1j, mode=mode)(np.ones(2))
+
+
+def test_an_infinite_derivative_stays_in_its_own_entry():
+    """The zeros of a unit vector send nothing, so that they do not meet the infinity as 0 · inf."""
+    x, L = np.array([0.0, 4.0]), np.array([[1.0, 0.0], [1.0, 1.0]])
+    with np.errstate(all="ignore"):
+        for mode in ("forward", "reverse", "auto"):
+            for h, want in (
+                (np.sqrt, [[inf, 0.0], [0.0, 0.25]]),
+                (lambda x: np.cumsum(np.sqrt(x)), [[inf, 0.0], [inf, 0.25]]),
+                (lambda x: L @ np.sqrt(x), [[inf, 0.0], [inf, 0.25]]),
+                (
+                    lambda x: np.concatenate([np.sqrt(x), x]),
+                    [[inf, 0.0], [0.0, 0.25], [1.0, 0.0], [0.0, 1.0]],
+                ),
+            ):
+                assert_array_equal(cr.jacobian(h, mode=mode)(x), want)
+                assert_array_equal(cr.jacobian(h, mode=mode)(cr.Value(x)).data, want)
+
+
+def test_complex_tangents_and_cotangents_of_real_numbers_are_refused():
+    """The imaginary part would be lost silently."""
+    for x in (2.0, np.ones(2)):
+        z = x * 1j
+        for call in (
+            lambda x=x, z=z: cr.jvp(lambda x: x * 2, (x,), (z,)),
+            lambda x=x, z=z: cr.linearize(lambda x: x * 2, x)[1](z),
+            lambda x=x, z=z: cr.vjp(lambda x: x * 2, x)[1](z),
+            lambda x=x, z=z: cr.hvp(lambda x: np.sum(x * x), x, z),
+            lambda x=x, z=z: (cr.Value(x) * 2).backward(z),
+        ):
+            with pytest.raises((TypeError, ValueError), match="complex"):
+                call()
+    assert cr.vjp(lambda z: z * 2j, 1j)[1](1.0) == (2j,)  # the other way nothing is lost
 
 
 # -------------------------------------------------------------------- second derivatives

@@ -144,6 +144,34 @@ def test_derivatives_of_random_programs(drawn):
     close([inner(g, twice)], [inner(u, ht)], 1e-10, "forward over forward")
 
 
+@settings(max_examples=150)
+@given(programs([np.float64]))
+def test_jacobians_and_hessians_of_random_programs(drawn):
+    """Forward and reverse Jacobians agree, Hessians are symmetric, and both multiply as the products do."""
+    program, x, rng = drawn
+    every = tuple(range(len(x)))
+    t = direction(rng, x)
+    columns, rows = (cr.jacobian(program, every, mode)(*x) for mode in ("forward", "reverse"))
+    for a, b, along in zip(columns, rows, cr.jvp(program, x, t)[1], strict=True):
+        close(a, b, 1e-12, "forward and reverse Jacobian")
+        close([sum(np.tensordot(j, d, np.ndim(d)) for j, d in zip(a, t, strict=True))], [along], 1e-12, "J t")
+
+    def total(*xs: Any) -> Any:
+        return sum(np.sum(np.sin(y)) for y in program(*xs))
+
+    H = cr.hessian(total, every)(*x)
+    for i, row in enumerate(H):
+        for j, block in enumerate(row):
+            n = np.ndim(x[i])
+            turned = np.moveaxis(block, range(n), range(np.ndim(block) - n, np.ndim(block))) if n else block
+            close([turned], [H[j][i]], 1e-10, "symmetry")
+    ht = cr.jvp(cr.grad(total, every), x, t)[1]
+    for row, along in zip(H, ht, strict=True):
+        close(
+            [sum(np.tensordot(j, d, np.ndim(d)) for j, d in zip(row, t, strict=True))], [along], 1e-10, "H t"
+        )
+
+
 @settings(max_examples=200)
 @given(programs([np.float32, np.float64]))
 def test_random_programs_in_mixed_precision(drawn):

@@ -188,6 +188,18 @@ def test_what_is_written_through_the_data_is_seen_by_everything(see, used):
         assert_array_equal(p.grad, [2.0, 4.0, 6.0])
 
 
+def test_an_array_handed_out_before_the_data_was_replaced_is_nobodys():
+    p = Value([1.0, 2.0])
+    old = p.data
+    p.data = [3.0, 4.0]
+    y = np.sum(p * p)
+    old[:] = 9.0
+    assert_array_equal(p.data, [3.0, 4.0])
+    assert_array_equal((p * 1.0).data, [3.0, 4.0])
+    y.backward()
+    assert_array_equal(p.grad, [6.0, 8.0])
+
+
 def test_a_float_changed_between_forward_and_backward():
     p = Value(3.0)
     y = p * p

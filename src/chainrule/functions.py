@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.numpy.functions import _axes, sum
+from chainrule.numpy.arguments import axes_of
+from chainrule.numpy.reductions import sum
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.rules import reduction as rd
@@ -105,7 +106,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     1000.0
     """
     x = _operand("logsumexp", x)
-    return rd.logsumexp(x, axis=_axes("logsumexp", x, axis), keepdims=keepdims)
+    return rd.logsumexp(x, axis=axes_of("logsumexp", x, axis), keepdims=keepdims)
 
 
 def softmax(x: Any, axis: Axis = -1) -> Any:
@@ -117,7 +118,7 @@ def softmax(x: Any, axis: Axis = -1) -> Any:
     array([0.5, 0.5])
     """
     x = _operand("softmax", x)
-    return rd.softmax(x, axis=_axes("softmax", x, axis))
+    return rd.softmax(x, axis=axes_of("softmax", x, axis))
 
 
 def log_softmax(x: Any, axis: Axis = -1) -> Any:
@@ -127,4 +128,4 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
     array([     0., -20000.])
     """
     x = _operand("log_softmax", x)
-    return rd.log_softmax(x, axis=_axes("log_softmax", x, axis))
+    return rd.log_softmax(x, axis=axes_of("log_softmax", x, axis))

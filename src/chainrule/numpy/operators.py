@@ -92,7 +92,8 @@ def _comparison(compare: Callable[[Any, Any], Any]) -> Any:
     def method(self: Value, other: Any) -> Any:
         if not _accepts(other):
             return NotImplemented
-        return compare(self._current(), np.asarray(other) if isinstance(other, list | tuple) else current(other))
+        other = np.asarray(other) if isinstance(other, list | tuple) else current(other)
+        return compare(self._current(), other)
 
     return method
 

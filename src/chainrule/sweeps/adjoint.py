@@ -73,7 +73,7 @@ def adjoint(
             and (type(g) is float or (primitive.lanes is None and type(g) is not Lanes))
         ):
             # The rule of the family applied in place: most nodes are such, and many have little to do.
-            lanes = primitive.lanes
+            lanes: Any = primitive.lanes
             for i, d in enumerate(primitive.partials):
                 x = inputs[i]
                 if type(x) is not Value or d is None:

@@ -1,0 +1,69 @@
+"""The arguments NumPy's functions share: operands, axes, shapes, and options that are refused."""
+
+from __future__ import annotations
+
+import builtins
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.primitive import raw
+
+Axis = int | Sequence[int] | None
+KEEP: Any = np._NoValue  # NumPy's own "not given"
+
+
+def as_operand(x: Any) -> Any:
+    """An operand as a Value, a number or an array."""
+    return np.asarray(x) if isinstance(x, list | tuple) else x
+
+
+def shape_of(x: Any) -> tuple[int, ...]:
+    return np.shape(raw(x))
+
+
+def axes_of(name: str, x: Any, axis: Axis) -> tuple[int, ...]:
+    """Axes counted from the front, in ascending order; all of them for None."""
+    if axis is None:
+        return tuple(range(len(shape_of(x))))
+    return tuple(builtins.sorted(ordered_axes(name, x, axis)))
+
+
+def ordered_axes(name: str, x: Any, axes: Any, repeated: bool = False) -> tuple[int, ...]:
+    """Axes counted from the front, in the order given."""
+    found = tuple(axis_of(name, x, k) for k in (axes if isinstance(axes, tuple | list) else (axes,)))
+    if len(set(found)) < len(found) and not repeated:
+        raise ValueError(f"{name}: axes {axes} name an axis twice; expected each at most once")
+    return found
+
+
+def axis_of(name: str, x: Any, axis: Any, extra: int = 0) -> int:
+    """An axis counted from the front, in a result that has ``extra`` axes more than ``x``."""
+    try:
+        k = operator.index(axis)
+    except TypeError:
+        raise TypeError(f"{name}: axis is {axis!r}, expected an integer") from None
+    n = len(shape_of(x)) + extra
+    if not -n <= k < n:
+        expected = f"expected {-n} to {n - 1}" if n else "a scalar has no axes"
+        raise np.exceptions.AxisError(f"{name}: axis {k} is out of range for shape {shape_of(x)}; {expected}")
+    return k % n
+
+
+def sizes_of(name: str, sizes: Any) -> tuple[int, ...]:
+    """A shape, or numbers of repetitions, as a tuple of integers."""
+    try:
+        return tuple(map(operator.index, sizes if isinstance(sizes, tuple | list) else (sizes,)))
+    except TypeError:
+        raise TypeError(f"{name}: received {sizes!r}, expected integers") from None
+
+
+def refuse(name: str, **options: Any) -> None:
+    for option, given in options.items():
+        if given is not None and given is not KEEP and given is not True:
+            remedy = (
+                "assign the result instead" if option == "out" else "write it out with np.where and np.sum"
+            )
+            raise TypeError(f"{name}: {option}= is not supported for Values; {remedy}")

@@ -1,0 +1,93 @@
+"""Elementwise functions beside the ufuncs: their calling conventions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from chainrule.numpy.arguments import KEEP, as_operand, refuse
+from chainrule.primitive import cast
+from chainrule.primitive import where as _where
+from chainrule.rules import arithmetic as ar
+from chainrule.rules import reduction as rd
+from chainrule.rules.elementary import sinc as _sinc
+from chainrule.rules.elementary import xlogy
+from chainrule.value import Value, current
+
+
+def power(x: Any, y: Any) -> Any:
+    """``x ** y``; the square of a norm is recorded as the sum of squares, which is smooth at 0."""
+    if type(x) is Value and x.primitive is rd.norm and type(y) is not Value and np.ndim(y) == 0 and y == 2:
+        return rd.sum_of_squares(x.inputs[0], **x.params)
+    return ar.power(as_operand(x), as_operand(y))
+
+
+def square(x: Any) -> Any:
+    return power(x, 2) if type(x) is Value and x.primitive is rd.norm else ar.square(x)
+
+
+def divmod(x1: Any, x2: Any) -> Any:
+    return ar.floor_divide(x1, x2), ar.remainder(x1, x2)
+
+
+def where(condition: Any, x: Any = KEEP, y: Any = KEEP) -> Any:
+    condition = current(condition)
+    if x is KEEP:
+        return np.where(condition)
+    mask = np.asarray(condition, dtype=bool)
+    return _where(mask if mask.ndim else bool(mask), as_operand(x), as_operand(y))
+
+
+def clip(
+    a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None
+) -> Any:
+    refuse("clip", out=out)
+    low = a_min if min is None or min is KEEP else min
+    high = a_max if max is None or max is KEEP else max
+    low = -math.inf if low is None or low is KEEP else low
+    high = math.inf if high is None or high is KEEP else high
+    return ar.clip(as_operand(a), as_operand(low), as_operand(high))
+
+
+def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
+    refuse("round", out=out)
+    return ar.round_(a, decimals=decimals)
+
+
+def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    return ar.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+
+
+def sinc(x: Any) -> Any:
+    return _sinc(x, order=0)
+
+
+def entr(x: Any) -> Any:
+    return -xlogy(x, x)
+
+
+def real(val: Any) -> Any:
+    return ar.real(val)
+
+
+def imag(val: Any) -> Any:
+    return ar.imag(val)
+
+
+def angle(z: Any, deg: bool = False) -> Any:
+    return ar.angle(z) * (180 / math.pi) if deg else ar.angle(z)
+
+
+def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
+    if np.dtype(dtype).kind not in "fc":
+        raise TypeError(
+            f"astype: a Value cannot become {np.dtype(dtype)}, which has no derivative; "
+            "take v.data.astype(...) for plain numbers"
+        )
+    return cast(x, dtype=np.dtype(dtype))
+
+
+def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
+    return ar.positive(a)

@@ -1,0 +1,247 @@
+"""Products of arrays, and norms."""
+
+from __future__ import annotations
+
+import builtins
+import math
+import string
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.numpy.arguments import as_operand, axes_of, axis_of, ordered_axes, refuse, shape_of
+from chainrule.numpy.elementwise import power
+from chainrule.numpy.manipulation import ravel, reshape
+from chainrule.numpy.rearranging import diagonal
+from chainrule.numpy.reductions import max, min, sum
+from chainrule.primitive import raw
+from chainrule.rules import arithmetic as ar
+from chainrule.rules import matrix as mx
+from chainrule.rules import reduction as rd
+from chainrule.rules import shape as sh
+from chainrule.value import current
+
+# -------------------------------------------------------------------- products
+
+
+def matmul(a: Any, b: Any) -> Any:
+    return _matmul("matmul", a, b)
+
+
+def _matmul(name: str, a: Any, b: Any) -> Any:
+    a, b = as_operand(a), as_operand(b)
+    x, y = shape_of(a), shape_of(b)
+    if not x or not y:
+        raise ValueError(f"{name}: a is {x}, b is {y}; a scalar has no axis to multiply along: use *")
+    inner = y[-2] if len(y) > 1 else y[0]
+    if x[-1] != inner:
+        which = "second-to-last" if len(y) > 1 else "only axis"
+        raise ValueError(
+            f"{name}: a is {x}, b is {y}; a's last axis must equal b's {which} ({x[-1]} != {inner})"
+        )
+    wide_a = sh.reshape(a, (1, *x)) if len(x) == 1 else a
+    wide_b = sh.reshape(b, (*y, 1)) if len(y) == 1 else b
+    out = mx.matmul(wide_a, wide_b)
+    shape = shape_of(out)
+    if len(y) == 1:
+        shape = shape[:-1]
+    if len(x) == 1:
+        shape = shape[:-1] if len(y) == 1 else (*shape[:-2], shape[-1])
+    return sh.reshape(out, shape)
+
+
+def _check_lengths(name: str, a: Any, b: Any, m: int, n: int) -> None:
+    if m != n:
+        raise ValueError(
+            f"{name}: a is {shape_of(a)}, b is {shape_of(b)}; "
+            f"what is summed must be equally long ({m} != {n})"
+        )
+
+
+def dot(a: Any, b: Any, out: Any = None) -> Any:
+    refuse("dot", out=out)
+    a, b = as_operand(a), as_operand(b)
+    if not shape_of(a) or not shape_of(b):
+        return ar.multiply(a, b)
+    if len(shape_of(b)) <= 2 and len(shape_of(a)) <= 2:
+        return _matmul("dot", a, b)
+    k = -2 if len(shape_of(b)) > 1 else 0
+    _check_lengths("dot", a, b, shape_of(a)[-1], shape_of(b)[k])
+    return tensordot(a, b, ((-1,), (k,)))
+
+
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    a, b = as_operand(a), as_operand(b)
+    x, y = shape_of(a), shape_of(b)
+    if isinstance(axes, int | np.integer):
+        i, j = tuple(range(len(x) - axes, len(x))), tuple(range(axes))
+    else:
+        i, j = (tuple(k) if np.ndim(k) else (k,) for k in axes)
+    i, j = ordered_axes("tensordot", a, i), ordered_axes("tensordot", b, j)
+    if [x[k] for k in i] != [y[k] for k in j]:
+        raise ValueError(
+            f"tensordot: a is {x}, b is {y}; axes {i} of a have lengths {[x[k] for k in i]}, axes {j} of b "
+            f"{[y[k] for k in j]}, but they must be equal"
+        )
+    left = tuple(k for k in range(len(x)) if k not in i)
+    right = tuple(k for k in range(len(y)) if k not in j)
+    n = math.prod(x[k] for k in i)
+    rows, columns = math.prod(x[k] for k in left), math.prod(y[k] for k in right)
+    out = mx.matmul(
+        sh.reshape(sh.transpose(a, left + i), (rows, n)), sh.reshape(sh.transpose(b, j + right), (n, columns))
+    )
+    return sh.reshape(out, tuple(x[k] for k in left) + tuple(y[k] for k in right))
+
+
+def inner(a: Any, b: Any, /) -> Any:
+    a, b = as_operand(a), as_operand(b)
+    if not shape_of(a) or not shape_of(b):
+        return ar.multiply(a, b)
+    _check_lengths("inner", a, b, shape_of(a)[-1], shape_of(b)[-1])
+    return tensordot(a, b, ((-1,), (-1,)))
+
+
+def outer(a: Any, b: Any, out: Any = None) -> Any:
+    refuse("outer", out=out)
+    return reshape(as_operand(a), (-1, 1)) * reshape(as_operand(b), (1, -1))
+
+
+def vdot(a: Any, b: Any, /) -> Any:
+    a, b = ravel(as_operand(a)), ravel(as_operand(b))
+    _check_lengths("vdot", a, b, shape_of(a)[0], shape_of(b)[0])
+    return sum(ar.conj(a) * b)
+
+
+def vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
+    a, b = as_operand(x1), as_operand(x2)
+    _check_lengths(
+        "vecdot", a, b, shape_of(a)[axis_of("vecdot", a, axis)], shape_of(b)[axis_of("vecdot", b, axis)]
+    )
+    return sum(ar.conj(a) * b, axis)
+
+
+def kron(a: Any, b: Any) -> Any:
+    a, b = as_operand(a), as_operand(b)
+    n = builtins.max(len(shape_of(a)), len(shape_of(b)))
+    x, y = ((1,) * (n - len(shape_of(m))) + shape_of(m) for m in (a, b))
+    wide = sh.reshape(a, tuple(k for s in x for k in (s, 1))) * sh.reshape(
+        b, tuple(k for s in y for k in (1, s))
+    )
+    return sh.reshape(wide, tuple(s * t for s, t in zip(x, y, strict=True)))
+
+
+def einsum(*operands: Any, out: Any = None, optimize: Any = False, **options: Any) -> Any:
+    """Einstein summation; several operands are contracted pair by pair along NumPy's best path."""
+    refuse("einsum", out=out, **options)
+    if not isinstance(operands[0], str):
+        operands = _spelled(operands)
+    subscripts, xs = operands[0].replace(" ", ""), [as_operand(x) for x in operands[1:]]
+    terms, target = _explicit(subscripts, [shape_of(x) for x in xs])
+    if len(xs) > 2:
+        path = np.einsum_path(",".join(terms) + "->" + target, *map(raw, xs), optimize="optimal")[0][1:]
+    else:
+        path = [tuple(range(len(xs)))]
+    for step in path:
+        chosen = [(terms[i], xs[i]) for i in step]
+        terms = [t for i, t in enumerate(terms) if i not in step]
+        xs = [x for i, x in enumerate(xs) if i not in step]
+        needed = set(target).union(*terms)
+        result = (
+            "".join(c for c in dict.fromkeys("".join(t for t, _ in chosen)) if c in needed)
+            if terms
+            else target
+        )
+        if len(chosen) == 1:
+            made = mx.einsum1(chosen[0][1], subscripts=f"{chosen[0][0]}->{result}")
+        else:
+            (s, a), (t, b), *more = chosen
+            if more:  # a step of three or more: two at a time
+                for u, c in more:
+                    between = "".join(dict.fromkeys(s + t))
+                    a, s = mx.einsum2(a, b, subscripts=f"{s},{t}->{between}"), between
+                    b, t = c, u
+            made = mx.einsum2(a, b, subscripts=f"{s},{t}->{result}")
+        terms.append(result)
+        xs.append(made)
+    return xs[0]
+
+
+_LETTERS = string.ascii_uppercase + string.ascii_lowercase  # as NumPy sorts them
+
+
+def _spelled(operands: Sequence[Any]) -> tuple[Any, ...]:
+    """``einsum(a, [0, 1], b, [1, 2], [0, 2])`` as ``einsum("ab,bc->ac", a, b)``."""
+
+    def letters(axes: Sequence[Any]) -> str:
+        return "".join("..." if i is Ellipsis else _LETTERS[i] for i in axes)
+
+    n = len(operands) // 2
+    subscripts = ",".join(letters(axes) for axes in operands[1 : 2 * n : 2])
+    if len(operands) % 2:
+        subscripts += "->" + letters(operands[-1])
+    return (subscripts, *operands[: 2 * n : 2])
+
+
+def _explicit(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], str]:
+    """Subscripts with letters in the place of '...', and the output written out."""
+    source, arrow, target = subscripts.partition("->")
+    terms = source.split(",")
+    if len(terms) != len(shapes):
+        raise ValueError(
+            f"einsum: subscripts {subscripts!r} name {len(terms)} operands, received {len(shapes)}"
+        )
+    free = [c for c in _LETTERS if c not in subscripts]
+    hidden = [len(s) - len(t.replace("...", "")) for s, t in zip(shapes, terms, strict=True)]
+    for i, (t, n) in enumerate(zip(terms, hidden, strict=True)):
+        if n < 0 or (n and "..." not in t):
+            raise ValueError(f"einsum: subscripts {t!r} do not fit operand {i} of shape {shapes[i]}")
+    most = builtins.max(n if "..." in t else 0 for t, n in zip(terms, hidden, strict=True))
+    letters = "".join(free[:most])
+    terms = [t.replace("...", letters[most - n :] if n else "") for t, n in zip(terms, hidden, strict=True)]
+    if arrow:
+        return terms, target.replace("...", letters)
+    together = "".join(terms)
+    return terms, letters + "".join(
+        c for c in builtins.sorted(set(together)) if together.count(c) == 1 and c not in letters
+    )
+
+
+# -------------------------------------------------------------------- norm
+
+
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    x = as_operand(x)
+    n = len(shape_of(x))
+    if axis is None and ord is not None and n > 2:
+        raise ValueError(f"norm: x has {n} axes; with ord={ord!r} name one axis (vectors) or two (matrices)")
+    axes = axes_of("norm", x, axis)
+    if ord is None or (ord == 2 and len(axes) == 1) or (ord == "fro" and len(axes) == 2):
+        return rd.norm(x, axis=axes, keepdims=bool(keepdims))
+    if len(axes) == 1:
+        if isinstance(ord, str):
+            raise ValueError(
+                f"norm: ord={ord!r} is for matrices, x has shape {shape_of(x)} along axis {axes}"
+            )
+        size = ar.absolute(x)
+        if ord == math.inf:
+            return max(size, axes, keepdims=keepdims)
+        if ord == -math.inf:
+            return min(size, axes, keepdims=keepdims)
+        if ord == 0:
+            return np.linalg.norm(current(x), 0, axes[0], keepdims)
+        if ord == 1:
+            return sum(size, axes, keepdims=keepdims)
+        return power(sum(power(size, ord), axes, keepdims=keepdims), 1 / ord)
+    if ord in (1, -1, math.inf, -math.inf):
+        rows, columns = ordered_axes("norm", x, axis) if axis is not None else axes
+        along, over = (rows, columns) if ord in (1, -1) else (columns, rows)
+        totals = sum(ar.absolute(x), along, keepdims=True)
+        return (max if ord > 0 else min)(totals, (along, over), keepdims=keepdims)
+    raise TypeError(
+        f"norm: ord={ord!r} of matrices is not supported for Values; ord None, 'fro', 1, -1, inf, -inf are"
+    )
+
+
+def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: Any = None) -> Any:
+    return sum(diagonal(a, offset, axis1, axis2), -1, dtype, out)
