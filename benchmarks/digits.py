@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ def run() -> Iterator[Row]:
     ours = optim.SGD(model.parameters(), lr=0.01)
 
     layers: list[Any] = []
-    for i, (a, b) in enumerate(zip(SIZES, SIZES[1:], strict=False)):
+    for i, (a, b) in enumerate(pairwise(SIZES)):
         layers += [torch.nn.Linear(a, b)] + ([torch.nn.ReLU()] if i < len(SIZES) - 2 else [])
     peer = torch.nn.Sequential(*layers)
     for p, q in zip(model.parameters(), peer.parameters(), strict=True):
@@ -47,4 +48,5 @@ def run() -> Iterator[Row]:
     for _ in range(3):
         np.testing.assert_allclose(step(), torch_step(), rtol=1e-4)
     t = in_turn({"chainrule": step, "torch": torch_step})
-    yield Row("digits 64-128-128-10, batch 64, float32, one step: time / PyTorch's", t["chainrule"] / t["torch"], "×")
+    work = "digits 64-128-128-10, batch 64, float32, one step"
+    yield Row(f"{work}: time / PyTorch's", t["chainrule"] / t["torch"], "×")

@@ -11,7 +11,7 @@ array([0., 0., 0.])
 
 from typing import Any
 
-import chainrule.numpy
+import chainrule.numpy  # noqa: F401  (attaches operators, methods and NumPy's protocols)
 from chainrule.derivatives import (
     directional_derivative,
     grad,
