@@ -150,3 +150,18 @@ def test_an_order_below_one_is_refused(order):
 def test_arguments_that_are_no_floats_are_refused():
     with pytest.raises(TypeError, match="expected floats"):
         check_grads(lambda x: x * 1.0, (3,))
+
+
+def test_the_complex_step_finds_what_is_wrong_and_is_exact():
+    def f(x):
+        return np.sum(np.exp(x) * np.sin(x[::-1])) / np.sqrt(x[0] ** 2 + 1)
+
+    check_grads(f, (X,), method="complex-step", rtol=1e-14, atol=0)
+
+    def wrong(x):  # its derivative lacks the part that is held constant
+        return np.sum(cr.stop_gradient(x) * x)
+
+    with pytest.raises(AssertionError, match="forward mode"):
+        check_grads(wrong, (X,), method="complex-step", rtol=1e-14, atol=0)
+    with pytest.raises(ValueError, match="method is 'magic'"):
+        check_grads(f, (X,), method="magic")
