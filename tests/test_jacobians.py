@@ -150,8 +150,8 @@ def test_an_infinite_derivative_stays_in_its_own_entry():
                 assert_array_equal(cr.jacobian(h, mode=mode)(cr.Value(x)).data, want)
 
 
-def test_complex_tangents_and_cotangents_of_real_numbers_are_refused():
-    """The imaginary part would be lost silently."""
+def test_tangents_and_cotangents_of_another_kind_are_refused():
+    """Of a complex one for a real number the imaginary part would be lost silently."""
     for x in (2.0, np.ones(2)):
         z = x * 1j
         for call in (
@@ -164,6 +164,9 @@ def test_complex_tangents_and_cotangents_of_real_numbers_are_refused():
             with pytest.raises((TypeError, ValueError), match="complex"):
                 call()
     assert cr.vjp(lambda z: z * 2j, 1j)[1](1.0) == (2j,)  # the other way nothing is lost
+    for call in (lambda: cr.vjp(np.sin, 1.0)[1]("text"), lambda: cr.jvp(np.sin, (1.0,), (object(),))):
+        with pytest.raises(TypeError, match=r"(vjp: cotangent|jvp: tangents) holds a (str|object), expected"):
+            call()
 
 
 # -------------------------------------------------------------------- second derivatives

@@ -25,6 +25,7 @@ from chainrule.derivatives import (
     vjp,
 )
 from chainrule.functions import (
+    array,
     entropy,
     leaky_relu,
     log_sigmoid,
@@ -43,6 +44,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Value",
+    "array",
     "check_grads",
     "data",
     "directional_derivative",

@@ -411,7 +411,13 @@ def hessian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     array([[6., 2.],
            [2., 0.]])
     """
-    return jacobian(grad(f, argnums), argnums, mode="forward")
+    both = value_and_grad(f, argnums, _name="hessian")
+
+    @functools.wraps(f, updated=())
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        return both(*args, **kwargs)[1]
+
+    return jacobian(gradient, argnums, mode="forward")
 
 
 _stop = Elementwise(lambda x: x, None, name="stop_gradient")

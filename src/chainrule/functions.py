@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.numpy.arguments import axes_of
+from chainrule.numpy.manipulation import stack
 from chainrule.numpy.reductions import sum
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
@@ -29,6 +30,37 @@ def _operand(name: str, x: Any) -> Any:
         raise TypeError(f"{name}: received {received}, expected a Value, a number or an array of numbers")
     x = a if isinstance(x, list | tuple) else x
     return x if a.dtype.kind in "fc" else a.astype(float)[()]
+
+
+def array(x: Any) -> Any:
+    """Values and numbers in nested lists as one Value, as ``np.array`` joins numbers.
+
+    NumPy cannot be told to join Values inside a list, hence this function.
+
+    Parameters
+    ----------
+    x : Value, number, array or nested lists of them
+        All entries of a list must have one shape.
+
+    Raises
+    ------
+    ValueError
+        If the shapes in a list differ.
+
+    Examples
+    --------
+    >>> from chainrule import grad
+    >>> def spiral(t):
+    ...     return array([[np.cos(t), 0.0], [np.sin(t), t]])
+    >>> spiral(0.0)
+    array([[1., 0.],
+           [0., 0.]])
+    >>> grad(lambda t: np.sum(spiral(t)))(0.0)
+    2.0
+    """
+    if not isinstance(x, list | tuple):
+        return _operand("array", x)
+    return stack([array(part) for part in x]) if x else np.zeros(0)
 
 
 def relu(x: Any) -> Any:

@@ -149,6 +149,8 @@ def match(name: str, what: str, tree: Any, of: str, flat: list[Any], spec: Any) 
         if got != want:
             at = f"[{i}]" if len(flat) > 1 else ""
             raise ValueError(f"{name}: {what}{at} has shape {got}, expected the shape of {of}, {want}")
+        if np.iscomplexobj(_raw(t)) and not np.iscomplexobj(_raw(v)):
+            raise TypeError(f"{name}: {what} is complex, expected real numbers as {of} is; take its real part")
     return given
 
 
@@ -181,5 +183,9 @@ def kind_of(x: Any) -> str:
     return "None" if x is None else f"a {type(x).__name__}"
 
 
+def _raw(x: Any) -> Any:
+    return x._data if type(x) is Value else x
+
+
 def _shape(x: Any) -> tuple[int, ...]:
-    return np.shape(x._data if type(x) is Value else x)
+    return np.shape(_raw(x))

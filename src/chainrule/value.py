@@ -29,6 +29,8 @@ class Value:
         keeps its dtype, as does a NumPy number other than float64.
     name : str, optional
         Shown in pictures. Without it pictures use the caller's variable names.
+    label : str, optional
+        The same, as it is called in micrograd's lecture.
 
     Attributes
     ----------
@@ -69,10 +71,10 @@ class Value:
     # == compares elements, as in NumPy; a node itself is known by identity.
     __hash__ = object.__hash__
 
-    def __init__(self, data: Any, name: str | None = None) -> None:
+    def __init__(self, data: Any, name: str | None = None, *, label: str | None = None) -> None:
         self._data: Any = _leaf_data(data)
         self._grad: Any = None
-        self.name = name
+        self.name = name if label is None else label
         self.primitive: Primitive | None = None
         self.inputs: tuple[Any, ...] = ()
         self.args: tuple[Any, ...] = ()
@@ -195,9 +197,7 @@ class Value:
 
     def __repr__(self) -> str:
         name = "" if self.name is None else f", name={self.name!r}"
-        grad = self._grad
-        if grad is None and not self.shape:
-            grad = 0.0
+        grad = 0.0 if self._grad is None else self._grad
         return f"Value(data={_brief(self._current())}, grad={_brief(grad)}{name})"
 
     def __format__(self, spec: str) -> str:
@@ -225,16 +225,17 @@ class Value:
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         raise TypeError(
-            "np.asarray: a Value cannot become a plain array, because its derivative would be lost "
-            "silently; write v.data (or chainrule.data(v)) for its numbers, np.stack([v, w]) to join "
-            "Values, and NumPy functions on it directly to stay in the graph"
+            "np.asarray: a Value cannot become part of a plain array, because its derivative would be lost "
+            "silently; write v.data for its numbers; chainrule.array([v, w]) or np.stack([v, w]) to join "
+            "Values, before np.sum, np.mean and the like; and for a[i] = v collect the parts in a list and "
+            "join that"
         )
 
     def __reduce__(self) -> Any:
         if self.primitive is not None:
             raise TypeError(
-                f"pickle, copy: this Value is the result of {self.primitive.name} and part of a graph; "
-                "only leaves can be copied; take Value(v.data)"
+                f"pickle, copy: this Value is the result of {self.primitive.name} and part of a graph, which "
+                "is not copied; take v.data for its numbers (to plot or save them), or Value(v.data)"
             )
         return _restore, (self._current(), self.name, self._grad)
 
@@ -264,11 +265,16 @@ class Value:
     def label(self, new: str) -> None:
         self.name = new
 
+    def __getattr__(self, name: str) -> Any:
+        """Only for what is not there: where a name known from elsewhere has another one here."""
+        here = _CALLED_OTHERWISE.get(name)
+        hint = f"; write {here}" if here else ""
+        raise AttributeError(f"'Value' object has no attribute {name!r}{hint}", name=name, obj=self)
+
     if TYPE_CHECKING:  # what chainrule.numpy.operators and chainrule.sweeps.adjoint attach
         T: Value
 
         def backward(self, gradient: Any = None) -> None: ...
-        def __getattr__(self, name: str) -> Any: ...
         def __getitem__(self, index: Any) -> Value: ...
         def __add__(self, other: Any) -> Value: ...
         def __radd__(self, other: Any) -> Value: ...
@@ -290,6 +296,21 @@ class Value:
         def __le__(self, other: Any) -> Any: ...
 
 
+_CALLED_OTHERWISE = {
+    "detach": "v.data for the numbers, chainrule.stop_gradient(v) inside a computation",
+    "numpy": "v.data",
+    "requires_grad": "Value(...) for what is differentiated and a plain array for what is not",
+    "zero_grad": "v.grad = None",
+    "view": "v.reshape(...)",
+    "unsqueeze": "np.expand_dims(v, axis)",
+    "permute": "v.transpose(axes)",
+    "numel": "v.size",
+    "norm": "np.linalg.norm(v)",
+    "sin": "np.sin(v)",
+    "cos": "np.cos(v)",
+    "abs": "abs(v)",
+    "_backward": "a chainrule.primitive.Elementwise for an operation of your own",
+}
 _FLOAT64 = np.dtype(np.float64)
 
 
@@ -350,8 +371,8 @@ def _leaf_data(x: Any) -> Any:
             x = x[()]
     if not np.issubdtype(x.dtype, np.inexact):
         raise TypeError(
-            f"Value: data is of dtype {x.dtype}, expected floats; a derivative needs real numbers: "
-            "convert with x.astype(float), or keep integers as plain NumPy arrays beside the Value"
+            f"Value: data is of dtype {x.dtype}, expected floats; a derivative needs real numbers: write "
+            "np.array(x, float), or keep integers as plain NumPy arrays beside the Value"
         )
     if isinstance(x, np.ndarray):
         x = np.array(x)
@@ -380,6 +401,5 @@ def _cut(what: str, remedy: str) -> TypeError:
 def _brief(d: Any) -> str:
     if type(d) is not np.ndarray:
         return repr(d) if d is None or type(d) is float else str(d)
-    if d.size <= 16:
-        return np.array2string(d, separator=", ").replace("\n", "")
-    return f"<{d.dtype} array of shape {d.shape}>"
+    text = np.array2string(d, separator=", ", threshold=16, edgeitems=2).replace("\n", "")
+    return text if d.size <= 16 else f"<{d.dtype} array of shape {d.shape}: {text}>"

@@ -25,4 +25,5 @@ from chainrule.value import Value
 
 __all__ = ["Value"]
 
-gc.set_threshold(max(gc.get_threshold()[0], 200_000), *gc.get_threshold()[1:])
+if gc.get_threshold()[0]:  # 0 means never
+    gc.set_threshold(max(gc.get_threshold()[0], 200_000), *gc.get_threshold()[1:])

@@ -58,8 +58,8 @@ class MLP(Module):
     def __init__(
         self,
         sizes: Sequence[int],
-        *,
         activation: str | Callable[[Any], Any] = "relu",
+        *,
         bias: bool = True,
         rng: np.random.Generator | int | None = None,
         dtype: DTypeLike = np.float64,

@@ -65,6 +65,20 @@ def _two(primitive: Any, x: Any, y: Any) -> Value:
         return primitive(x, y)  # type: ignore[no-any-return]  # which raises it with an explanation
 
 
+def _in_place(sign: str, forward: Any) -> Any:
+    """``v += x`` is ``v = v + x``: a new node. The update of a parameter is meant otherwise."""
+
+    def method(self: Value, other: Any) -> Any:
+        if self.primitive is None and self._grad is not None and type(other) is not Value:
+            raise TypeError(
+                f"v {sign}= x of a leaf that has a gradient would leave the leaf as it is and make v another "
+                f"node; write v.data {sign}= x to update it, or v = v {sign} x for a new node"
+            )
+        return forward(self, other)
+
+    return method
+
+
 _USUAL = {Value, float, int, np.ndarray}
 
 
@@ -86,6 +100,10 @@ for _name, _apply, _scalar in (
     _forward, _reflected = _binary(_apply, _scalar)
     setattr(Value, f"__{_name}__", _forward)
     setattr(Value, f"__r{_name}__", _reflected)
+
+
+Value.__iadd__ = _in_place("+", Value.__add__)  # type: ignore[attr-defined]
+Value.__isub__ = _in_place("-", Value.__sub__)  # type: ignore[attr-defined]
 
 
 def _comparison(compare: Callable[[Any, Any], Any]) -> Any:
