@@ -145,12 +145,16 @@ def match(name: str, what: str, tree: Any, of: str, flat: list[Any], spec: Any) 
     if given_spec != spec:
         raise ValueError(f"{name}: {what} has the structure {given_spec}, expected that of {of}: {spec}")
     for i, (t, v) in enumerate(zip(given, flat, strict=True)):
+        if not isinstance(t, Value | float | int | complex | np.ndarray | np.generic):
+            raise TypeError(f"{name}: {what} holds {kind_of(t)}, expected numbers or arrays, as {of}")
+        at = f"[{i}]" if len(flat) > 1 else ""
         got, want = _shape(t), _shape(v)
         if got != want:
-            at = f"[{i}]" if len(flat) > 1 else ""
             raise ValueError(f"{name}: {what}{at} has shape {got}, expected the shape of {of}, {want}")
         if np.iscomplexobj(_raw(t)) and not np.iscomplexobj(_raw(v)):
-            raise TypeError(f"{name}: {what} is complex, expected real numbers as {of} is; take its real part")
+            raise TypeError(
+                f"{name}: {what}{at} is complex, expected real numbers, as {of}; take its real part"
+            )
     return given
 
 

@@ -68,7 +68,8 @@ def check_grads(
     if order < 1:
         raise ValueError(f"check_grads: order is {order}, expected 1 or more")
     if not isinstance(args, tuple | list):
-        raise TypeError(f"check_grads: args is a {type(args).__name__}, expected a tuple: check_grads(f, (x,))")
+        kind = type(args).__name__
+        raise TypeError(f"check_grads: args is a {kind}, expected a tuple: check_grads(f, (x,))")
     rng = np.random.default_rng(seed)
     args = tuple(args)
     t = _direction(args, rng)

@@ -225,7 +225,7 @@ class Value:
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         raise TypeError(
-            "np.asarray: a Value cannot become part of a plain array, because its derivative would be lost "
+            "np.asarray: a Value cannot become a plain array, because its derivative would be lost "
             "silently; write v.data for its numbers; chainrule.array([v, w]) or np.stack([v, w]) to join "
             "Values, before np.sum, np.mean and the like; and for a[i] = v collect the parts in a list and "
             "join that"
@@ -234,8 +234,8 @@ class Value:
     def __reduce__(self) -> Any:
         if self.primitive is not None:
             raise TypeError(
-                f"pickle, copy: this Value is the result of {self.primitive.name} and part of a graph, which "
-                "is not copied; take v.data for its numbers (to plot or save them), or Value(v.data)"
+                f"pickle, copy: this Value is the result of {self.primitive.name} and part of a graph; "
+                "only leaves can be copied; take Value(v.data), or v.data to plot or save its numbers"
             )
         return _restore, (self._current(), self.name, self._grad)
 

@@ -193,6 +193,10 @@ def backward(self: Value, gradient: Any = None) -> None:
         gradient = 1.0
     else:
         gradient = np.array(data(gradient))
+    if np.iscomplexobj(gradient) and not np.iscomplexobj(self._data):
+        raise TypeError(
+            "backward: gradient is complex, expected real numbers, as this Value; take its real part"
+        )
     if np.shape(gradient) != shape:
         raise ValueError(
             f"backward: gradient has shape {np.shape(gradient)}, expected this Value's shape {shape}"

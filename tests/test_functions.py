@@ -1,0 +1,28 @@
+"""Functions that NumPy has no name for, beside the rules that `test_table` checks."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import Value
+
+
+def test_array_joins_values_and_numbers_however_nested():
+    def rotation(t):
+        return cr.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]])
+
+    def whole(t):
+        return cr.array([[[t[0], 1], [2.0, t[1]]], np.ones((2, 2)) * t[0]])
+
+    t = np.array([0.3, 2.0])
+    assert np.array_equal(cr.array([[1, 2.5], [3.0, 4]]), np.array([[1, 2.5], [3, 4]]))
+    assert whole(Value(t)).shape == (2, 2, 2)
+    cr.check_grads(rotation, (0.3,), order=2)
+    cr.check_grads(whole, (t,), order=2)
+    jacobian = cr.jacobian(lambda x: cr.array([x[0] * x[1], np.sin(x[0])]))(t)
+    assert np.allclose(jacobian, [[t[1], t[0]], [np.cos(t[0]), 0.0]])
+    assert np.array_equal(cr.array([]), np.zeros(0))
+    with pytest.raises(ValueError, match="stack: .*shape"):
+        cr.array([[Value(1.0)], [Value(1.0), 2.0]])
+    with pytest.raises(TypeError, match="array: received 'text', expected"):
+        cr.array([1.0, "text"])
