@@ -22,7 +22,7 @@ def test_array_joins_values_and_numbers_however_nested():
     jacobian = cr.jacobian(lambda x: cr.array([x[0] * x[1], np.sin(x[0])]))(t)
     assert np.allclose(jacobian, [[t[1], t[0]], [np.cos(t[0]), 0.0]])
     assert np.array_equal(cr.array([]), np.zeros(0))
-    with pytest.raises(ValueError, match="stack: .*shape"):
+    with pytest.raises(ValueError, match=r"stack: .*shape"):
         cr.array([[Value(1.0)], [Value(1.0), 2.0]])
-    with pytest.raises(TypeError, match="array: received 'text', expected"):
+    with pytest.raises(TypeError, match=r"array: received 'text', expected"):
         cr.array([1.0, "text"])

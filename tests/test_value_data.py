@@ -321,3 +321,13 @@ def test_gradients_share_memory_with_nothing_that_can_be_written():
     c.backward([1.0, 1.0])
     assert_array_equal(a.grad, [101.0, 101.0])
     assert_array_equal(b.grad, [3.0, 21.0])
+
+
+def test_a_leaf_keeps_its_kind_of_numbers():
+    p, q = Value(np.ones(2, np.float32)), Value(1.0)
+    p.data = np.array([2.0, 3.0])
+    q.data = np.float32(2.5)
+    assert p.data.dtype == np.float32 and type(q.data) is float
+    p.data = p.data - 0.5 * np.ones(2)
+    assert p.data.dtype == np.float32
+    assert_array_equal(p.data, [1.5, 2.5])

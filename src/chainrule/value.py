@@ -110,8 +110,12 @@ class Value:
                     f"Value.data: new data has shape {np.shape(new)}, expected {np.shape(self._data)}; "
                     "make a new Value for another shape"
                 )
-            self._data = new
-            self.args = ()
+            if type(self._data) is float:
+                new = float(new)
+            elif new.dtype != self._data.dtype:  # a leaf keeps its dtype, as an assigned array does
+                new = new.astype(self._data.dtype)
+            self.args = ()  # what was handed out before is nobody's
+            self._adopt(new)
 
     def _current(self) -> Any:
         """The data as a graph may keep it: nobody writes to this array.
@@ -401,5 +405,7 @@ def _cut(what: str, remedy: str) -> TypeError:
 def _brief(d: Any) -> str:
     if type(d) is not np.ndarray:
         return repr(d) if d is None or type(d) is float else str(d)
+    if d.ndim > 2 and d.size > 16:
+        return f"<{d.dtype} array of shape {d.shape}>"
     text = np.array2string(d, separator=", ", threshold=16, edgeitems=2).replace("\n", "")
     return text if d.size <= 16 else f"<{d.dtype} array of shape {d.shape}: {text}>"
