@@ -85,10 +85,12 @@ def _parser() -> argparse.ArgumentParser:
         help=f"what to train on, any of {', '.join(DATA)} (default: all)",
     )  # fmt: skip
     demo.add_argument(
-        "--steps", type=_whole(1), metavar="N", help="steps of each training (default: moons 100, circle 200, digits 600)"
+        "--steps", type=_whole(1), metavar="N",
+        help="steps of each training (default: moons 100, circle 200, digits 600)",
     )
     demo.add_argument(
-        "--lr", type=_rate, metavar="X", help="learning rate at the start (default: moons 1, circle 0.03, digits 0.1)"
+        "--lr", type=_rate, metavar="X",
+        help="learning rate at the start (default: moons 1, circle 0.03, digits 0.1)",
     )
     demo.add_argument(
         "--seed", type=_whole(0), default=0, metavar="N", help="of initial weights and batches (default: 0)"
