@@ -55,7 +55,9 @@ def alike(a: Shape, b: Shape) -> bool:
 
 
 def product(a: Shape, b: Shape) -> bool:
-    return len(a) > 0 and len(b) > 0 and a[-1] == b[max(len(b) - 2, 0)]
+    if not (a and b) or a[-1] != b[max(len(b) - 2, 0)]:
+        return False
+    return all(m == n or 1 in (m, n) for m, n in zip(a[-3::-1], b[-3::-1], strict=False))
 
 
 def vectors(a: Shape, b: Shape) -> bool:

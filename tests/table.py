@@ -284,6 +284,7 @@ REDUCTION = [
     *(over(p, reals(2, 3, 2), axis=AXES[1:], keepdims=BOTH, ddof=[0, 1]) for p in (rd.var, rd.std)),
     *(over(p, complexes(2, 3), axis=[(1,), (0, 1)], keepdims=BOTH, ddof=[0, 1]) for p in (rd.var, rd.std)),
     over(rd.norm, reals(2, 3, 2), axis=AXES[1:], keepdims=BOTH),
+    row(rd.square_of_norm, reals(2, 3), reals(2, 3, 2), axis=(2,), keepdims=False),
     over(rd.norm, complexes(2, 3), axis=[(1,), (0, 1)], keepdims=BOTH),
     *(over(p, apart(2, 3, 2), axis=AXES, keepdims=BOTH) for p in (rd.max_, rd.min_)),
     *(over(p, reals(0, 3), axis=[(1,)], keepdims=BOTH) for p in (rd.max_, rd.min_, rd.norm, rd.logsumexp)),

@@ -289,3 +289,29 @@ def test_perturbations_are_not_confused(outer: str, inner: str) -> None:
 
     assert D(shifted(lambda x: x**3))(2.0) == 12
     assert shifted(shifted(lambda x: x**3))(2.0) == 12
+
+
+def test_the_square_of_a_norm_is_smooth_at_the_origin_and_keeps_its_node():
+    for x in (np.zeros(3), np.array([3.0, 0.0, 4.0])):
+        for square in (lambda n: n**2, np.square):
+            f = lambda x, square=square: square(np.linalg.norm(x))
+            assert np.allclose(cr.hessian(f)(x), 2 * np.eye(3))
+            assert np.allclose(cr.grad(f)(x), 2 * x)
+    w = Value([3.0, 4.0])
+    n = np.linalg.norm(w)
+    (n**2).backward()
+    assert n.grad == 10.0
+    w.data = [0.0, 1.0]
+    assert (n**2).data == 25.0  # the norm is what it was
+
+
+def test_large_gradients_are_let_go_during_the_sweep():
+    y = x = Value(np.linspace(-1, 1, 20_000))
+    for _ in range(50):
+        y = np.tanh(y)
+    out = np.sum(y)
+    tracemalloc.start()
+    out.backward()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 12 * x.nbytes

@@ -164,6 +164,8 @@ def _check_scalar(name: str, out: Any, holomorphic: bool, recording: Recording) 
             f"{name}: the function returned an array of shape {np.shape(result)}, expected a scalar; "
             "reduce it (np.sum, np.mean), or use chainrule.jacobian for the derivative of an array"
         )
+    if isinstance(result, bool | np.bool_):
+        raise TypeError(f"{name}: the function returned {result}, a comparison, which has no derivative")
     if np.iscomplexobj(result) and not holomorphic:
         raise TypeError(
             f"{name}: the function returned a complex number, expected a real one; take .real, .imag or "

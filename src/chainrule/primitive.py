@@ -496,8 +496,10 @@ def _held(operand: Any, arg: Any) -> tuple[Any, Any]:
     """A constant operand that its owner cannot change before a sweep needs it: a copy of his array."""
     if isinstance(operand, list | tuple):
         operand = arg = np.array(operand)
-    elif type(operand) is _ndarray and not _is_constant(operand):
-        operand = arg = operand.copy()
+    elif isinstance(operand, np.ma.MaskedArray):
+        raise TypeError("a masked array among the operands loses its mask; use np.where(mask, x, y)")
+    elif isinstance(operand, _ndarray) and not _is_constant(operand):
+        operand = arg = np.array(operand)
     return operand, arg
 
 

@@ -114,7 +114,7 @@ class Recording:
             or self.reaches_outside(order(values, self.since))
         ):
             return tree
-        return optree.tree_map(lambda v: own(v._data) if type(v) is Value else v, tree)
+        return optree.tree_map(lambda v: own(v._data if type(v) is Value else v), tree)
 
 
 def _lift(name: str, path: tuple[Any, ...], x: Any) -> Value:

@@ -68,6 +68,9 @@ class Value:
 
     __slots__ = ("_data", "_grad", "args", "inputs", "name", "params", "primitive", "serial")
 
+    def __init_subclass__(cls) -> None:
+        raise TypeError("Value cannot be subclassed; keep a Value in an attribute of your class instead")
+
     # == compares elements, as in NumPy; a node itself is known by identity.
     __hash__ = object.__hash__
 
@@ -89,9 +92,8 @@ class Value:
         if type(d) is not np.ndarray:
             return d
         if self.primitive is not None:  # others may depend on a result, so it is only shown
-            d = d.view()
-            d.flags.writeable = False
-            return d
+            d.setflags(write=False)
+            return d.view()
         if not self.args:
             self.args = (d.copy(),)
         return self.args[0]
@@ -247,8 +249,16 @@ class Value:
 
     @property
     def _prev(self) -> set[Value]:
-        """The operands as micrograd's drawing code reads them: a set, constants as Values."""
-        return {x if type(x) is Value else Value(np.asarray(x, float)[()]) for x in self.inputs}
+        """The operands as micrograd's drawing code reads them: a set, constants as Values with gradients."""
+        return {x if type(x) is Value else self._constant(i, x) for i, x in enumerate(self.inputs)}
+
+    def _constant(self, i: int, x: Any) -> Value:
+        constant = Value(np.asarray(x, float)[()])
+        if self._grad is not None and not self.shape and not constant.shape and self.primitive is not None:
+            tangents = [1.0 if j == i else None for j in range(len(self.inputs))]
+            t = self.primitive.push(self._data, self.args, tangents, self.params)
+            constant._grad = 0.0 if t is None else self._grad * t
+        return constant
 
     @property
     def _op(self) -> str:

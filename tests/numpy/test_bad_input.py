@@ -187,7 +187,7 @@ INDICES = {
 }  # fmt: skip
 LEAVES = {
     "Value([1, 2])":
-        "Value: data is of dtype int64, expected floats; a derivative needs real numbers: convert with",
+        "Value: data is of dtype int64, expected floats; a derivative needs real numbers: write",
     "Value(np.array([True]))": "Value: data is of dtype bool, expected floats",
     "Value('a')": "Value: data is of dtype <U1, expected floats",
     "Value(None)": "Value: data is None, expected a number or an array of floats",

@@ -18,14 +18,19 @@ from chainrule.value import Value, current
 
 
 def power(x: Any, y: Any) -> Any:
-    """``x ** y``; the square of a norm is recorded as the sum of squares, which is smooth at 0."""
-    if type(x) is Value and x.primitive is rd.norm and type(y) is not Value and np.ndim(y) == 0 and y == 2:
-        return rd.sum_of_squares(x.inputs[0], **x.params)
+    """``x ** y``; the square of a norm is an operation of its own, because it is smooth at 0."""
+    if _is_norm(x) and type(y) is not Value and np.ndim(y) == 0 and y == 2:
+        return rd.square_of_norm(x, x.inputs[0], **x.params)
     return ar.power(as_operand(x), as_operand(y))
 
 
 def square(x: Any) -> Any:
-    return power(x, 2) if type(x) is Value and x.primitive is rd.norm else ar.square(x)
+    return power(x, 2) if _is_norm(x) else ar.square(x)
+
+
+def _is_norm(x: Any) -> bool:
+    """Whether ``x`` is the norm of what its operand still is."""
+    return type(x) is Value and x.primitive is rd.norm and current(x.inputs[0]) is x.args[0]
 
 
 def divmod(x1: Any, x2: Any) -> Any:

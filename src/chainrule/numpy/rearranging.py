@@ -41,7 +41,7 @@ def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
 
 def roll(a: Any, shift: Any, axis: Axis = None) -> Any:
     if axis is None:
-        return reshape(roll(ravel(a), shift, 0), shape_of(a))
+        return reshape(roll(ravel(a), int(np.sum(shift)), 0), shape_of(a))
     axes = ordered_axes("roll", a, axis, repeated=True)
     shifts = np.broadcast_to(shift, (len(axes),))
     for k, s in zip(axes, shifts, strict=True):
@@ -72,7 +72,7 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", **kwargs: Any) -> An
             raise TypeError("pad: constant_values is a Value; concatenate it instead")
         padded = sh.pad(array, width=width)
         return (
-            padded + np.pad(np.zeros(shape), width, constant_values=constants)
+            padded + np.pad(np.zeros(shape, current(array).dtype), width, constant_values=constants)
             if np.any(constants)
             else padded
         )

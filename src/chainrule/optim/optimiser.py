@@ -72,7 +72,7 @@ class Optimiser:
 
     def _zeros(self) -> list[Value]:
         """Make one Value of zeros per parameter, of its shape and dtype."""
-        return [Value(0.0 if type(p.data) is float else np.zeros(p.shape, p.dtype)) for p in self.parameters]
+        return [Value(0.0 if type(p._data) is float else np.zeros(p.shape, p.dtype)) for p in self.parameters]
 
     def _leaves(self, params: Iterable[Value]) -> list[Value]:
         name = type(self).__name__

@@ -123,9 +123,20 @@ def _norm_push(ts: Any, y: Any, x: Any, *, axis: Axes, keepdims: bool) -> Any:
 norm = Special(_norm, _norm_push, name="norm", symbol="‖·‖")
 
 
-def sum_of_squares(x: Any, *, axis: Axes, keepdims: bool) -> Any:
-    """``‖x‖²``, smooth at 0 where ``‖x‖`` is not."""
-    return sum_(real_part(conj(x) * x) if np.iscomplexobj(raw(x)) else x * x, axis=axis, keepdims=keepdims)
+def _square_of_norm_push(ts: Any, y: Any, n: Any, x: Any, *, axis: Axes, keepdims: bool) -> Any:
+    tn, tx = ts
+    zero = raw(n) == 0
+    through = None if tn is None else where(zero, 0.0, 2 * n * tn)
+    if tx is None:
+        return through
+    direct = where(zero, _shape_like(_total(2 * real_part(conj(x) * tx), axis), y), 0.0)
+    return direct if through is None else through + direct
+
+
+# ‖x‖² is smooth at 0 where ‖x‖ is not: there, and only there, its derivative goes to x itself.
+square_of_norm = Special(
+    lambda n, x, *, axis, keepdims: n * n, _square_of_norm_push, name="square_of_norm", symbol="‖·‖²"
+)
 
 
 # -------------------------------------------------------------------- extremes

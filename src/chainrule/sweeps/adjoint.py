@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,6 +31,7 @@ def adjoint(
     until: int = -1,
     record: bool | None = True,
     visited: list[Any] | None = None,
+    largest: int = sys.maxsize,
 ) -> dict[Value, Any]:
     """Carry cotangents from the outputs to where the graph begins.
 
@@ -44,7 +46,9 @@ def adjoint(
         False: it runs on raw data. None: on raw data, but `Outside` is raised where the graph
         reads a Value older than ``since``.
     visited : list, optional
-        Receives every intermediate node and its cotangent, in turn.
+        Receives every intermediate node and its cotangent, in turn,
+    largest : int
+        if the cotangent has no more entries than this.
 
     Returns
     -------
@@ -66,7 +70,9 @@ def adjoint(
         primitive, inputs, params = node.primitive, node.inputs, node.params
         y, args = (node, _unchanged(node)) if record else (node._data, node.args)
         if visited is not None:
-            visited += (node, g.value if type(g) is Lanes else g)
+            seen = g.value if type(g) is Lanes else g
+            if type(seen) is float or seen.size <= largest:
+                visited += (node, seen)
         if (
             type(primitive) is Elementwise
             and not record
@@ -190,6 +196,11 @@ def backward(self: Value, gradient: Any = None) -> None:
                 f"backward: this Value has shape {shape}, expected a scalar; reduce it first (np.sum, "
                 "np.mean) or pass the gradient to start from, of the same shape"
             )
+        if np.iscomplexobj(self._data):
+            raise TypeError(
+                "backward: this Value is complex, expected a real number; take .real, .imag or np.abs of it, "
+                "or pass the gradient to start from"
+            )
         gradient = 1.0
     else:
         gradient = np.array(data(gradient))
@@ -204,15 +215,15 @@ def backward(self: Value, gradient: Any = None) -> None:
     visited: list[Any] = []
     with np.errstate(all="ignore"):
         seed = fit(gradient, self._data)
-        leaves = adjoint([(self, seed)], record=False, visited=visited)
+        leaves = adjoint([(self, seed)], record=False, visited=visited, largest=KEPT)
     # Only from here on does anything change.
     steps = iter(visited)
     for v, g in zip(steps, steps, strict=True):
         if type(g) is float:
             v._grad = g if v._grad is None else v._grad + g
-        elif v._grad is None and g.size <= KEPT and g.dtype.kind != "c":
+        elif v._grad is None and g.dtype.kind != "c":
             v._grad = g  # shared, but `grad` only shows it
-        elif g.size <= KEPT:
+        else:
             _add_grad(v, g)
     for v, g in leaves.items():
         _add_grad(v, g)
