@@ -57,8 +57,8 @@ def _binary(apply: Callable[..., Any], primitive: Any = None) -> tuple[Any, Any]
 
 def _two(primitive: Any, x: Any, y: Any) -> Value:
     """Record an operation on two arrays that are Values, or one and a Python number."""
-    a = x._current() if type(x) is Value else x
-    b = y._current() if type(y) is Value else y
+    a = x if type(x) is not Value else x._data if x.primitive is not None else x._current()
+    b = y if type(y) is not Value else y._data if y.primitive is not None else y._current()
     try:
         return result(primitive.run(a, b), primitive, (x, y), (a, b))
     except ValueError:

@@ -90,7 +90,10 @@ sech2 = Elementwise(
 )
 sinh = Elementwise(np.sinh, lambda y, x: cosh(x), scalar=math.sinh)
 cosh = Elementwise(np.cosh, lambda y, x: sinh(x), scalar=math.cosh)
-tanh = Elementwise(np.tanh, lambda y, x: sech2(x), scalar=math.tanh)
+# On raw arrays straight to the numbers: networks of tanh spend their backward pass here.
+tanh = Elementwise(
+    np.tanh, lambda y, x: _sech2(x) if type(x) is np.ndarray else sech2(x), scalar=math.tanh
+)
 arcsinh = Elementwise(np.arcsinh, lambda y, x: 1 / _root_of_1_plus_square(x), scalar=math.asinh)
 arccosh = Elementwise(np.arccosh, lambda y, x: 1 / (sqrt(x - 1) * sqrt(x + 1)), scalar=math.acosh)
 arctanh = Elementwise(
