@@ -16,6 +16,9 @@ from chainrule.value import Value, current, result
 # -------------------------------------------------------------------- arithmetic
 
 
+_ndarray = np.ndarray  # looked up very often
+
+
 def _binary(apply: Callable[..., Any], primitive: Any = None) -> tuple[Any, Any]:
     """An operator and its reflection; what most graphs are made of takes a short way."""
     compute, direct = (None if primitive is None else primitive.scalar), apply is primitive
@@ -30,7 +33,7 @@ def _binary(apply: Callable[..., Any], primitive: Any = None) -> tuple[Any, Any]
                     return result(compute(a, b), primitive, (self, other), (a, b))
                 except (ArithmeticError, ValueError):
                     pass
-            elif direct and type(a) is np.ndarray and (kind is Value or kind is float or kind is int):
+            elif direct and type(a) is _ndarray and (kind is Value or kind is float or kind is int):
                 return _two(primitive, self, other)
         if kind in _USUAL or _accepts(other):
             return apply(self, other)
@@ -46,7 +49,7 @@ def _binary(apply: Callable[..., Any], primitive: Any = None) -> tuple[Any, Any]
                         return result(compute(other, b), primitive, (other, self), (other, b))
                     except (ArithmeticError, ValueError):
                         pass
-                elif direct and type(b) is np.ndarray:
+                elif direct and type(b) is _ndarray:
                     return _two(primitive, other, self)
         if kind in _USUAL or _accepts(other):
             return apply(other, self)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from chainrule.graph import newest_first
 from chainrule.primitive import CONSTANTS, ONE, Contributions, Elementwise, Lanes, fit
@@ -100,7 +101,7 @@ def adjoint(
                     except ArithmeticError:
                         c = g * primitive.partial(i, y, args, params)
                 a = x._data
-                if type(c) is np.ndarray is type(a) and c.shape == a.shape and c.dtype == a.dtype:
+                if type(c) is type(a) is ndarray and c.shape == a.shape and c.dtype == a.dtype:
                     pass  # as it is mostly; `fit` would say the same
                 elif type(c) is not float or type(a) is not float:
                     c = fit(c, a)
