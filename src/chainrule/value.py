@@ -279,16 +279,11 @@ class Value:
     def label(self, new: str) -> None:
         self.name = new
 
-    def __getattr__(self, name: str) -> Any:
-        """Only for what is not there: where a name known from elsewhere has another one here."""
-        here = _CALLED_OTHERWISE.get(name)
-        hint = f"; write {here}" if here else ""
-        raise AttributeError(f"'Value' object has no attribute {name!r}{hint}", name=name, obj=self)
-
     if TYPE_CHECKING:  # what chainrule.numpy.operators and chainrule.sweeps.adjoint attach
         T: Value
 
         def backward(self, gradient: Any = None) -> None: ...
+        def __getattr__(self, name: str) -> Any: ...
         def __getitem__(self, index: Any) -> Value: ...
         def __add__(self, other: Any) -> Value: ...
         def __radd__(self, other: Any) -> Value: ...
@@ -325,6 +320,19 @@ _CALLED_OTHERWISE = {
     "abs": "abs(v)",
     "_backward": "a chainrule.primitive.Elementwise for an operation of your own",
 }
+
+
+def _elsewhere(name: str, here: str) -> property:
+    def absent(self: Value) -> Any:
+        raise AttributeError(f"'Value' object has no attribute {name!r}; write {here}", name=name, obj=self)
+
+    return property(absent)
+
+
+# Properties and no __getattr__, which would slow down the reading of every attribute.
+for _name, _here in _CALLED_OTHERWISE.items():
+    setattr(Value, _name, _elsewhere(_name, _here))
+
 _FLOAT64 = np.dtype(np.float64)
 
 
