@@ -12,6 +12,7 @@ array([0., 0., 0.])
 from typing import Any
 
 import chainrule.numpy  # noqa: F401  (attaches operators, methods and NumPy's protocols)
+from chainrule.control import cond, fori, scan, while_loop
 from chainrule.derivatives import (
     directional_derivative,
     grad,
@@ -46,10 +47,12 @@ __all__ = [
     "Value",
     "array",
     "check_grads",
+    "cond",
     "data",
     "directional_derivative",
     "draw",
     "entropy",
+    "fori",
     "grad",
     "hessian",
     "hvp",
@@ -61,20 +64,26 @@ __all__ = [
     "log_softmax",
     "logsumexp",
     "relu",
+    "scan",
     "sigmoid",
     "softmax",
     "softplus",
     "stop_gradient",
     "value_and_grad",
     "vjp",
+    "while_loop",
     "xlogy",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Load ``draw`` when it is first asked for: the core does not import the pictures."""
+    """Load ``draw`` and ``compile`` when they are first asked for: the core imports neither."""
     if name == "draw":
         from chainrule.show import draw
 
         return draw
+    if name == "compile":
+        from chainrule.native.compile import compile
+
+        return compile
     raise AttributeError(f"module 'chainrule' has no attribute {name!r}")

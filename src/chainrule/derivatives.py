@@ -22,6 +22,7 @@ import optree
 from chainrule.primitive import Elementwise, Lanes, fit
 from chainrule.recording import Recording, hand_out, kind_of, match, own, zeros_like
 from chainrule.rules.shape import conj, reshape, stack
+from chainrule.traced import Traced, is_array
 from chainrule.value import Value
 
 __all__ = [
@@ -156,7 +157,7 @@ def value_and_grad(
 
 
 def _check_scalar(name: str, out: Any, holomorphic: bool, recording: Recording) -> None:
-    if not isinstance(out, Value | float | int | complex | np.ndarray | np.generic):
+    if type(out) is not Value and not is_array(out):
         raise TypeError(f"{name}: the function returned {kind_of(out)}, expected a scalar")
     result = out._data if type(out) is Value else out
     if np.ndim(result):
@@ -240,7 +241,7 @@ def _linearize(name: str, f: Callable[..., Any], primals: tuple[Any, ...]) -> tu
 
 def _check_outputs(name: str, recording: Recording) -> None:
     for v in recording.outputs:
-        if not isinstance(v, Value | float | int | complex | np.ndarray | np.generic):
+        if type(v) is not Value and not is_array(v):
             raise TypeError(
                 f"{name}: the function returned {kind_of(v)}, expected arrays or containers of them"
             )
@@ -376,7 +377,8 @@ def _along(basis: Any, recording: Recording, sweep: Callable[..., list[Any]], wh
         return sweep(recording, which, basis)
     if not recording.nested:
         found = sweep(recording, which, basis)
-        if not any(np.isnan(x._data if type(x) is Value else x).any() for x in found):
+        flat = [x._data if type(x) is Value else x for x in found]
+        if not any(type(x) is not Traced and np.isnan(x).any() for x in flat):
             return found
     return sweep(recording, which, Lanes(basis, basis != 0))
 
@@ -387,7 +389,7 @@ def _basis(x: Any) -> Iterator[Any]:
         yield fit(1.0, zeros_like(x))
         return
     for i in range(x.size):
-        e = np.zeros_like(zeros_like(x))
+        e = np.zeros(x.shape, x.dtype)
         e.flat[i] = 1.0
         yield e
 

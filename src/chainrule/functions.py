@@ -12,6 +12,7 @@ import numpy as np
 from chainrule.numpy.arguments import axes_of
 from chainrule.numpy.manipulation import stack
 from chainrule.numpy.reductions import sum
+from chainrule.primitive import as_array
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.rules import reduction as rd
@@ -24,7 +25,7 @@ def _operand(name: str, x: Any) -> Any:
     """A Value, a number or an array of floats, made of a list or of integers if need be."""
     if type(x) is Value or type(x) is float:
         return x
-    a = np.asarray(x)
+    a = as_array(x)
     if a.dtype.kind not in "fciub":
         received = repr(x) if x is None or isinstance(x, str) else f"a {type(x).__name__}"
         raise TypeError(f"{name}: received {received}, expected a Value, a number or an array of numbers")

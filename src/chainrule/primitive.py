@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.traced import Traced
 from chainrule.value import Value, result
 
 __all__ = ["Bilinear", "Elementwise", "Lanes", "Linear", "Primitive", "Special", "fit"]
@@ -244,7 +245,7 @@ class Elementwise(Primitive):
             c = keep(mask, c)
             if c is not None:
                 c = fit(c, a)
-                out.append((x, Lanes(c, fit_mask(mask, a)) if np.ndim(mask) else c))
+                out.append((x, Lanes(c, fit_mask(mask, a)) if np.ndim(mask) or type(mask) is Traced else c))
         return out
 
     def taken(self, i: int, y: Any, args: Sequence[Any], params: Any) -> Any:
@@ -394,7 +395,7 @@ class Lanes:
 
 def keep(mask: Any, c: Any) -> Any:
     """``c`` where the mask is true, zero elsewhere; None if it is true nowhere (a scalar mask)."""
-    if np.ndim(mask) == 0 and np.ndim(c) == 0:
+    if np.ndim(mask) == 0 and np.ndim(c) == 0 and type(mask) is not Traced:
         return c if mask else None
     return where(mask, c, 0.0)
 
@@ -419,11 +420,13 @@ def fit(c: Any, like: Any) -> Any:
     kind = type(c)
     if kind is _ndarray and type(like) is _ndarray and c.shape == like.shape and c.dtype == like.dtype:
         return c
-    if type(like) is float:
+    if type(like) is float or (type(like) is Traced and like.weak):
         if kind is float:
             return c
+        if kind is Traced:
+            return (c.sum() if c.shape else c).as_number()
         if kind is Value:
-            if type(c._data) is float:
+            if type(c._data) is float or (type(c._data) is Traced and c._data.weak):
                 return c
             if c.shape:
                 c = sum_to(c, shape=())
@@ -431,7 +434,7 @@ def fit(c: Any, like: Any) -> Any:
         if isinstance(c, np.ndarray) and c.ndim:
             c = c.sum()
         return float(c.real)
-    if kind is not Value and kind is not _ndarray and not isinstance(c, np.generic):
+    if kind is not Value and kind is not _ndarray and kind is not Traced and not isinstance(c, np.generic):
         c = np.asarray(c)[()]  # a Python number
     shape = like.shape
     if c.shape != shape:
@@ -446,7 +449,7 @@ def fit(c: Any, like: Any) -> Any:
 
 
 def sum_to_raw(x: Any, *, shape: tuple[int, ...]) -> Any:
-    x = np.asarray(x)
+    x = as_array(x)
     extra = x.ndim - len(shape)
     axes = tuple(range(extra)) + tuple(
         i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1
@@ -457,6 +460,8 @@ def sum_to_raw(x: Any, *, shape: tuple[int, ...]) -> Any:
 def _cast(x: Any, *, dtype: Any) -> Any:
     real = dtype is float or np.dtype(dtype).kind == "f"
     x = x.real if real and np.iscomplexobj(x) else x
+    if dtype is float and type(x) is Traced:
+        return x.as_number()
     return (
         float(x) if dtype is float else x.astype(dtype) if hasattr(x, "astype") else np.dtype(dtype).type(x)
     )
@@ -509,5 +514,11 @@ def _is_constant(x: np.ndarray[Any, Any]) -> bool:
     return not x.flags.writeable and (base is None or (type(base) is _ndarray and not base.flags.writeable))
 
 
+def as_array(x: Any) -> Any:
+    """Raw data with the attributes of an array."""
+    return x if type(x) is Traced else np.asarray(x)
+
+
 def raw(x: Any) -> Any:
+    """The data of a Value as it was recorded; anything else as it is."""
     return x._data if type(x) is Value else x

@@ -11,9 +11,10 @@ import numpy as np
 import optree
 
 from chainrule.graph import order
-from chainrule.primitive import Elementwise, Lanes, fit
+from chainrule.primitive import Elementwise, Lanes, as_array, fit
 from chainrule.sweeps.adjoint import Outside, adjoint
 from chainrule.sweeps.tangent import tangent
+from chainrule.traced import Traced, is_array
 from chainrule.value import Value
 
 __all__ = ["Recording", "hand_out", "kind_of", "match", "zeros_like"]
@@ -123,12 +124,12 @@ def _lift(name: str, path: tuple[Any, ...], x: Any) -> Value:
         return Value(x)
     if type(x) is Value:
         return cast(Value, alias(x))
-    known = isinstance(x, int | complex | np.ndarray | np.generic)
-    if known and np.asarray(x).dtype.kind in "fc":
+    known = is_array(x)
+    if known and as_array(x).dtype.kind in "fc":
         return Value(x)
     where = f"argument {path[0]}" + "".join(f"[{key!r}]" for key in path[1:])
     if known:
-        given = f"an array of {x.dtype}" if isinstance(x, np.ndarray) else f"{x!r} ({type(x).__name__})"
+        given = f"an array of {x.dtype}" if isinstance(x, np.ndarray | Traced) else f"{x!r} ({type(x).__name__})"
         raise TypeError(
             f"{name}: {where} is {given}, expected floats; a derivative needs real numbers: "
             "convert it with .astype(float) or write 3.0 for 3, or leave this argument out of argnums"
@@ -145,7 +146,7 @@ def match(name: str, what: str, tree: Any, of: str, flat: list[Any], spec: Any) 
     if given_spec != spec:
         raise ValueError(f"{name}: {what} has the structure {given_spec}, expected that of {of}: {spec}")
     for i, (t, v) in enumerate(zip(given, flat, strict=True)):
-        if not isinstance(t, Value | float | int | complex | np.ndarray | np.generic):
+        if type(t) is not Value and not is_array(t):
             raise TypeError(f"{name}: {what} holds {kind_of(t)}, expected numbers or arrays, as {of}")
         at = f"[{i}]" if len(flat) > 1 else ""
         got, want = _shape(t), _shape(v)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.traced import Traced, capturing, current_trace
+
 if TYPE_CHECKING:
     from chainrule.primitive import Primitive
 
 __all__ = ["Value", "data"]
 
-_next_serial = count().__next__
+next_serial = count().__next__
 _NONE: Mapping[str, Any] = {}
 
 
@@ -82,13 +84,13 @@ class Value:
         self.inputs: tuple[Any, ...] = ()
         self.args: tuple[Any, ...] = ()
         self.params: Mapping[str, Any] = _NONE
-        self.serial = _next_serial()
+        self.serial = next_serial()
 
     # ---------------------------------------------------------------- data and gradient
 
     @property
     def data(self) -> Any:
-        d = self._data
+        d = self._current() if capturing else self._data
         if type(d) is not np.ndarray:
             return d
         if self.primitive is not None:  # others may depend on a result, so it is only shown
@@ -105,7 +107,9 @@ class Value:
                 f"Value.data: this Value is the result of {self.primitive.name}; only a leaf's data "
                 "can be replaced; make a new leaf with Value(new)"
             )
-        if not (self.args and new is self.args[0]):  # v.data -= step has changed it already
+        if type(new) is Traced or (capturing and self._outside() is not None):
+            self._adopt(_leaf_data(new))
+        elif not (self.args and new is self.args[0]):  # v.data -= step has changed it already
             new = _leaf_data(new)
             if np.shape(new) != np.shape(self._data):
                 raise ValueError(
@@ -125,6 +129,8 @@ class Value:
         A leaf whose ``data`` was handed out has two arrays: the one handed out, which its owner may
         change whenever he likes, and the one that graphs hold. Here the second catches up.
         """
+        if capturing and (trace := self._outside()) is not None:
+            return trace.read(self)
         if self.primitive is None and self.args and not _same_bytes(self.args[0], self._data):
             self._data = self.args[0].copy()
             self._data.setflags(write=False)
@@ -132,18 +138,44 @@ class Value:
 
     def _adopt(self, new: Any) -> None:
         """Give a leaf new data that is nobody else's, without a copy; what was handed out follows."""
+        if capturing and (trace := self._outside()) is not None:
+            trace.write(self, new)
+            return
+        if type(new) is Traced:
+            self.args = ()
         if self.args:
             self.args[0][...] = new
         if type(new) is np.ndarray:
             new.setflags(write=False)
         self._data = new
 
+    def _outside(self) -> Any:
+        """The capture going on in this thread, if this Value is older and so is its input."""
+        trace = current_trace()
+        return None if trace is None or self.serial >= trace.start else trace
+
+    @property
+    def _gradient(self) -> Any:
+        """The gradient as it is, None if there is none; only to be read."""
+        if capturing and (trace := self._outside()) is not None:
+            return trace.read_grad(self)
+        return self._grad
+
+    @_gradient.setter
+    def _gradient(self, new: Any) -> None:
+        if capturing and (trace := self._outside()) is not None:
+            trace.write_grad(self, new)
+        else:
+            self._grad = new
+
     @property
     def grad(self) -> Any:
-        g = self._grad
+        g = self._gradient if capturing else self._grad
+        if type(g) is Traced:
+            return g
         if g is None:
             g = 0.0 if type(self._data) is float else np.zeros_like(self._data)
-            if type(g) is np.ndarray:
+            if type(g) is np.ndarray and not (capturing and self._outside()):
                 self._grad = g  # so that writing into it is not lost
         elif type(g) is np.ndarray and self.primitive is not None:  # others may hold it: it is only shown
             g = g.view()
@@ -154,6 +186,9 @@ class Value:
 
     @grad.setter
     def grad(self, new: Any) -> None:
+        if capturing and (type(new) is Traced or self._outside() is not None):
+            self._gradient = data(new)
+            return
         if new is not None:
             if type(self._data) is float:
                 new = float(data(new))
@@ -347,6 +382,8 @@ def result(
     params: Mapping[str, Any] = _NONE,
 ) -> Value:
     """The node of an operation's result. Made without a constructor: scalar graphs make very many."""
+    if capturing and type(data) is not Traced and (trace := current_trace()) is not None:
+        data, args = _through(trace, data, primitive, inputs, args, params)
     v = _new(Value)
     v._data = data
     v._grad = None
@@ -355,8 +392,21 @@ def result(
     v.inputs = inputs
     v.args = args
     v.params = params
-    v.serial = _next_serial()
+    v.serial = next_serial()
     return v
+
+
+def _through(
+    trace: Any, data: Any, primitive: Primitive, inputs: Any, args: Any, params: Mapping[str, Any]
+) -> tuple[Any, Any]:
+    """A result computed from numbers during a capture: again, if any are those of Values from outside."""
+    if not any(type(x) is Value and x.serial < trace.start for x in inputs):
+        return data, args
+    args = tuple(
+        trace.read(x) if type(x) is Value and x.serial < trace.start else a
+        for x, a in zip(inputs, args, strict=True)
+    )
+    return primitive.run(*args, **params), args
 
 
 def data(x: Any) -> Any:
@@ -375,6 +425,13 @@ def current(x: Any) -> Any:
     return x._current() if type(x) is Value else x
 
 
+def changed(x: Value, a: Any) -> bool:
+    """Whether a leaf has other data by now than ``a``, which a node was made from."""
+    if x.primitive is not None or x._current() is a:
+        return False
+    return type(a) is not Traced or a.origin is current_trace()  # a loop's body has its own node for it
+
+
 def _leaf_data(x: Any) -> Any:
     """A leaf's data: a Python float, a NumPy scalar, or an array of the leaf's own."""
     kind = type(x)
@@ -382,6 +439,10 @@ def _leaf_data(x: Any) -> Any:
         return x
     if kind is int or kind is np.float64:
         return float(x)
+    if kind is Traced:
+        if x.dtype.kind not in "fc":
+            raise TypeError(f"Value: data is {x!r}, expected floats; a derivative needs real numbers")
+        return x
     if kind is Value:
         raise TypeError("Value: the data is a Value already; use it, or Value(v.data) for a new leaf")
     if not isinstance(x, np.ndarray | np.generic):

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from chainrule import log_softmax, relu
+from chainrule.primitive import as_array
+from chainrule.traced import Traced
 from chainrule.value import Value
 
 __all__ = ["cross_entropy", "gaussian_nll", "hinge", "mse"]
@@ -124,7 +126,7 @@ def hinge(scores: Array, labels: ArrayLike) -> Any:
     s, y = _array(scores), _array(labels)
     _check_same("hinge", "scores", s.shape, "labels", y.shape)
     found = _raw(y)
-    if not np.all(np.abs(found) == 1):
+    if _known(found) and not np.all(np.abs(found) == 1):
         raise ValueError(
             f"hinge: labels hold {_sample(found[np.abs(found) != 1])}; expected -1 and 1 only; "
             "labels of 0 and 1 become these by 2 * labels - 1"
@@ -184,7 +186,7 @@ def gaussian_nll(
         v = _number_or_array(variance)
         _check_spread("variance", np.shape(v), m.shape)
         found = _raw(v)
-        if not np.all(found > 0):
+        if _known(found) and not np.all(found > 0):
             raise ValueError(
                 f"gaussian_nll: variance holds {_sample(found[~(found > 0)])}; expected positive numbers; "
                 "to learn a spread let the network give log_std"
@@ -195,7 +197,7 @@ def gaussian_nll(
 
 def _array(x: Any) -> Any:
     """Return a Value as it is and anything else as an array: both have shape, dtype and ndim."""
-    return x if isinstance(x, Value) else np.asarray(x)
+    return x if isinstance(x, Value) else as_array(x)
 
 
 def _number_or_array(x: Any) -> Any:
@@ -204,7 +206,12 @@ def _number_or_array(x: Any) -> Any:
 
 
 def _raw(x: Any) -> NDArray[Any]:
-    return np.asarray(x.data) if isinstance(x, Value) else np.asarray(x)
+    return as_array(x.data if isinstance(x, Value) else x)
+
+
+def _known(found: Any) -> bool:
+    """Whether there are numbers to check: not while a function is compiled."""
+    return type(found) is not Traced
 
 
 def _sample(found: NDArray[Any]) -> str:
@@ -242,7 +249,7 @@ def _check_classes(labels: Any, logits: tuple[int, ...]) -> None:
             f"expected labels of shape {logits[:-1]}{hint}"
         )
     found = _raw(labels)
-    if found.size and (found.min() < 0 or found.max() >= logits[-1]):
+    if found.size and _known(found) and (found.min() < 0 or found.max() >= logits[-1]):
         wrong = found[(found < 0) | (found >= logits[-1])]
         raise ValueError(
             f"cross_entropy: labels hold {_sample(wrong)}; expected 0 to {logits[-1] - 1}, "
@@ -260,8 +267,9 @@ def _check_distributions(labels: Any, logits: tuple[int, ...]) -> None:
         )
     found = _raw(labels)
     # float16 and float32 rows sum to 1 only to their own precision
-    if np.any(found < 0) or not np.allclose(
-        found.sum(axis=-1), 1.0, rtol=0, atol=1e3 * float(np.finfo(found.dtype).eps)
+    if _known(found) and (
+        np.any(found < 0)
+        or not np.allclose(found.sum(axis=-1), 1.0, rtol=0, atol=1e3 * float(np.finfo(found.dtype).eps))
     ):
         raise ValueError(
             "cross_entropy: labels are floats whose rows are not probabilities; expected no negative "

@@ -11,6 +11,7 @@ import numpy as np
 from chainrule.numpy import functions as fn
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
+from chainrule.traced import is_array
 from chainrule.value import Value, current, result
 
 # -------------------------------------------------------------------- arithmetic
@@ -86,7 +87,7 @@ _USUAL = {Value, float, int, np.ndarray}
 
 
 def _accepts(x: Any) -> bool:
-    return isinstance(x, Value | float | int | complex | np.ndarray | np.generic | list | tuple)
+    return isinstance(x, Value | list | tuple) or is_array(x)
 
 
 for _name, _apply, _scalar in (

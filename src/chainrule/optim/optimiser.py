@@ -58,8 +58,9 @@ class Optimiser:
         and so does its state.
         """
         for index, parameter in enumerate(self.parameters):
-            if parameter._grad is not None:
-                self.update(index, parameter, parameter._grad)
+            gradient = parameter._gradient
+            if gradient is not None:
+                self.update(index, parameter, gradient)
 
     def update(self, index: int, parameter: Value, gradient: Any) -> None:
         """Give one parameter new data; `gradient` has its shape and dtype."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import Elementwise, raw, where
+from chainrule.primitive import Elementwise, as_array, raw, where
 
 
 def _inside(domain: Any, d: Any) -> Any:
@@ -140,13 +140,13 @@ log_sigmoid = Elementwise(lambda x: -np.logaddexp(-x, 0), lambda y, x: sigmoid(-
 
 
 def _xlogy(x: Any, y: Any) -> Any:
-    zero = (np.asarray(x) == 0) & ~np.isnan(y)
+    zero = (as_array(x) == 0) & ~np.isnan(y)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(zero, 0.0, x * np.log(np.where(zero, 1.0, y)))[()]
 
 
 def _xlog1py(x: Any, y: Any) -> Any:
-    zero = (np.asarray(x) == 0) & ~np.isnan(y)
+    zero = (as_array(x) == 0) & ~np.isnan(y)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(zero, 0.0, x * np.log1p(np.where(zero, 0.0, y)))[()]
 
@@ -183,7 +183,7 @@ def _sinc(x: Any, *, order: int) -> Any:
     Near 0 the power series, elsewhere ``x f⁽ᵏ⁾ = πᵏ⁻¹ sin(πx + kπ/2) - k f⁽ᵏ⁻¹⁾``, which is stable
     there (both from the Leibniz rule on ``x f = sin(πx)/π``).
     """
-    x = np.asarray(x)
+    x = as_array(x)
     wide = x.astype(np.result_type(x, np.float64)) if x.dtype.kind == "f" else x
     small = np.abs(wide) < (order + 1) / 3
     z = np.where(small, 1.0, wide)

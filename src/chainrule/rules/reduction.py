@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import Lanes, Linear, Special, broadcast_to, raw, where
+from chainrule.primitive import Lanes, Linear, Special, as_array, broadcast_to, raw, where
 from chainrule.rules.arithmetic import conj
 from chainrule.rules.arithmetic import real as real_part
 from chainrule.rules.elementary import exp
 from chainrule.rules.shape import concatenate, getitem, reshape
+from chainrule.traced import Traced
 
 Axes = tuple[int, ...]
 
@@ -72,7 +73,7 @@ def _var_push(ts: Any, y: Any, x: Any, *, axis: Axes, keepdims: bool, ddof: floa
 def _constant(x: Any, axis: Axes) -> Any:
     """Whether all are equal: their std is the smallest there is, with derivative 0, though it may round."""
     x = raw(x)
-    first = np.asarray(x)[tuple(slice(0, 1) if k in axis else slice(None) for k in range(np.ndim(x)))]
+    first = as_array(x)[tuple(slice(0, 1) if k in axis else slice(None) for k in range(np.ndim(x)))]
     return np.all(x == first, axis=axis, keepdims=True)
 
 
@@ -105,7 +106,7 @@ def _norm(x: Any, *, axis: Axes, keepdims: bool) -> Any:
         big = np.max(a, axis=axis, keepdims=True, initial=0.0)
         limits = np.finfo(y.dtype)
         far = (big != 0) & np.isfinite(big) & (np.isinf(y) | (y < np.sqrt(limits.tiny) / limits.eps))
-        if np.any(far):  # the squares left the range of floats
+        if type(far) is Traced or np.any(far):  # the squares left the range of floats
             scale = np.where(far, big, 1)
             y = np.where(far, scale * np.sqrt(np.sum((a / scale) ** 2, axis=axis, keepdims=True)), y)
     y = y.astype(a.dtype)
@@ -146,7 +147,7 @@ def _evenly(y: Any, x: Any, axis: Axes) -> tuple[Any, Any]:
     """Which elements are the extreme one (all nan ones, if it is nan), and each one's share."""
     x, y = raw(x), np.reshape(raw(y), _kept(np.shape(raw(x)), axis))
     mask = (x == y) | ((x != x) & (y != y))
-    return mask, mask / np.sum(mask, axis=axis, keepdims=True).astype(np.asarray(x).real.dtype)
+    return mask, mask / np.sum(mask, axis=axis, keepdims=True).astype(as_array(x).real.dtype)
 
 
 def _extreme(run: Any) -> Special:
@@ -239,7 +240,7 @@ def _weights(y: Any, x: Any, axis: Axes) -> Any:
     top = raw(s)
     infinite = np.isposinf(top)
     w = exp(x - where(np.isfinite(top), s, 0.0))
-    if np.any(infinite):
+    if type(infinite) is Traced or np.any(infinite):
         hit = np.isposinf(raw(x))
         share = hit / np.maximum(np.sum(hit, axis=axis, keepdims=True), 1)
         w = where(infinite, share, w)

@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.primitive import Linear, broadcast_to, cast, raw
 from chainrule.rules.arithmetic import conj
+from chainrule.traced import Traced, scatter_traced
 
 __all__ = [
     "broadcast_to", "cast", "concatenate", "conj", "getitem", "pad", "reshape", "scatter", "stack",
@@ -86,6 +87,8 @@ pad = Linear(
 
 
 def _scatter(g: Any, *, index: Any, shape: tuple[int, ...]) -> Any:
+    if type(g) is Traced or any(type(i) is Traced for i in (index if isinstance(index, tuple) else (index,))):
+        return scatter_traced(g, index, shape)
     out = np.zeros(shape, np.asarray(g).dtype)
     if _is_basic(index):
         out[index] = g

@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from chainrule.graph import newest_first
 from chainrule.primitive import CONSTANTS, ONE, Contributions, Elementwise, Lanes, fit
-from chainrule.value import Value, data
+from chainrule.value import Value, changed, data
 
 __all__ = ["Outside", "adjoint", "backward"]
 
@@ -77,7 +77,7 @@ def adjoint(
         if (
             type(primitive) is Elementwise
             and not record
-            and (type(g) is float or (primitive.lanes is None and type(g) is not Lanes))
+            and ((type(g) is float and type(y) is float) or (primitive.lanes is None and type(g) is not Lanes))
         ):
             # The rule of the family applied in place: most nodes are such, and many have little to do.
             lanes: Any = primitive.lanes
@@ -160,7 +160,7 @@ def _transpose_push(
 def _unchanged(node: Value) -> tuple[Any, ...]:
     """The node's inputs, for a sweep that records; an error if a leaf has new data by now."""
     for x, a in zip(node.inputs, node.args, strict=True):
-        if type(x) is Value and x._current() is not a:
+        if type(x) is Value and changed(x, a):
             raise RuntimeError(
                 f"{node.primitive.name}: its input {x.name or 'Value'} was given new data after it was "  # type: ignore[union-attr]
                 "used here; a derivative of higher order needs the old data: differentiate before changing it"
@@ -234,16 +234,17 @@ def backward(self: Value, gradient: Any = None) -> None:
 
 def _add_grad(v: Value, g: Any) -> None:
     """``v.grad += g`` with an array that others may hold too: it is marked read-only, never written."""
+    before = v._gradient
     if type(g) is np.ndarray:
         if g.dtype.kind == "c":
             g = g.conj()  # the direction of steepest ascent
-        if v._grad is not None:
-            g = v._grad + g
+        if before is not None:
+            g = before + g
         if type(g) is np.ndarray:
             g.flags.writeable = False
     else:
-        g = g.conjugate() if v._grad is None else v._grad + g.conjugate()
-    v._grad = g
+        g = g.conjugate() if before is None else before + g.conjugate()
+    v._gradient = g
 
 
 Value.backward = backward  # type: ignore[method-assign]

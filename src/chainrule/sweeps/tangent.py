@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.primitive import Elementwise, Lanes, Linear, keep
 from chainrule.sweeps.adjoint import _unchanged
+from chainrule.traced import Traced
 from chainrule.value import Value
 
 __all__ = ["tangent"]
@@ -56,7 +57,7 @@ def tangent(nodes: Sequence[Value], seeds: dict[Value, Any], *, record: bool) ->
                 mask = _linear(primitive, node, ts, masks)
         if t is not None:
             tangents[node] = t
-            if mask is not None and not mask.all():
+            if mask is not None and (type(mask) is Traced or not mask.all()):
                 alive[node] = mask
     return tangents
 

@@ -1,0 +1,323 @@
+"""Loops and branches: `scan`, `fori`, `while_loop`, `cond`.
+
+Called on numbers, arrays and Values they are the Python loop that their formula shows. Their
+derivatives keep only what goes from step to step, and run each step again. In a compiled function
+they become loops of the program, where a Python loop would be unrolled.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import optree
+
+from chainrule.recording import kind_of
+from chainrule.rules.control import branch, conform, describe, loop, operand, repeat, sort_of, truth
+from chainrule.traced import Traced, current_trace
+from chainrule.value import Value
+
+__all__ = ["cond", "fori", "scan", "while_loop"]
+
+
+def scan(
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+) -> tuple[Any, Any]:
+    """A loop that carries something from step to step and collects something at each.
+
+    ``carryᵢ₊₁, yᵢ = f(carryᵢ, xsᵢ)``; the result is the pair of last carry and stacked ys.
+
+    The derivative in reverse mode keeps the carry of each step and nothing of what happened within
+    it; so ``f`` is called again there, and must depend on its arguments (and what it closes over)
+    alone. What it closes over receives derivatives too.
+
+    Parameters
+    ----------
+    f : callable
+        ``f(carry, x)`` gives the pair of next carry and y. The carry keeps its containers, shapes
+        and dtypes. ``y`` may be None.
+    init : number, array, Value, or container of them
+        The first carry.
+    xs : array, Value, or container of them, optional
+        ``x`` is one entry along the first axis; without it None.
+    length : int, optional
+        The number of steps, where there are no xs.
+    reverse : bool
+        Whether to begin with the last entry. Each y is stacked where its x was.
+
+    Returns
+    -------
+    carry, ys
+
+    Raises
+    ------
+    TypeError
+        If the carry changes containers, shapes or dtypes, or ``f`` returns no pair.
+    ValueError
+        If the xs differ in length, or there is none.
+
+    Examples
+    --------
+    >>> def step(total, x):
+    ...     return total + x, total * x
+    >>> carry, ys = scan(step, 0.0, np.array([1.0, 2.0, 3.0]))
+    >>> carry, ys
+    (6.0, array([0., 2., 9.]))
+    >>> from chainrule import grad
+    >>> grad(lambda r: scan(lambda x, _: (r * x, None), 1.0, length=3)[0])(2.0)
+    12.0
+    """
+    leaves, spec, labels = _carry("scan", init)
+    rows, row_spec = _rows(xs)
+    steps = _length(rows, xs, length)
+    seen: list[Any] = []
+
+    def body(carry: list[Any], x: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+        out = f(optree.tree_unflatten(spec, carry), optree.tree_unflatten(row_spec, x))
+        if not isinstance(out, tuple | list) or len(out) != 2:
+            raise TypeError(
+                f"scan: the function returned {kind_of(out)}, expected a pair (carry, y); return carry, None "
+                "if there is nothing to collect"
+            )
+        new = _same_spec("scan", out[0], spec)
+        ys, y_spec = optree.tree_flatten(out[1])
+        if not seen:
+            seen.append(y_spec)
+        if seen[0] != y_spec:
+            raise TypeError(
+                f"scan: y has the structure {y_spec} at one step and {seen[0]} at the first; expected the same at "
+                "each"
+            )
+        return new, ys, []
+
+    if steps:
+        carry, ys, _ = loop("scan", body, leaves, rows, steps, bool(reverse), labels)
+    else:
+        carry, ys = leaves, _nothing(body, leaves, rows)
+    return optree.tree_unflatten(spec, carry), optree.tree_unflatten(seen[0], ys)
+
+
+def fori(start: Any, stop: Any, body: Callable[[Any, Any], Any], init: Any) -> Any:
+    """A counting loop: ``for i in range(start, stop): carry = body(i, carry)``.
+
+    Its derivative in reverse mode keeps the carry of each step, as that of `scan`. In a compiled
+    function the bounds may be traced; then there is no reverse mode.
+
+    Parameters
+    ----------
+    start, stop : int
+    body : callable
+        ``body(i, carry)`` gives the next carry, of the same containers, shapes and dtypes.
+    init : number, array, Value, or container of them
+        The first carry.
+
+    Raises
+    ------
+    TypeError
+        If the carry changes containers, shapes or dtypes, or a bound is no integer.
+
+    Examples
+    --------
+    >>> fori(1, 5, lambda i, product: product * i, 1.0)
+    24.0
+    >>> from chainrule import grad
+    >>> grad(lambda x: fori(0, 3, lambda i, y: np.sin(y), x))(0.0)
+    1.0
+    """
+    first, last = _bound("start", start), _bound("stop", stop)
+    leaves, spec, labels = _carry("fori", init)
+
+    def step(given: list[Any]) -> list[Any]:
+        i, *carry = given
+        return [i + 1, *_same_spec("fori", body(i, optree.tree_unflatten(spec, carry)), spec)]
+
+    given, labels = [first, *leaves], ["the counter", *labels]
+    if type(first) is Traced or type(last) is Traced:
+        found = repeat("fori", lambda carry: carry[0] < last, step, given, labels)
+    elif last <= first:
+        return init
+    else:
+        found, _, _ = loop(
+            "fori", lambda carry, _: (step(carry), [], []), given, [], last - first, False, labels
+        )
+    return optree.tree_unflatten(spec, found[1:])
+
+
+def while_loop(condition: Callable[[Any], Any], body: Callable[[Any], Any], init: Any) -> Any:
+    """A loop as long as something holds: ``while condition(carry): carry = body(carry)``.
+
+    In a compiled function it has a derivative in forward mode only: nothing says how many carries
+    reverse mode would have to keep.
+
+    Parameters
+    ----------
+    condition : callable
+        ``condition(carry)`` gives one boolean.
+    body : callable
+        ``body(carry)`` gives the next carry, of the same containers, shapes and dtypes.
+    init : number, array, Value, or container of them
+        The first carry.
+
+    Raises
+    ------
+    TypeError
+        If the condition is no boolean, or the carry changes containers, shapes or dtypes.
+
+    Examples
+    --------
+    >>> def newton(x):
+    ...     return while_loop(lambda r: abs(r * r - x) > 1e-12, lambda r: (r + x / r) / 2, 1.0 + 0 * x)
+    >>> from chainrule import jvp
+    >>> jvp(newton, (4.0,), (1.0,))
+    (2.0, 0.25)
+    """
+    leaves, spec, labels = _carry("while_loop", init)
+
+    def holds(carry: list[Any]) -> Any:
+        return condition(optree.tree_unflatten(spec, carry))
+
+    def step(carry: list[Any]) -> list[Any]:
+        return _same_spec("while_loop", body(optree.tree_unflatten(spec, carry)), spec)
+
+    if current_trace() is not None:
+        carry = repeat("while_loop", holds, step, leaves, labels)
+    else:
+        likes, carry = [operand(x) for x in leaves], leaves
+        while truth("while_loop", "condition", holds(carry)):
+            carry = step(carry)
+            for i, x in enumerate(carry):
+                same = conform("while_loop", labels[i], operand(x), likes[i])
+                carry[i] = x if type(x) is Value else same
+    return optree.tree_unflatten(spec, carry)
+
+
+def cond(predicate: Any, f: Callable[..., Any], g: Callable[..., Any], *operands: Any) -> Any:
+    """``f(*operands)`` if the predicate is true, else ``g(*operands)``.
+
+    Outside of a compiled function only one of them is called.
+
+    Parameters
+    ----------
+    predicate : bool
+    f, g : callable
+        In a compiled function both must return the same containers, shapes and dtypes.
+    *operands : numbers, arrays, Values, or containers of them
+
+    Raises
+    ------
+    TypeError
+        If the predicate is not one boolean, or, compiled, the results differ in kind.
+
+    Examples
+    --------
+    >>> x = 3.0
+    >>> cond(x > 0, lambda x: x, lambda x: -x, x)
+    3.0
+    """
+    if type(truth("cond", "predicate", predicate)) is not Traced:
+        return f(*operands) if predicate else g(*operands)
+    leaves, spec = optree.tree_flatten(operands)
+    at = [i for i, x in enumerate(leaves) if type(x) is Value or sort_of(x) is not None]
+    seen: list[Any] = []
+
+    def flat(h: Callable[..., Any]) -> Callable[[list[Any]], list[Any]]:
+        def call(given: list[Any]) -> list[Any]:
+            full = list(leaves)
+            for i, x in zip(at, given):
+                full[i] = x
+            found, out = optree.tree_flatten(h(*optree.tree_unflatten(spec, full)))
+            if not seen:
+                seen.append(out)
+            if out != seen[0]:
+                raise TypeError(
+                    f"cond: the result has the structure {seen[0]} where the predicate is true and {out} where it "
+                    "is false; expected the same from both"
+                )
+            return found
+
+        return call
+
+    found = branch("cond", predicate, flat(f), flat(g), [leaves[i] for i in at])
+    return optree.tree_unflatten(seen[0], found)
+
+
+# -------------------------------------------------------------------- what the user passed
+
+
+def _carry(name: str, init: Any) -> tuple[list[Any], Any, list[str]]:
+    """The leaves of the first carry, their container, and what to call them in errors."""
+    leaves, spec = optree.tree_flatten(init)
+    accessors = optree.tree_accessors(init)
+    labels = ["carry" + accessor.codify("") for accessor in accessors]
+    for label, x in zip(labels, leaves):
+        if sort_of(operand(x)) is None:
+            raise TypeError(
+                f"{name}: {label} starts as {describe(operand(x))}, expected numbers, arrays, Values or containers "
+                "of them; what does not change from step to step need not be carried: close over it"
+            )
+    return leaves, spec, labels
+
+
+def _same_spec(name: str, carry: Any, spec: Any) -> list[Any]:
+    leaves, got = optree.tree_flatten(carry)
+    if got != spec:
+        raise TypeError(
+            f"{name}: the step returned a carry of structure {got}, expected that of the first carry, {spec}"
+        )
+    return leaves
+
+
+def _rows(xs: Any) -> tuple[list[Any], Any]:
+    rows, spec = optree.tree_flatten(xs)
+    for accessor, x in zip(optree.tree_accessors(xs), rows):
+        if not isinstance(x, Value | np.ndarray | Traced) or not x.shape:
+            raise TypeError(
+                f"scan: xs{accessor.codify('')} is {describe(operand(x))}, expected an array with one entry for each "
+                "step along its first axis; what is the same at each step need not be passed: close over it"
+            )
+    return rows, spec
+
+
+def _length(rows: list[Any], xs: Any, length: Any) -> int:
+    given = length
+    if length is not None:
+        try:
+            length = operator.index(length)
+        except TypeError:
+            raise TypeError(f"scan: length is {describe(operand(length))}, expected an integer") from None
+        if length < 0:
+            raise ValueError(f"scan: length is {length}, expected 0 or more")
+    elif not rows:
+        raise ValueError("scan: there are neither xs nor length; pass length=n for n steps")
+    lengths = [x.shape[0] for x in rows]
+    for accessor, n in zip(optree.tree_accessors(xs), lengths):
+        if n != (lengths[0] if given is None else length):
+            against = f"xs{optree.tree_accessors(xs)[0].codify('')} has {lengths[0]}" if given is None else f"length is {length}"
+            raise ValueError(f"scan: xs{accessor.codify('')} has {n} entries along its first axis and {against}")
+    return lengths[0] if given is None else length  # type: ignore[no-any-return]
+
+
+def _nothing(body: Any, leaves: list[Any], rows: list[Any]) -> list[Any]:
+    """The ys of no steps: of the shapes that one step would give."""
+    x = [np.zeros(row.shape[1:], row.dtype)[()] for row in rows]
+    with np.errstate(all="ignore"):
+        _, ys, _ = body(leaves, x)
+    sorts = [sort_of(operand(y)) for y in ys]
+    return [np.zeros((0, *sort[0]), sort[1]) for sort in sorts if sort is not None]
+
+
+def _bound(what: str, x: Any) -> Any:
+    if type(x) is Traced and x.shape == () and x.dtype.kind in "iu":
+        return x
+    try:
+        if type(x) is not Traced:
+            return operator.index(x)
+    except TypeError:
+        pass
+    raise TypeError(f"fori: {what} is {describe(operand(x))}, expected an integer")

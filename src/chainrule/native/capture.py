@@ -1,0 +1,224 @@
+"""Capture: run a function once on traced arrays and keep what it did as a program.
+
+What the function reads besides its arguments becomes input, what it leaves behind becomes output:
+the data and gradients of Values from outside. Real Values are never touched meanwhile; the trace
+keeps a `State` in the place of each, so an exception leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import optree
+
+from chainrule.native.operations import FLOAT64, cast, lift
+from chainrule.traced import Traced, capturing, current_trace, set_trace
+from chainrule.value import Value, next_serial
+
+__all__ = ["Captured", "Slot", "State", "Trace", "capture"]
+
+
+class Slot(NamedTuple):
+    """Where an input of the program comes from at each call.
+
+    ``kind`` is ``"argument"`` (``which`` counts the flattened arguments), ``"data"`` or ``"grad"``
+    (of the state numbered ``which``).
+    """
+
+    kind: str
+    which: int
+
+
+@dataclass
+class State:
+    """What a capture knows of a Value from outside: what it holds now, and whether it has changed."""
+
+    value: Value
+    data: Any
+    grad: Any = None
+    data_changed: bool = False
+    grad_changed: bool = False
+    grad_read: bool = False
+
+
+class Trace:
+    """The writing down of one function call.
+
+    Attributes
+    ----------
+    start : int
+        Serial at the beginning: older Values are from outside.
+    slots : list of Slot
+        What the input nodes are, in order.
+    states : dict
+        By the identity of the Value.
+    """
+
+    def __init__(self) -> None:
+        self.start = next_serial()
+        self.slots: list[Slot] = []
+        self.inputs: list[Traced] = []
+        self.states: dict[int, State] = {}
+
+    def adopt(self, x: Traced) -> Traced | None:
+        """A node of another capture as one of this, if there is a way; None if there is none."""
+        return x if x.origin is self else None
+
+    def input(self, slot: Slot, like: Any) -> Traced:
+        """A new input with the shape and dtype of ``like``; Python numbers give weak ones."""
+        x = _like(self, like, {"slot": len(self.slots)})
+        self.slots.append(slot)
+        self.inputs.append(x)
+        return x
+
+    # ---------------------------------------------------------------- Values from outside
+
+    def state(self, v: Value) -> State:
+        found = self.states.get(id(v))
+        if found is None:
+            found = State(v, None)
+            self.states[id(v)] = found
+            found.data = self.input(Slot("data", len(self.states) - 1), v._data)
+        return found
+
+    def read(self, v: Value) -> Any:
+        return self.state(v).data
+
+    def write(self, v: Value, new: Any) -> None:
+        """Give a leaf new data, in its own shape and dtype."""
+        state = self.state(v)
+        weak = type(v._data) is float
+        new = lift(new)
+        if new.shape != v.shape:
+            raise ValueError(
+                f"Value.data: new data has shape {new.shape}, expected {v.shape}; make a new Value for another shape"
+            )
+        state.data = cast(new, v.dtype, weak)
+        state.data_changed = True
+
+    def read_grad(self, v: Value) -> Any:
+        state = self.state(v)
+        if not state.grad_changed and not state.grad_read:
+            state.grad_read = True
+            if v._grad is not None:
+                number = list(self.states).index(id(v))
+                state.grad = self.input(Slot("grad", number), v._grad)
+        return state.grad
+
+    def write_grad(self, v: Value, new: Any) -> None:
+        state = self.state(v)
+        if new is not None:
+            new = cast(lift(new), v.dtype, type(v._data) is float)
+            if new.shape != v.shape:
+                if new.shape:
+                    raise ValueError(f"Value.grad: new gradient has shape {new.shape}, expected the data's {v.shape}")
+                from chainrule.native.operations import broadcast_to
+
+                new = broadcast_to(new, v.shape)
+        state.grad = new
+        state.grad_changed = True
+
+
+def _like(trace: Trace, like: Any, params: dict[str, Any]) -> Traced:
+    kind = type(like)
+    if kind is float or kind is int or kind is bool:
+        dtype = FLOAT64 if kind is float else np.dtype(np.int64 if kind is int else bool)
+        return Traced(trace, "input", (), (), dtype, True, params)
+    return Traced(trace, "input", (), np.shape(like), np.asarray(like).dtype, False, params)
+
+
+# -------------------------------------------------------------------- a captured program
+
+
+class Output(NamedTuple):
+    """One array of what the function returned, and how the caller gets it.
+
+    ``kind`` is ``"array"`` (raw data), ``"value"`` (a Value), or ``"plain"``: ``node`` is then the
+    object itself, which no input has a say in.
+    """
+
+    kind: str
+    node: Any
+
+
+@dataclass
+class Captured:
+    """A function as a program: inputs, results and the state it changes.
+
+    Attributes
+    ----------
+    slots, inputs
+        Where each input node gets its data.
+    outputs : list of Output
+        The flattened result; ``spec`` is its container.
+    states : list of State
+        The Values from outside that were met; where changed, their last data and gradient.
+    """
+
+    slots: list[Slot]
+    inputs: list[Traced]
+    outputs: list[Output]
+    spec: Any
+    states: list[State]
+    trace: Trace
+    guards: list[Any] = field(default_factory=list)
+
+    def roots(self) -> list[Traced]:
+        """Every node that has to be computed, in a fixed order: outputs, new data, new gradients."""
+        found = [o.node for o in self.outputs if o.kind != "plain"]
+        for s in self.states:
+            if s.data_changed:
+                found.append(s.data)
+            if s.grad_changed and s.grad is not None:
+                found.append(s.grad)
+        return found
+
+
+def capture(name: str, call: Callable[[list[Any]], Any], leaves: list[Any]) -> Captured:
+    """Run ``call`` on traced stand-ins of the flattened arguments.
+
+    Values among the arguments are passed as they are: the trace stands in for their data.
+    """
+    trace = Trace()
+    before = current_trace()
+    set_trace(trace)
+    capturing.append(trace)
+    try:
+        given = []
+        for i, x in enumerate(leaves):
+            if type(x) is Value or not isinstance(x, float | int | complex | np.ndarray | np.generic):
+                given.append(x)
+            else:
+                given.append(trace.input(Slot("argument", i), x))
+        result = call(given)
+        flat, spec = optree.tree_flatten(result, none_is_leaf=True)
+        outputs = [_output(name, trace, x) for x in flat]
+        for s in trace.states.values():
+            if s.data_changed:
+                s.data = lift(s.data)
+            if s.grad_changed and s.grad is not None:
+                s.grad = lift(s.grad)
+    finally:
+        capturing.remove(trace)
+        set_trace(before)
+    return Captured(trace.slots, trace.inputs, outputs, spec, list(trace.states.values()), trace)
+
+
+def _output(name: str, trace: Trace, x: Any) -> Output:
+    if type(x) is Traced:
+        return Output("array", x)
+    if type(x) is Value:
+        if x.serial < trace.start:
+            if id(x) not in trace.states or not trace.states[id(x)].data_changed:
+                return Output("plain", x)
+            return Output("plain", x)
+        return Output("value", lift(x._data))
+    if x is None or isinstance(x, str | bool | int | float | complex | np.ndarray | np.generic):
+        return Output("plain", x)
+    raise TypeError(
+        f"compile: {name} returned a {type(x).__name__}, expected arrays, numbers, Values or containers of them; "
+        "return what it holds instead"
+    )

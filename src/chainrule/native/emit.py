@@ -1,0 +1,704 @@
+"""Loop nests as LLVM IR: vectors along the innermost loop, rows outside.
+
+A nest is written row by row: what varies only over the outer loops once a row, then the inner loops
+in stages. A stage ends where a result reduced over the row is needed; what later stages need again
+is computed again, or, if it is dear, kept in a buffer of one row's size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from chainrule.native.fuse import Cluster
+from chainrule.native.operations import REDUCTIONS
+from chainrule.native.text import ELEMENT, MEMORY, Writer, kind_of, literal
+from chainrule.native.vectormath import FUNCTIONS, function
+from chainrule.native.views import View, Views, contiguous
+from chainrule.traced import Traced
+
+__all__ = ["Nest", "Place", "emit_nest"]
+
+Place = tuple[str, int]  # where an array lies: the name of a pointer, and elements from there
+
+CHUNK = 64  # vectors added up before their sum is added to the next level's: rounding grows slowly
+
+_FLOAT_OPS = {"add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide": "fdiv"}
+_INT_OPS = {"add": "add", "subtract": "sub", "multiply": "mul"}
+_COMPARE = {"less": "olt", "less_equal": "ole", "greater": "ogt", "greater_equal": "oge", "equal": "oeq",
+            "not_equal": "une"}  # fmt: skip
+_COMPARE_INT = {"less": "slt", "less_equal": "sle", "greater": "sgt", "greater_equal": "sge", "equal": "eq",
+                "not_equal": "ne"}  # fmt: skip
+_INTRINSICS = {"absolute": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc",
+               "rint": "rint"}  # fmt: skip
+_LOGIC = {"logical_and": "and", "logical_or": "or", "logical_xor": "xor", "bitwise_and": "and",
+          "bitwise_or": "or", "bitwise_xor": "xor"}  # fmt: skip
+
+
+class Nest:
+    """A cluster about to be written: its loops joined where memory allows, and its memory accesses.
+
+    Parameters
+    ----------
+    cluster : Cluster
+    views : Views
+    stored : set of Traced
+        The members whose results others need.
+    """
+
+    def __init__(self, cluster: Cluster, views: Views, stored: set[Traced]) -> None:
+        self.cluster, self.views = cluster, views
+        self.stored = [m for m in cluster.members if m in stored]
+        self.inside = set(cluster.members)
+        self.accesses: dict[tuple[Traced, Traced], tuple[View, tuple[int, ...]]] = {}
+        for m in cluster.members:
+            for x in m.inputs:
+                b, _ = views.alias(x)
+                if b not in self.inside and not is_number(b):
+                    self.accesses[m, x] = self._access(m, x)
+        self.out = {m: self._own(m) for m in self.stored}
+        self._join_loops()
+
+    def _access(self, m: Traced, x: Traced) -> tuple[View, tuple[int, ...]]:
+        """The memory of operand ``x``, and its stride along each loop."""
+        view = self.views.view(x)
+        assert view is not None
+        space = self.cluster.space(m)
+        strides = [0] * len(self.cluster.loops)
+        lead = len(space) - x.ndim
+        for i, s in enumerate(view.strides):
+            d = space[lead + i]
+            if d is not None and x.shape[i] != 1:
+                strides[d] = s
+        return view, tuple(strides)
+
+    def _own(self, m: Traced) -> tuple[View, tuple[int, ...]]:
+        strides = [0] * len(self.cluster.loops)
+        own = contiguous(m.shape)
+        for d, s, n in zip(self.cluster.place[m], own, m.shape, strict=True):
+            if d is not None and n != 1:
+                strides[d] = s
+        return View(m, 0, own), tuple(strides)
+
+    def _join_loops(self) -> None:
+        """Neighbouring loops that every access runs through as through one become one."""
+        c, loops = self.cluster, self.cluster.loops
+        reduced = {m: c.reduced(m, self.views) for m in c.members if m.op in REDUCTIONS}
+        places = {m: {d for d in c.place[m] if d is not None} for m in c.members}
+        spaces = {m: {d for d in c.space(m) if d is not None} for m in c.members}
+        every = [s for _, s in self.accesses.values()] + [s for _, s in self.out.values()]
+
+        def joined(d: int) -> bool:
+            if c.split == d + 1:
+                return False
+            if any(s[d] != s[d + 1] * loops[d + 1] for s in every):
+                return False
+            sets = [*places.values(), *spaces.values(), *reduced.values()]
+            return all((d in s) == (d + 1 in s) for s in sets)
+
+        groups: list[list[int]] = []
+        for d in range(len(loops)):
+            if d and joined(d - 1):
+                groups[-1].append(d)
+            else:
+                groups.append([d])
+        number = {d: g for g, ds in enumerate(groups) for d in ds}
+        self.loops = tuple(math.prod(loops[d] for d in ds) for ds in groups)
+        last = [ds[-1] for ds in groups]
+        self.accesses = {k: (v, tuple(s[d] for d in last)) for k, (v, s) in self.accesses.items()}
+        self.out = {k: (v, tuple(s[d] for d in last)) for k, (v, s) in self.out.items()}
+        self.reduced = {m: {number[d] for d in s} for m, s in reduced.items()}
+        self.varies = {m: {number[d] for d in s} for m, s in places.items()}
+        self.spaces = {m: {number[d] for d in s} for m, s in spaces.items()}
+        self.split = max(len(groups) - 1, 0) if c.split is None else number[c.split]
+        if not groups:
+            self.split = 0
+
+    @property
+    def rows(self) -> set[Traced]:
+        """Members computed once a row."""
+        return {m for m in self.inside if not any(d >= self.split for d in self.varies[m])}
+
+
+class _Emitter:
+    """Writes one nest."""
+
+    def __init__(self, nest: Nest, places: dict[Traced, Place], bits: int, scratch: str) -> None:
+        self.nest, self.places = nest, places
+        self.w = Writer()
+        self.needs: set[tuple[str, str, int]] = set()
+        self.scratch_pointer, self.scratch = scratch, 0
+        widest = max((v.dtype.itemsize for m in nest.inside for v in (m, *m.inputs) if v.dtype.char in "dfql"),
+                     default=4)  # fmt: skip
+        widest = max(widest, 4)
+        self.inner = nest.loops[-1] if nest.loops else 1
+        self.full = bits // (8 * widest)
+        self.full = min(self.full, 1 << max(self.inner - 1, 0).bit_length())
+        self.lanes = 1
+        self.row: dict[Any, str] = {}  # values of this row, as scalars
+        self.env: dict[Any, str] = {}  # values of this vector
+        self.counters: list[str] = []
+        self.mask: str | None = None
+        self.kept: dict[Traced, str] = {}
+        self.at_row = False
+        self._now = 0
+        self.level = self._stages()
+
+    # ---------------------------------------------------------------- which stage computes what
+
+    def _stages(self) -> dict[Traced, int]:
+        """For elements the first stage that can compute them, for rows the stage after which they are known."""
+        n, level = self.nest, {}
+        self.rows = {m for m in n.rows if m.op not in REDUCTIONS or self._is_row(m)}
+        for m in n.cluster.members:
+            stage = -1 if m in self.rows and m.op not in REDUCTIONS else 0
+            for x in m.inputs:
+                b, _ = n.views.alias(x)
+                if b in n.inside and (n.accesses.get((m, x)) is None):
+                    after = level[b]
+                    if b in self.rows and m not in self.rows:
+                        after += 1
+                    elif b in self.rows and m.op in REDUCTIONS:
+                        after += 1
+                    stage = max(stage, after)
+            level[m] = stage
+        self.stages = max((s for m, s in level.items() if m not in self.rows or m.op in REDUCTIONS), default=-1) + 1
+        return level
+
+    def _is_row(self, m: Traced) -> bool:
+        return self.nest.reduced[m] == set(range(self.nest.split, len(self.nest.loops)))
+
+    # ---------------------------------------------------------------- the nest
+
+    def write(self) -> None:
+        n = self.nest
+        self._dear()
+        outside = [m for m in n.stored if m.op in REDUCTIONS and not self._is_row(m)]
+        for m in outside:
+            self._fill(m, {"false": "0", "true": "1"}.get(_identity(m), _identity(m)))
+        with self._loops(range(n.split)):
+            self.row = {}
+            self._row_level(-1)
+            for stage in range(self.stages):
+                self._stage(stage)
+                self._row_level(stage)
+    def _loops(self, which: Sequence[int]) -> ExitStack:
+        stack = ExitStack()
+        for d in which:
+            self.counters.append(stack.enter_context(self.w.loop(self.nest.loops[d])))
+        return stack
+
+    def _fill(self, m: Traced, value: str) -> None:
+        """Set all of a result that is accumulated in memory to where it starts from."""
+        kind = MEMORY[m.dtype.char]
+        base, first = self.places[m]
+        with self.w.loop(max(m.size, 1)) as i:
+            at = self.w.set(f"getelementptr {kind}, ptr {base}, i64 {self.w.index([(i, 1)], first)}")
+            self.w.line(f"store {kind} {value}, ptr {at}")
+
+    def _row_level(self, after: int) -> None:
+        """What is known of a row after a stage, stored where others need it."""
+        self.lanes, self.mask, self.at_row = 1, None, True
+        for m in self.nest.cluster.members:
+            if m in self.rows and self.level[m] == after:
+                if m.op not in REDUCTIONS:
+                    self.row[m] = elementwise(self, m, [self._operand(i, m) for i in m.inputs])
+                if m in self.nest.out:
+                    self._store(m, self.row[m])
+        self.at_row = False
+
+    def _stage(self, stage: int) -> None:
+        n, self._now = self.nest, stage
+        members = [m for m in n.cluster.members if m not in self.rows or m.op in REDUCTIONS]
+        reductions = [m for m in members if m.op in REDUCTIONS and self.level[m] == stage]
+        stores = [m for m in members if m.op not in REDUCTIONS and m in n.out and self.level[m] == stage]
+        keeps = [m for m in self.kept if self.level[m] == stage and m not in n.out]
+        if not (reductions or stores or keeps):
+            return
+        held = {m: self._accumulator(m) for m in reductions if self._is_row(m)}
+        inner = range(n.split, len(n.loops) - 1)
+        depth = len(self.counters)
+        with self._loops(inner):
+            partial = {
+                m: self._accumulator(m)
+                for m in reductions
+                if m not in held and len(n.loops) and len(n.loops) - 1 in n.reduced[m]
+            }
+            self._strips(lambda: self._body(reductions, stores, keeps, held | partial), held | partial)
+            for m, place in partial.items():
+                self.lanes, self.mask = 1, None
+                self._accumulate_scalar(m, self._total(m, place))
+        del self.counters[depth:]
+        for m, place in held.items():
+            self.row[m] = self._total(m, place)
+
+    def _strips(self, body: Callable[[], None], held: dict[Traced, Any]) -> None:
+        """The innermost loop: whole vectors, then what is left under a mask."""
+        w, size, lanes = self.w, self.inner if self.nest.loops else 1, self.full
+        whole, rest = divmod(size, lanes)
+        if not self.nest.loops:
+            self.lanes, self.mask, self.env = 1, None, {}
+            body()
+            return
+
+        def strip(i: str, mask: str | None) -> None:
+            self.lanes, self.mask, self.env = lanes, mask, {}
+            self.counters.append(i)
+            body()
+            self.counters.pop()
+
+        if whole:
+            if whole > 2 * CHUNK and any(a[1] is not None for a in held.values()):
+                chunks, odd = divmod(whole, CHUNK)
+                with w.loop(chunks) as c:
+                    with w.loop(CHUNK) as i:
+                        k = w.index([(c, CHUNK * lanes), (i, lanes)])
+                        strip(k, None)
+                    for m, a in held.items():
+                        self._carry(m, a)
+                if odd:
+                    with w.loop(odd) as i:
+                        strip(w.index([(i, lanes)], chunks * CHUNK * lanes), None)
+            else:
+                with w.loop(whole) as i:
+                    strip(w.index([(i, lanes)]), None)
+        if rest:
+            if lanes == 1:
+                strip(str(whole * lanes), None)
+            else:
+                bits = ", ".join(f"i1 {'true' if k < rest else 'false'}" for k in range(lanes))
+                strip(str(whole * lanes), f"<{bits}>")
+
+    def _body(self, reductions: Any, stores: Any, keeps: Any, held: dict[Traced, Any]) -> None:
+        for m in reductions:
+            x = self._value(m.inputs[0], m)
+            if self.mask is not None:
+                x = self._set(f"select <{self.lanes} x i1> {self.mask}, {self._t(m)} {x}, "
+                              f"{self._t(m)} {self._splat(m, _identity(m))}")  # fmt: skip
+            if m in held:
+                place = held[m][0]
+                old = self._set(f"load {self._t(m)}, ptr {place}")
+                self.w.line(f"store {self._t(m)} {self._combine(m, old, x)}, ptr {place}")
+            else:
+                old = self._load(m, *self.nest.out[m])
+                self._store(m, self._combine(m, old, x))
+        for m in stores:
+            self._store(m, self._value(m, None))
+        for m in keeps:
+            x = self._value(m, None)
+            self._store_at(m, x, self.kept[m], [0] * (len(self.counters) - 1) + [1], 0)
+
+    # ---------------------------------------------------------------- values
+
+    def _t(self, x: Traced) -> str:
+        kind = ELEMENT[x.dtype.char]
+        return kind if self.lanes == 1 else f"<{self.lanes} x {kind}>"
+
+    def _set(self, text: str) -> str:
+        return self.w.set(text)
+
+    def _splat(self, x: Traced, value: str) -> str:
+        return value if self.lanes == 1 else f"splat ({ELEMENT[x.dtype.char]} {value})"
+
+    def _spread(self, x: Traced, value: str) -> str:
+        """A row's number in every lane."""
+        if self.lanes == 1:
+            return value
+        if not value.startswith("%"):
+            return self._splat(x, value)
+        key = ("spread", value)
+        if key not in self.env:
+            t, kind = self._t(x), ELEMENT[x.dtype.char]
+            one = self._set(f"insertelement {t} poison, {kind} {value}, i64 0")
+            self.env[key] = self._set(
+                f"shufflevector {t} {one}, {t} poison, <{self.lanes} x i32> zeroinitializer"
+            )
+        return self.env[key]
+
+    def _value(self, x: Traced, user: Traced | None) -> str:
+        """``x`` as ``user`` reads it, in the lanes of now. No recursion: chains may be long."""
+        wanted: list[tuple[Traced, Traced | None]] = [(x, user)]
+        while wanted:
+            y, reader = wanted[-1]
+            if self._known(y, reader) is not None:
+                wanted.pop()
+                continue
+            b, _ = self.nest.views.alias(y)
+            missing = [(i, b) for i in b.inputs if self._known(i, b) is None]
+            if missing:
+                wanted += reversed(missing)
+            else:
+                wanted.pop()
+                self.env[b] = elementwise(self, b, [self._operand(i, b) for i in b.inputs])
+        found = self._known(x, user)
+        assert found is not None
+        return found
+
+    def _known(self, x: Traced, user: Traced | None) -> str | None:
+        """An operand that is at hand, or can be loaded; None if it has to be computed first."""
+        b, _ = self.nest.views.alias(x)
+        if is_number(b):
+            return self._splat(b, _literal(b))
+        cache = self.row if self.at_row else self.env
+        if user is not None and (user, x) in self.nest.accesses:
+            key = self.nest.accesses[user, x]
+            if key not in cache:
+                cache[key] = self._load(x, *key)
+            return cache[key]
+        if b in self.row:
+            return self._spread(b, self.row[b])
+        if b not in self.env and b in self.kept and self.level[b] < self._now:
+            if b in self.nest.out:
+                self.env[b] = self._load(b, *self.nest.out[b])
+            else:
+                self.env[b] = self._load_at(b, self.kept[b], [0] * (len(self.counters) - 1) + [1], 0)
+        return self.env.get(b)
+
+    def _operand(self, x: Traced, user: Traced) -> str:
+        found = self._known(x, user)
+        assert found is not None, (x, user)
+        return found
+
+    # ---------------------------------------------------------------- memory
+
+    def _address(self, kind: str, base: str, strides: Sequence[int], offset: int) -> str:
+        at = self.w.index(list(zip(self.counters, strides, strict=False)), offset)
+        return base if at == "0" else self.w.set(f"getelementptr {kind}, ptr {base}, i64 {at}")
+
+    def _load(self, x: Traced, view: View, strides: tuple[int, ...]) -> str:
+        base, first = self.places[view.base]
+        return self._load_at(x, base, strides, view.offset + first)
+
+    def _load_at(self, x: Traced, base: str, strides: Sequence[int], offset: int) -> str:
+        kind = MEMORY[x.dtype.char]
+        at = self._address(kind, base, strides, offset)
+        step = strides[len(self.counters) - 1] if self.counters and len(strides) >= len(self.counters) else 0
+        size = 1 if kind == "i8" else 8 if kind in ("double", "i64") else 4
+        if self.lanes == 1:
+            y = self.w.set(f"load {kind}, ptr {at}, align {size}")
+        elif step == 0:
+            one = self.w.set(f"load {kind}, ptr {at}, align {size}")
+            t = f"<{self.lanes} x {kind}>"
+            y = self.w.set(f"insertelement {t} poison, {kind} {one}, i64 0")
+            y = self.w.set(f"shufflevector {t} {y}, {t} poison, <{self.lanes} x i32> zeroinitializer")
+        elif step == 1:
+            t = f"<{self.lanes} x {kind}>"
+            if self.mask is None:
+                y = self.w.set(f"load {t}, ptr {at}, align {size}")
+            else:
+                y = self._masked("load", t, kind, at, size)
+        else:
+            t = f"<{self.lanes} x {kind}>"
+            steps = ", ".join(f"i64 {k * step}" for k in range(self.lanes))
+            ats = self.w.set(f"getelementptr {kind}, ptr {at}, <{self.lanes} x i64> <{steps}>")
+            y = self._masked("gather", t, kind, ats, size)
+        if kind == "i8":
+            t = f"<{self.lanes} x i8>" if self.lanes != 1 else "i8"
+            y = self.w.set(f"icmp ne {t} {y}, {'zeroinitializer' if self.lanes != 1 else '0'}")
+        return y
+
+    def _masked(self, how: str, t: str, kind: str, at: str, size: int) -> str:
+        n = self.lanes
+        short = f"v{n}{ {'double': 'f64', 'float': 'f32'}.get(kind, kind) }"
+        mask = self.mask or "splat (i1 true)"
+        where = f"<{n} x ptr>" if how == "gather" else "ptr"
+        name = f"@llvm.masked.{how}.{short}.{f'v{n}p0' if how == 'gather' else 'p0'}"
+        self.w.declared.add(f"declare {t} {name}({where}, <{n} x i1>, {t})")
+        return self.w.set(f"call {t} {name}({where} align {size} {at}, <{n} x i1> {mask}, {t} zeroinitializer)")
+
+    def _store(self, m: Traced, value: str) -> None:
+        base, first = self.places[m]
+        self._store_at(m, value, base, self.nest.out[m][1], first)
+
+    def _store_at(self, m: Traced, value: str, base: str, strides: Sequence[int], offset: int) -> None:
+        kind = MEMORY[m.dtype.char]
+        at = self._address(kind, base, strides, offset)
+        n = self.lanes
+        t = kind if n == 1 else f"<{n} x {kind}>"
+        size = 1 if kind == "i8" else 8 if kind in ("double", "i64") else 4
+        if kind == "i8":
+            value = self.w.set(f"zext {'i1' if n == 1 else f'<{n} x i1>'} {value} to {t}")
+        step = strides[len(self.counters) - 1] if self.counters and len(strides) >= len(self.counters) else 0
+        if n == 1:
+            self.w.line(f"store {kind} {value}, ptr {at}, align {size}")
+        elif step == 1 and self.mask is None:
+            self.w.line(f"store {t} {value}, ptr {at}, align {size}")
+        elif step == 1:
+            short = f"v{n}{ {'double': 'f64', 'float': 'f32'}.get(kind, kind) }"
+            name = f"@llvm.masked.store.{short}.p0"
+            self.w.declared.add(f"declare void {name}({t}, ptr, <{n} x i1>)")
+            self.w.line(f"call void {name}({t} {value}, ptr align {size} {at}, <{n} x i1> {self.mask})")
+        elif step == 0:
+            one = self.w.set(f"extractelement {t} {value}, i64 0")
+            self.w.line(f"store {kind} {one}, ptr {at}, align {size}")
+        else:
+            short = f"v{n}{ {'double': 'f64', 'float': 'f32'}.get(kind, kind) }"
+            steps = ", ".join(f"i64 {k * step}" for k in range(n))
+            ats = self.w.set(f"getelementptr {kind}, ptr {at}, <{n} x i64> <{steps}>")
+            name = f"@llvm.masked.scatter.{short}.v{n}p0"
+            self.w.declared.add(f"declare void {name}({t}, <{n} x ptr>, <{n} x i1>)")
+            mask = self.mask or "splat (i1 true)"
+            self.w.line(f"call void {name}({t} {value}, <{n} x ptr> align {size} {ats}, <{n} x i1> {mask})")
+
+    # ---------------------------------------------------------------- reductions
+
+    def _accumulator(self, m: Traced) -> tuple[str, str | None]:
+        """Where a sum grows, and where its chunks are added up if there are many."""
+        lanes, self.lanes = self.lanes, self.full if self.nest.loops else 1
+        t = self._t(m)
+        place = self.w.early(f"alloca {t}")
+        start = f"{t} {self._splat(m, _identity(m))}"
+        self.w.line(f"store {start}, ptr {place}")
+        second = None
+        if m.op == "sum" and m.dtype.kind == "f" and self.inner // self.full > 2 * CHUNK:
+            second = self.w.early(f"alloca {t}")
+            self.w.line(f"store {start}, ptr {second}")
+        self.lanes = lanes
+        return place, second
+
+    def _carry(self, m: Traced, a: tuple[str, str | None]) -> None:
+        place, second = a
+        if second is None:
+            return
+        t = self._t(m)
+        x, y = self._set(f"load {t}, ptr {place}"), self._set(f"load {t}, ptr {second}")
+        self.w.line(f"store {t} {self._combine(m, x, y)}, ptr {second}")
+        self.w.line(f"store {t} {self._splat(m, _identity(m))}, ptr {place}")
+
+    def _total(self, m: Traced, a: tuple[str, str | None]) -> str:
+        """The lanes of an accumulator as one number."""
+        self.lanes, self.mask = self.full if self.nest.loops else 1, None
+        self._carry(m, a)
+        t = self._t(m)
+        x = self._set(f"load {t}, ptr {a[1] or a[0]}")
+        n = self.lanes
+        while n > 1:  # halves on top of each other
+            h = n // 2
+            kind = ELEMENT[m.dtype.char]
+            low = ", ".join(f"i32 {k}" for k in range(h))
+            high = ", ".join(f"i32 {k}" for k in range(h, n))
+            whole = f"<{n} x {kind}>"
+            p = self._set(f"shufflevector {whole} {x}, {whole} poison, <{h} x i32> <{low}>")
+            q = self._set(f"shufflevector {whole} {x}, {whole} poison, <{h} x i32> <{high}>")
+            self.lanes = h
+            if h == 1:
+                p = self._set(f"extractelement <1 x {kind}> {p}, i64 0")
+                q = self._set(f"extractelement <1 x {kind}> {q}, i64 0")
+            x = self._combine(m, p, q)
+            n = h
+        self.lanes = 1
+        return x
+
+    def _combine(self, m: Traced, x: str, y: str) -> str:
+        t = self._t(m)
+        real = m.dtype.kind == "f"
+        if m.op == "sum":
+            return self._set(f"{'fadd contract' if real else 'add'} {t} {x}, {y}")
+        if m.op == "prod":
+            return self._set(f"{'fmul' if real else 'mul'} {t} {x}, {y}")
+        if m.op in ("any", "all"):
+            return self._set(f"{'or' if m.op == 'any' else 'and'} {t} {x}, {y}")
+        return extreme(self, m.op, t, real, x, y)
+
+    def _accumulate_scalar(self, m: Traced, value: str) -> None:
+        view, strides = self.nest.out[m]
+        old = self._load(m, view, strides)
+        self._store(m, self._combine(m, old, value))
+
+    # ---------------------------------------------------------------- what is kept for later stages
+
+    def _dear(self) -> None:
+        """Choose which elements a later stage shall load and not compute again."""
+        n = self.nest
+        if self.stages < 2 or len(n.loops) - n.split != 1:
+            if self.stages < 2:
+                return
+        last: dict[Traced, int] = {}
+        for m in n.cluster.members:
+            if m in self.rows and m.op not in REDUCTIONS:
+                continue
+            for x in m.inputs:
+                b, _ = n.views.alias(x)
+                if b in n.inside and b not in self.rows and (m, x) not in n.accesses:
+                    last[b] = max(last.get(b, 0), self.level[m])
+        # uses reach through cheap members: walk back so that a stage's needs are known at the source
+        for m in reversed(n.cluster.members):
+            if m in last and m.op not in REDUCTIONS:
+                for x in m.inputs:
+                    b, _ = n.views.alias(x)
+                    if b in n.inside and b not in self.rows and (m, x) not in n.accesses and m.op not in _DEAR:
+                        last[b] = max(last.get(b, 0), last[m])
+        for m, stage in last.items():
+            if stage > self.level[m] and (m.op in _DEAR or m in n.out) and len(n.loops) - n.split == 1:
+                if m in n.out:
+                    self.kept[m] = ""
+                else:
+                    kind = MEMORY[m.dtype.char]
+                    place = self.w.early(f"getelementptr i8, ptr {self.scratch_pointer}, i64 {self.scratch}")
+                    self.kept[m] = place
+                    size = 1 if kind == "i8" else m.dtype.itemsize
+                    self.scratch += -(-self.inner * size // 64) * 64
+
+
+_DEAR = frozenset(FUNCTIONS) | {"divide", "sqrt", "sech2", "sigmoid", "power"}
+
+
+def extreme(e: Any, op: str, t: str, real: bool, x: str, y: str) -> str:
+    """The larger (smaller) one; nan if either is."""
+    boolean = "i1" if t[0] != "<" else f"<{e.lanes} x i1>"
+    if not real:
+        c = e._set(f"icmp {'sge' if op in ('max', 'maximum') else 'sle'} {t} {x}, {y}")
+        return str(e._set(f"select {boolean} {c}, {t} {x}, {t} {y}"))
+    c = e._set(f"fcmp {'oge' if op in ('max', 'maximum') else 'ole'} {t} {x}, {y}")
+    nan = e._set(f"fcmp uno {t} {x}, {x}")
+    c = e._set(f"or {boolean} {c}, {nan}")
+    return str(e._set(f"select {boolean} {c}, {t} {x}, {t} {y}"))
+
+
+def is_number(x: Traced) -> bool:
+    """Whether ``x`` is a constant that can be written into the code."""
+    return x.op == "constant" and not x.shape and x.dtype.char in ELEMENT
+
+
+def _identity(m: Traced) -> str:
+    kind = MEMORY[m.dtype.char] if m.op in () else ELEMENT[m.dtype.char]
+    if m.op in ("any", "all"):
+        return "false" if m.op == "any" else "true"
+    if kind in ("double", "float"):
+        return literal(kind, {"sum": -0.0, "prod": 1.0, "max": -math.inf, "min": math.inf}[m.op])
+    limits = np.iinfo(m.dtype)
+    return str({"sum": 0, "prod": 1, "max": limits.min, "min": limits.max}[m.op])
+
+
+def _literal(x: Traced) -> str:
+    value = np.asarray(x.params["value"]).astype(x.dtype)[()]
+    return literal(kind_of(x.dtype), value.item())
+
+
+# -------------------------------------------------------------------- elementwise operations
+
+
+def elementwise(e: Any, m: Traced, a: list[str]) -> str:
+    """One elementwise operation on the emitter's lanes."""
+    op, t = m.op, e._t(m.inputs[0] if m.op != "where" else m)
+    kind = m.inputs[0].dtype.kind if op != "where" else m.dtype.kind
+    real = kind == "f"
+    element = ELEMENT[(m.inputs[0] if op != "where" else m).dtype.char]
+    boolean = "i1" if e.lanes == 1 else f"<{e.lanes} x i1>"
+
+    def const(v: float) -> str:
+        text = literal(element, v)
+        return text if e.lanes == 1 else f"splat ({element} {text})"
+
+    def select(c: str, x: str, y: str) -> str:
+        return str(e._set(f"select {boolean} {c}, {t} {x}, {t} {y}"))
+
+    if op in _FLOAT_OPS and real:
+        flag = "contract " if op != "divide" else ""
+        return str(e._set(f"{_FLOAT_OPS[op]} {flag}{t} {a[0]}, {a[1]}"))
+    if op in _INT_OPS and kind == "i":
+        return str(e._set(f"{_INT_OPS[op]} {t} {a[0]}, {a[1]}"))
+    if op == "where":
+        return select(*a)
+    if op == "copy":
+        return a[0]
+    if op == "cast":
+        return _cast(e, m, a[0])
+    if op == "negative":
+        return str(e._set(f"fneg {t} {a[0]}" if real else f"sub {t} {const(0)}, {a[0]}"))
+    if op in _INTRINSICS and real:
+        return str(e.w.intrinsic(_INTRINSICS[op], t, [(t, a[0])]))
+    if op == "square":
+        return str(e._set(f"{'fmul contract' if real else 'mul'} {t} {a[0]}, {a[0]}"))
+    if op == "reciprocal":
+        return str(e._set(f"fdiv {t} {const(1.0)}, {a[0]}"))
+    if op in _COMPARE:
+        if kind == "b":
+            names = {"equal": "eq", "not_equal": "ne", "less": "ult", "less_equal": "ule", "greater": "ugt",
+                     "greater_equal": "uge"}  # fmt: skip
+            return str(e._set(f"icmp {names[op]} {t} {a[0]}, {a[1]}"))
+        how = f"fcmp {_COMPARE[op]}" if real else f"icmp {_COMPARE_INT[op]}"
+        return str(e._set(f"{how} {t} {a[0]}, {a[1]}"))
+    if op in _LOGIC or op in ("logical_not", "invert"):
+        if kind != "b" and op.startswith("logical"):
+            zero = "0.0" if real else "0"
+            zero = zero if e.lanes == 1 else "zeroinitializer"
+            a = [e._set(f"{'fcmp une' if real else 'icmp ne'} {t} {x}, {zero}") for x in a]
+            t = boolean
+        if op in ("logical_not", "invert"):
+            ones = ("true" if t in ("i1", boolean) else "-1")
+            ones = ones if e.lanes == 1 else f"splat ({'i1' if ones == 'true' else element} {ones})"
+            return str(e._set(f"xor {t} {a[0]}, {ones}"))
+        return str(e._set(f"{_LOGIC[op]} {t} {a[0]}, {a[1]}"))
+    if op in ("maximum", "minimum"):
+        return extreme(e, op, t, real, a[0], a[1])
+    if op in ("fmax", "fmin"):
+        c = e._set(f"fcmp {'oge' if op == 'fmax' else 'ole'} {t} {a[0]}, {a[1]}")
+        nan = e._set(f"fcmp uno {t} {a[1]}, {a[1]}")
+        return select(e._set(f"or {boolean} {c}, {nan}"), a[0], a[1])
+    if op == "isnan":
+        return str(e._set(f"fcmp uno {t} {a[0]}, {a[0]}"))
+    if op in ("isinf", "isfinite"):
+        size = e.w.intrinsic("fabs", t, [(t, a[0])])
+        return str(e._set(f"fcmp {'oeq' if op == 'isinf' else 'one'} {t} {size}, {const(math.inf)}"))
+    if op == "signbit":
+        whole = ("i64" if element == "double" else "i32") if e.lanes == 1 else (
+            f"<{e.lanes} x {'i64' if element == 'double' else 'i32'}>")  # fmt: skip
+        bits = e._set(f"bitcast {t} {a[0]} to {whole}")
+        return str(e._set(f"icmp slt {whole} {bits}, {'0' if e.lanes == 1 else 'zeroinitializer'}"))
+    if op == "sign":
+        up = e._set(f"fcmp ogt {t} {a[0]}, {const(0.0)}")
+        down = e._set(f"fcmp olt {t} {a[0]}, {const(0.0)}")
+        nan = e._set(f"fcmp uno {t} {a[0]}, {a[0]}")
+        return select(up, const(1.0), select(down, const(-1.0), select(nan, a[0], const(0.0))))
+    if op == "copysign":
+        return str(e.w.intrinsic("copysign", t, [(t, a[0]), (t, a[1])]))
+    if op == "heaviside":
+        up = e._set(f"fcmp ogt {t} {a[0]}, {const(0.0)}")
+        down = e._set(f"fcmp olt {t} {a[0]}, {const(0.0)}")
+        nan = e._set(f"fcmp uno {t} {a[0]}, {a[0]}")
+        return select(up, const(1.0), select(down, const(0.0), select(nan, a[0], a[1])))
+    if op in FUNCTIONS and real:
+        e.needs.add((op, element, e.lanes))
+        operands = ", ".join(f"{t} {x}" for x in a)
+        return str(e._set(f"call {t} {function(op, element, e.lanes)}({operands})"))
+    raise NotImplementedError(op)
+
+
+def _cast(e: Any, m: Traced, x: str) -> str:
+    old, new = m.inputs[0].dtype, m.dtype
+    a, b = e._t(m.inputs[0]), e._t(m)
+    if a == b:
+        return x
+    if new.kind == "b":
+        zero = ("0.0" if old.kind == "f" else "0") if e.lanes == 1 else "zeroinitializer"
+        return str(e._set(f"{'fcmp une' if old.kind == 'f' else 'icmp ne'} {a} {x}, {zero}"))
+    if old.kind == "f" and new.kind == "f":
+        return str(e._set(f"{'fpext' if new.itemsize > old.itemsize else 'fptrunc'} {a} {x} to {b}"))
+    if new.kind == "f":
+        return str(e._set(f"{'uitofp' if old.kind == 'b' else 'sitofp'} {a} {x} to {b}"))
+    if old.kind == "f":
+        return str(e._set(f"fptosi {a} {x} to {b}"))
+    if old.kind == "b":
+        return str(e._set(f"zext {a} {x} to {b}"))
+    return str(e._set(f"{'sext' if new.itemsize > old.itemsize else 'trunc'} {a} {x} to {b}"))
+
+
+def emit_nest(
+    name: str, nest: Nest, places: dict[Traced, Place], bits: int
+) -> tuple[str, set[str], set[tuple[str, str, int]], int]:
+    """One nest as a function ``@name(ptr, ..., ptr %scratch)`` of the pointers in ``places``, each once.
+
+    Returns
+    -------
+    text, declarations, functions of `vectormath` needed, bytes of scratch
+    """
+    e = _Emitter(nest, places, bits, "%scratch")
+    e.write()
+    names = dict.fromkeys(p for p, _ in places.values())
+    parameters = ", ".join(f"ptr noalias {p}" for p in [*names, "%scratch"])
+    return e.w.text(name, parameters, '"prefer-vector-width"="512" nounwind'), e.w.declared, e.needs, e.scratch

@@ -1,0 +1,290 @@
+"""Loops and branches in a captured program: their functions are captured once, as sub-programs.
+
+A node ``scan`` has the inputs ``(constants..., carries..., xs...)`` and the parameters
+
+- ``body``, a `SubProgram` of as many inputs: constants, carries, one entry of each of the xs; its
+  outputs are the next carries and one entry of each of the ys
+- ``constants``, ``carries``, ``xs``: how many there are
+- ``length`` and ``reverse``: the last entries first; ys are stacked where their xs were
+
+and the results ``(carries..., ys...)``. A node ``while`` has inputs ``(constants..., carries...)``
+and the results ``(carries...)``, with two sub-programs of all the inputs, ``condition`` and ``body``;
+a node ``cond`` inputs ``(predicate, constants..., operands...)``, with ``branches``, the pair of
+sub-programs of all but the predicate that give its results if it is true, and if it is false.
+
+``results`` lists shape and dtype of each result, as for ``call``, ``weak`` which of them stand for
+Python numbers; nodes ``item`` pick them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.native.capture import Trace
+from chainrule.native.operations import FLOAT64, apply_ufunc, broadcast_to, cast, lift, node
+from chainrule.rules.control import Body, Flat, Ran, _lifted, _outside, conform, describe, operand, truth
+from chainrule.traced import Traced, TracedError, capturing, current_trace, set_trace, where_in_user_code
+from chainrule.value import Value
+
+__all__ = ["SubProgram", "capture_cond", "capture_scan", "capture_while", "pick"]
+
+
+@dataclass(frozen=True, eq=False)
+class SubProgram:
+    """A captured function that a node carries out: input nodes (``slot`` is their place) and outputs.
+
+    An output may be an input, and an input may go unused. Sub-programs of one node may share nodes.
+    """
+
+    inputs: list[Traced]
+    outputs: list[Traced]
+
+
+class Inner(Trace):
+    """The capture of a loop's or a branch's function inside another capture.
+
+    Attributes
+    ----------
+    name : str
+        The operation, for errors.
+    parent : Trace
+        Where its node will be.
+    adopted : dict
+        What it reads of the parent's nodes, each with the input that stands for it here.
+    """
+
+    def __init__(self, name: str, parent: Trace) -> None:
+        super().__init__()
+        self.name = name
+        self.parent = parent
+        self.adopted: dict[Traced, Traced] = {}
+        self._constants: dict[Traced, Traced] = {}
+
+    def adopt(self, x: Traced) -> Traced | None:
+        if x.origin is self:
+            return x
+        if x.op == "constant":
+            if x not in self._constants:
+                self._constants[x] = Traced(self, "constant", (), x.shape, x.dtype, x.weak, x.params)
+            return self._constants[x]
+        outer = x if x.origin is self.parent else self.parent.adopt(x)
+        if outer is None:
+            return None
+        if outer not in self.adopted:
+            self.adopted[outer] = self.placeholder(outer.shape, outer.dtype, outer.weak)
+        return self.adopted[outer]
+
+    def placeholder(self, shape: tuple[int, ...], dtype: Any, weak: bool = False) -> Traced:
+        """An input whose place is decided when all are known."""
+        return Traced(self, "input", (), shape, dtype, weak, {})
+
+    def own(self, x: Any) -> Traced:
+        """What the function returned, as a node of this capture."""
+        x = lift(x)
+        here = self.adopt(x)
+        if here is None:
+            raise TracedError(
+                f"{where_in_user_code()}: {self.name}: its function returned a traced value whose capture has ended"
+            )
+        return here
+
+    # ---------------------------------------------------------------- Values from outside
+
+    def read(self, v: Value) -> Any:
+        data = self.parent.read(v) if v.serial < self.parent.start else v._data
+        return self._here(data)
+
+    def read_grad(self, v: Value) -> Any:
+        return self._here(self.parent.read_grad(v) if v.serial < self.parent.start else v._grad)
+
+    def _here(self, data: Any) -> Any:
+        return self.adopt(data) if type(data) is Traced else data
+
+    def write(self, v: Value, new: Any) -> None:
+        raise self._no_write("data", v)
+
+    def write_grad(self, v: Value, new: Any) -> None:
+        raise self._no_write("grad", v)
+
+    def _no_write(self, what: str, v: Value) -> TracedError:
+        of = f" of {v.name}" if v.name else ""
+        return TracedError(
+            f"{where_in_user_code()}: {self.name}: its function assigns .{what}{of}, a Value from outside; while "
+            "compiling, a loop's function is captured once and may only return things: make it part of the carry "
+            "and assign what comes out after the loop"
+        )
+
+
+@contextmanager
+def _inner(name: str) -> Iterator[Inner]:
+    parent = current_trace()
+    assert parent is not None
+    trace = Inner(name, parent)
+    set_trace(trace)
+    capturing.append(trace)
+    try:
+        yield trace
+    finally:
+        capturing.remove(trace)
+        set_trace(parent)
+
+
+def _wrapped(xs: Sequence[Traced], tracked: Sequence[bool]) -> Flat:
+    return [_lifted(x) if t else x for x, t in zip(xs, tracked)]
+
+
+def _raw(x: Any) -> Any:
+    return x._data if type(x) is Value else x
+
+
+def _seen(outs: Flat, trace: Inner) -> tuple[list[bool], dict[int, Value]]:
+    """Which of the results are Values, and the Values from outside they depend on."""
+    found: dict[int, Value] = {}
+    _outside([v for v in outs if type(v) is Value], trace.start, found)
+    return [type(v) is Value for v in outs], found
+
+
+def _leaf(name: str, x: Any) -> Any:
+    x = _raw(x)
+    if type(x) is not Traced and not isinstance(x, bool | int | float | complex | np.ndarray | np.generic):
+        raise TypeError(f"{name}: the function returned {describe(x)}, expected numbers or arrays")
+    return x
+
+
+def _number(inputs: Sequence[Traced]) -> list[Traced]:
+    for slot, x in enumerate(inputs):
+        x.params = {"slot": slot}
+    return list(inputs)
+
+
+def _made(op: str, inputs: Sequence[Traced], results: Sequence[Traced], params: dict[str, Any]) -> Traced:
+    shapes = tuple((x.shape, x.dtype) for x in results)
+    weak = tuple(x.weak for x in results)
+    return node(op, tuple(inputs), (), FLOAT64, False, {**params, "results": shapes, "weak": weak})
+
+
+def pick(made: Traced, index: int) -> Traced:
+    """One of the results of a node that has several."""
+    shape, dtype = made.params["results"][index]
+    return node("item", (made,), shape, dtype, made.params["weak"][index], {"index": index})
+
+
+# -------------------------------------------------------------------- scan
+
+
+def capture_scan(
+    name: str, body: Body, init: Flat, xs: Flat, length: int, reverse: bool, labels: Sequence[str]
+) -> Ran:
+    """Write a loop of ``length`` steps into the capture that is going on."""
+    first = [lift(operand(c)) for c in init]
+    rows = [lift(operand(x)) for x in xs]
+    tracked, moved = [type(c) is Value for c in init], [type(x) is Value for x in xs]
+    while True:  # until what comes out as a Value goes in as one
+        with _inner(name) as trace:
+            before = [trace.placeholder(c.shape, c.dtype, c.weak) for c in first]
+            entries = [trace.placeholder(x.shape[1:], x.dtype) for x in rows]
+            new, ys, adds = body(_wrapped(before, tracked), _wrapped(entries, moved))
+            values, outside = _seen([*new, *adds, *ys], trace)
+            grown = [a or b for a, b in zip(values, tracked)]
+            if grown != tracked:
+                tracked = grown
+                continue
+            after = [trace.own(conform(name, l, _leaf(name, v), c)) for l, v, c in zip(labels, new, before)]
+            terms = [trace.own(_raw(s)) for s in adds]
+            totals = [trace.placeholder(s.shape, s.dtype, s.weak) for s in terms]
+            added = [trace.own(apply_ufunc(np.add, t, s)) for t, s in zip(totals, terms)]
+            stacked = [trace.own(_leaf(name, y)) for y in ys]
+            if any(values):
+                stacked += before  # the carry each step began with, for the derivative
+            break
+    zeros = [broadcast_to(cast(0.0, s.dtype, s.weak), s.shape) for s in terms]
+    inputs = _number([*trace.adopted.values(), *before, *totals, *entries])
+    program = SubProgram(inputs, [*after, *added, *stacked])
+    params = {
+        "name": name,
+        "body": program,
+        "constants": len(trace.adopted),
+        "carries": len(before) + len(totals),
+        "xs": len(rows),
+        "length": length,
+        "reverse": reverse,
+    }
+    results = [*after, *added, *[_like_stack(y, length) for y in stacked]]
+    made = _made("scan", [*trace.adopted, *first, *zeros, *rows], results, params)
+    return Ran(made, (len(first), len(terms), len(ys)), values, outside)
+
+
+def _like_stack(y: Traced, length: int) -> Traced:
+    return Traced(y.origin, "input", (), (length, *y.shape), y.dtype)
+
+
+# -------------------------------------------------------------------- while
+
+
+def capture_while(
+    name: str, condition: Callable[[Flat], Any], body: Callable[[Flat], Flat], init: Flat, labels: Sequence[str]
+) -> Ran:
+    """Write a loop that runs while a condition holds into the capture that is going on."""
+    first = [lift(operand(c)) for c in init]
+    tracked = [type(c) is Value for c in init]
+    while True:
+        with _inner(name) as trace:
+            before = [trace.placeholder(c.shape, c.dtype, c.weak) for c in first]
+            holds = trace.own(truth(name, "condition", condition(_wrapped(before, tracked))))
+            new = body(_wrapped(before, tracked))
+            values, outside = _seen(new, trace)
+            grown = [a or b for a, b in zip(values, tracked)]
+            if grown != tracked:
+                tracked = grown
+                continue
+            after = [trace.own(conform(name, l, _leaf(name, v), c)) for l, v, c in zip(labels, new, before)]
+            break
+    inputs = _number([*trace.adopted.values(), *before])
+    params = {
+        "name": name,
+        "condition": SubProgram(inputs, [holds]),
+        "body": SubProgram(inputs, after),
+        "constants": len(trace.adopted),
+        "carries": len(before),
+    }
+    made = _made("while", [*trace.adopted, *first], after, params)
+    return Ran(made, (len(first), 0, 0), values, outside)
+
+
+# -------------------------------------------------------------------- cond
+
+
+def capture_cond(
+    name: str, predicate: Traced, f: Callable[[Flat], Flat], g: Callable[[Flat], Flat], operands: Flat
+) -> Ran:
+    """Write both branches into the capture that is going on."""
+    given = [lift(operand(x)) for x in operands]
+    tracked = [type(x) is Value for x in operands]
+    with _inner(name) as trace:
+        inside = [trace.placeholder(x.shape, x.dtype, x.weak) for x in given]
+        branches = [h(_wrapped(inside, tracked)) for h in (f, g)]
+        values, outside = _seen(branches[0], trace)
+        others, more = _seen(branches[1], trace)
+        values, outside = [a or b for a, b in zip(values, others)], outside | more
+        outs = [[trace.own(_leaf(name, v)) for v in branch] for branch in branches]
+        for i, (a, b) in enumerate(zip(*outs)):
+            if (a.shape, a.dtype) != (b.shape, b.dtype):
+                raise TypeError(
+                    f"{name}: result {i} is {describe(a)} where the predicate is true and {describe(b)} where it is "
+                    "false; expected the same shape and dtype from both: convert one with .astype or np.broadcast_to"
+                )
+            weak = a.weak and b.weak
+            outs[0][i], outs[1][i] = cast(a, a.dtype, weak), cast(b, b.dtype, weak)
+    inputs = _number([*trace.adopted.values(), *inside])
+    params = {
+        "name": name,
+        "branches": (SubProgram(inputs, outs[0]), SubProgram(inputs, outs[1])),
+        "constants": len(trace.adopted),
+    }
+    made = _made("cond", [predicate, *trace.adopted, *given], outs[0], params)
+    return Ran(made, (len(outs[0]), 0, 0), values, outside)

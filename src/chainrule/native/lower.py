@@ -1,0 +1,376 @@
+"""Lowering: a captured program as machine code, memory and the steps that NumPy does in between.
+
+Memory is of four kinds: the arrays given and returned, each behind its own entry of a table; an
+arena for what lives only during a call, planned so that lives that do not overlap share it; and a
+row of cells for single numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from chainrule.native import blas
+from chainrule.native.emit import Nest, emit_nest, is_number
+from chainrule.native.fuse import Cluster, fuse
+from chainrule.native.machine import Library, host, load
+from chainrule.native.operations import REDUCTIONS, VIEWS
+from chainrule.native.reference import order
+from chainrule.native.simplify import simplify, with_inputs
+from chainrule.native.text import MEMORY, Writer
+from chainrule.native.vectormath import definitions
+from chainrule.native.views import Views
+from chainrule.traced import Traced
+
+__all__ = ["Image", "Storage", "lower"]
+
+ALIGN = 64
+# Entries of the table: the arena, the cells, then one for each array.
+ARENA, CELLS, FIRST = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where a node's numbers lie: an entry of the table, and bytes from there."""
+
+    entry: int
+    offset: int = 0
+
+
+@dataclass
+class Image:
+    """A program ready to run.
+
+    Attributes
+    ----------
+    steps : list
+        Names of machine code functions, and nodes for NumPy to compute.
+    storage : dict
+        Where the nodes lie that are kept in memory.
+    entries : int
+        Length of the table.
+    arena, cells : int
+        Bytes of the arena, number of cells.
+    """
+
+    roots: list[Traced]
+    units: list[Cluster | Traced]
+    steps: list[str | Traced]
+    storage: dict[Traced, Storage]
+    entries: int
+    arena: int
+    cells: int
+    ir: str
+    constants: dict[int, np.ndarray]
+    library: Library | None = None
+    kernels: list[str] = field(default_factory=list)
+
+
+def lower(roots: Sequence[Traced]) -> Image:
+    """Machine code for ``roots``."""
+    views = Views()
+    roots = _plain(simplify(roots), views)
+    units = fuse(roots, views)
+    stored = _stored(units, roots, views)
+    builder = _Builder(views, units, roots, stored)
+    return builder.build()
+
+
+# -------------------------------------------------------------------- what has to be copied
+
+
+def rebuild(roots: Sequence[Traced], change: object) -> list[Traced]:
+    """The program with ``change(node, new inputs)`` in the place of every node."""
+    new: dict[Traced, Traced] = {}
+    for x in order(roots):
+        new[x] = change(x, tuple(new[i] for i in x.inputs))  # type: ignore[operator]
+    return [new[r] for r in roots]
+
+
+def copied(x: Traced) -> Traced:
+    return Traced(x.origin, "copy", (x,), x.shape, x.dtype, x.weak)
+
+
+_READS_STRIDES = {"matmul", "copy"}
+
+
+def _plain(roots: Sequence[Traced], views: Views) -> list[Traced]:
+    """Put a copy where memory cannot be read as it lies: reshapes across strides, and views that are results."""
+    from chainrule.native.fuse import is_loop
+
+    def change(x: Traced, inputs: tuple[Traced, ...]) -> Traced:
+        if x.op not in VIEWS and x.op != "call" and not is_loop(x):
+            inputs = tuple(_readable(i, x, views) for i in inputs)
+        y = with_inputs(x, inputs)
+        if y.op == "reshape" and views.view(y) is None:
+            y = with_inputs(y, (copied(y.inputs[0]),))
+        return y
+
+    out = rebuild(roots, change)
+    made: dict[Traced, Traced] = {}
+    result = []
+    for r in out:
+        if r.op in VIEWS or r.op in ("input", "constant") or r in made:
+            r = copied(r)
+        made[r] = r
+        result.append(r)
+    return result
+
+
+def _readable(x: Traced, user: Traced, views: Views) -> Traced:
+    """An operand of an operation that is no loop, as it can read it."""
+    if x.op not in VIEWS:
+        return x
+    view = views.view(x)
+    if view is None:
+        return x
+    if user.op == "matmul" and x.size:
+        rows, columns = view.strides[-2:]
+        m, n = x.shape[-2:]
+        if (columns == 1 or n == 1) and (rows >= n or m == 1):
+            return x
+        if (rows == 1 or m == 1) and (columns >= m or n == 1):
+            return x
+    from chainrule.native.views import contiguous
+
+    if view.strides == contiguous(x.shape) and view.offset == 0 and view.base.size == x.size:
+        return x
+    return copied(x)
+
+
+def _stored(units: Iterable[Cluster | Traced], roots: Sequence[Traced], views: Views) -> set[Traced]:
+    """Every node that must lie in memory."""
+    stored = set(roots)
+    for u in units:
+        if isinstance(u, Cluster):
+            inside = set(u.members)
+            for m in u.members:
+                for x in m.inputs:
+                    b, _ = views.alias(x)
+                    if b not in inside and not is_number(b):
+                        stored.add(views.view(x).base)  # type: ignore[union-attr]
+                if m.op in REDUCTIONS:
+                    over = u.reduced(m, views)
+                    if u.split is None or over != set(range(u.split, len(u.loops))):
+                        stored.add(m)  # it grows in memory
+        else:
+            stored.add(u)
+            for x in u.inputs:
+                stored.add(views.view(x).base)  # type: ignore[union-attr]
+    return stored
+
+
+# -------------------------------------------------------------------- building
+
+
+class _Builder:
+    def __init__(
+        self, views: Views, units: list[Cluster | Traced], roots: list[Traced], stored: set[Traced]
+    ) -> None:
+        self.views, self.units, self.roots, self.stored = views, units, roots, stored
+        self.storage: dict[Traced, Storage] = {}
+        self.constants: dict[int, np.ndarray] = {}
+        self.entries = FIRST
+        self.cells = 0
+        self.declared: set[str] = set()
+        self.needs: set[tuple[str, str, int]] = set()
+        self.scratch = 0
+        self.functions: list[str] = []
+        self.kernels: list[str] = []
+
+    def build(self) -> Image:
+        self._place()
+        steps: list[str | Traced] = []
+        calls: list[str] = []
+        bits = host().vector_bits
+        for number, u in enumerate(self.units):
+            if isinstance(u, Cluster):
+                calls += self._nest(f"nest{number}", u, bits)
+            elif u.op == "matmul":
+                calls += self._matmul(f"matmul{number}", u)
+            else:
+                if calls:
+                    steps.append(self._segment(len(steps), calls))
+                    calls = []
+                steps.append(u)
+        if calls:
+            steps.append(self._segment(len(steps), calls))
+        text = "\n".join([definitions(sorted(self.needs)), blas.DECLARATIONS, *sorted(self.declared - _known(
+            definitions(sorted(self.needs)) + blas.DECLARATIONS)), *self.functions])  # fmt: skip
+        text = text.replace("ARENA_END", str(self.arena))
+        image = Image(
+            self.roots, self.units, steps, self.storage, self.entries, self.arena + self.scratch, self.cells, text,
+            self.constants, kernels=self.kernels,
+        )  # fmt: skip
+        if any(isinstance(s, str) for s in steps):
+            blas.symbols()
+            image.library = load(text)
+        return image
+
+    # ---------------------------------------------------------------- memory
+
+    def _place(self) -> None:
+        """Give every stored node its place; the arena is shared by lives that do not overlap."""
+        roots = set(self.roots)
+        nodes = order(self.roots)
+        for x in nodes:
+            if x.op == "input" or (x.op == "constant" and (x.shape or x in self.stored)) or x in roots:
+                if x.shape or x.op == "constant" or x.dtype.itemsize > 8:
+                    self.storage[x] = Storage(self.entries)
+                    if x.op == "constant":
+                        self.constants[self.entries] = np.array(x.params["value"], x.dtype, order="C")
+                    self.entries += 1
+                else:
+                    self._cell(x)
+        born: dict[Traced, int] = {}
+        died: dict[Traced, int] = {}
+        for t, u in enumerate(self.units):
+            members = u.members if isinstance(u, Cluster) else [u]
+            for m in members:
+                if m in self.stored and m not in self.storage:
+                    if m.shape or m.op == "call" or m.dtype.itemsize > 8:
+                        born.setdefault(m, t)
+                        died.setdefault(m, t)
+                    else:
+                        self._cell(m)
+                for x in m.inputs:
+                    view = self.views.view(x)
+                    if view is not None and view.base in born:
+                        died[view.base] = t
+        self.arena = self._arena(born, died)
+
+    def _cell(self, x: Traced) -> None:
+        self.storage[x] = Storage(CELLS, 8 * self.cells)
+        self.cells += 1
+
+    def _arena(self, born: dict[Traced, int], died: dict[Traced, int]) -> int:
+        """First fit, largest first among what is born together; returns the size."""
+        placed: list[tuple[int, int, int, int]] = []  # offset, end, born, died
+        top = 0
+        for x in sorted(born, key=lambda x: -x.nbytes):
+            size = max(-(-x.nbytes // ALIGN) * ALIGN, ALIGN)
+            offset = 0
+            for start, end, b, d in placed:
+                if b <= died[x] and born[x] <= d and start < offset + size and offset < end:
+                    offset = end
+            self.storage[x] = Storage(ARENA, offset)
+            placed.append((offset, offset + size, born[x], died[x]))
+            placed.sort()
+            top = max(top, offset + size)
+        return top
+
+    # ---------------------------------------------------------------- functions
+
+    def _pointer(self, w: Writer, s: Storage) -> str:
+        """Load a table entry, and go to the offset."""
+        at = w.set(f"getelementptr ptr, ptr %table, i64 {s.entry}")
+        base = w.set(f"load ptr, ptr {at}")
+        return base
+
+    def _places(self, used: Iterable[Traced]) -> tuple[dict[Traced, tuple[str, int]], dict[str, Storage]]:
+        """Names for the memory a function works on: parameters, and elements from there."""
+        places: dict[Traced, tuple[str, int]] = {}
+        names: dict[str, Storage] = {}
+        for x in used:
+            s = self.storage[x]
+            if s.entry == CELLS:
+                places[x] = ("%cells", s.offset // (1 if MEMORY[x.dtype.char] == "i8" else x.dtype.itemsize))
+                names["%cells"] = Storage(CELLS)
+            else:
+                name = f"%a{s.entry}_{s.offset}"
+                places[x] = (name, 0)
+                names[name] = s
+        return places, names
+
+    def _call(self, function: str, names: dict[str, Storage], scratch: bool = True) -> list[str]:
+        lines, arguments = [], []
+        for name, s in names.items():
+            at = f"{name}.{function}"
+            lines.append(f"{at}.t = getelementptr ptr, ptr %table, i64 {s.entry}")
+            lines.append(f"{at}.b = load ptr, ptr {at}.t")
+            if s.offset:
+                lines.append(f"{at}.p = getelementptr i8, ptr {at}.b, i64 {s.offset}")
+            arguments.append(f"ptr {at}.{'p' if s.offset else 'b'}")
+        if scratch:
+            lines.append(f"%scratch.{function}.b = load ptr, ptr %table")
+            lines.append(f"%scratch.{function} = getelementptr i8, ptr %scratch.{function}.b, i64 ARENA_END")
+            arguments.append(f"ptr %scratch.{function}")
+        lines.append(f"call void @{function}({', '.join(arguments)})")
+        return lines
+
+    def _segment(self, number: int, calls: list[str]) -> str:
+        name = f"segment{number}"
+        body = "\n  ".join([*calls, "ret void"])
+        self.functions.append(f"define void @{name}(ptr %table) {{\n  {body}\n}}\n")
+        return name
+
+    def _nest(self, name: str, cluster: Cluster, bits: int) -> list[str]:
+        if 0 in cluster.loops:
+            return []  # nothing to compute: what is summed over nothing is a constant by now
+        nest = Nest(cluster, self.views, self.stored)
+        used = [v.base for v, _ in nest.accesses.values()] + nest.stored
+        places, names = self._places(dict.fromkeys(used))
+        text, declared, needs, scratch = emit_nest(name, nest, places, bits)
+        self.functions.append(text)
+        self.declared |= declared
+        self.needs |= needs
+        self.scratch = max(self.scratch, scratch)
+        ops = " ".join(dict.fromkeys(m.op for m in cluster.members))
+        self.kernels.append(f"{name}: {len(cluster.members)} fused over {cluster.loops}: {ops[:100]}")
+        return self._call(name, names)
+
+    def _matmul(self, name: str, x: Traced) -> list[str]:
+        a, b = x.inputs
+        va, vb = self.views.view(a), self.views.view(b)
+        assert va is not None and vb is not None
+        places, names = self._places(dict.fromkeys([va.base, vb.base, x]))
+        w = Writer()
+        m, k = a.shape[-2:]
+        n = b.shape[-1]
+        batch = x.shape[:-2]
+        sa = [0] * (len(batch) - (a.ndim - 2)) + [
+            0 if d == 1 else s for d, s in zip(a.shape[:-2], va.strides[:-2], strict=True)
+        ]
+        sb = [0] * (len(batch) - (b.ndim - 2)) + [
+            0 if d == 1 else s for d, s in zip(b.shape[:-2], vb.strides[:-2], strict=True)
+        ]
+        ra, ca = va.strides[-2:]
+        rb, cb = vb.strides[-2:]
+        # one product for the whole stack, where b is the same for all and a's rows follow each other
+        while batch and sb[-1] == 0 and (sa[-1] == m * ra or batch[-1] == 1) and (ca == 1 or k == 1):
+            m, batch, sa, sb = m * batch[-1], batch[:-1], sa[:-1], sb[:-1]
+        ta = not (ca == 1 or k == 1) or (m > 1 and ra < k and k > 1)
+        tb = not (cb == 1 or n == 1) or (k > 1 and rb < n and n > 1)
+        counters: list[str] = []
+        element = MEMORY[x.dtype.char]
+
+        def emit() -> None:
+            if len(counters) < len(batch):
+                with w.loop(batch[len(counters)]) as i:
+                    counters.append(i)
+                    emit()
+                    counters.pop()
+                return
+            ia = w.index(list(zip(counters, sa, strict=True)), va.offset + places[va.base][1])
+            ib = w.index(list(zip(counters, sb, strict=True)), vb.offset + places[vb.base][1])
+            sizes = [math.prod(x.shape[i + 1 :]) for i in range(len(batch))]
+            ic = w.index(list(zip(counters, sizes, strict=True)), places[x][1])
+            pa = w.set(f"getelementptr {element}, ptr {places[va.base][0]}, i64 {ia}")
+            pb = w.set(f"getelementptr {element}, ptr {places[vb.base][0]}, i64 {ib}")
+            pc = w.set(f"getelementptr {element}, ptr {places[x][0]}, i64 {ic}")
+            w.line(blas.gemm(x.dtype, m, n, k, pa, max(ca if ta else ra, 1), ta, pb, max(cb if tb else rb, 1), tb, pc,
+                             n, 1.0, 0.0).strip())  # fmt: skip
+
+        emit()
+        parameters = ", ".join(f"ptr {p}" for p in names)
+        self.functions.append(w.text(name, parameters))
+        self.kernels.append(f"{name}: {m} x {k} @ {k} x {n}" + (f", {math.prod(batch)} times" if batch else ""))
+        return self._call(name, names, scratch=False)
+
+
+def _known(text: str) -> set[str]:
+    return {line.strip() for line in text.splitlines() if line.startswith("declare")}
+

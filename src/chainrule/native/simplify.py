@@ -1,0 +1,338 @@
+"""Simplification: the same program with less to do.
+
+One walk from the inputs to the roots. Each node, on its simplified operands, is folded if they are
+all numbers, rewritten by the first row of `RULES` that fits, and merged with an equal node met before.
+Every row holds for nan, infinities and the sign of zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.native.operations import ELEMENTWISE, VIEWS
+from chainrule.native.reference import order, run
+from chainrule.traced import Traced
+
+__all__ = ["RULES", "simplify", "with_inputs"]
+
+Rule = Callable[["Simplifier", Traced], "Traced | None"]
+
+
+def simplify(roots: Sequence[Traced]) -> list[Traced]:
+    """Simpler roots, of the same shapes, dtypes and values."""
+    s = Simplifier()
+    for x in order(roots):
+        s.new[x] = s.visit(x)
+    return [s.new[r] for r in roots]
+
+
+def with_inputs(x: Traced, inputs: tuple[Traced, ...]) -> Traced:
+    """``x`` itself, or the same operation on other inputs."""
+    if all(a is b for a, b in zip(x.inputs, inputs, strict=True)):
+        return x
+    return Traced(x.origin, x.op, inputs, x.shape, x.dtype, x.weak, x.params)
+
+
+class Simplifier:
+    """What is known while walking: the new nodes, and by their content the equal ones."""
+
+    def __init__(self) -> None:
+        self.new: dict[Traced, Traced] = {}
+        self.met: dict[Any, Traced] = {}
+
+    def visit(self, x: Traced) -> Traced:
+        y = with_inputs(x, tuple([self.new[i] for i in x.inputs]))
+        for _ in range(8):  # a row's result may be another row's pattern
+            found = self._fold(y)
+            if found is None:
+                for rule in RULES.get(y.op, ()):
+                    found = rule(self, y)
+                    if found is not None:
+                        break
+            if found is None or found is y:
+                break
+            y = found
+        return self._merged(y)
+
+    def make(self, op: str, inputs: tuple[Traced, ...], like: Traced, **params: Any) -> Traced:
+        """A node of ``like``'s shape and dtype, for a rule; itself merged with its equals."""
+        return self._merged(Traced(like.origin, op, inputs, like.shape, like.dtype, like.weak, params))
+
+    def number(self, value: Any, like: Traced) -> Traced:
+        """A scalar constant of ``like``'s dtype."""
+        value = np.asarray(value, like.dtype)
+        return self._merged(Traced(like.origin, "constant", (), (), like.dtype, like.weak, {"value": value}))
+
+    def _merged(self, x: Traced) -> Traced:
+        key = _key(x)
+        return x if key is None else self.met.setdefault(key, x)
+
+    def _fold(self, x: Traced) -> Traced | None:
+        """A number, where all operands are."""
+        if x.shape or x.op not in ELEMENTWISE or not x.inputs:
+            return None
+        if not all(i.op == "constant" and not i.shape for i in x.inputs):
+            return None
+        with np.errstate(all="ignore"):
+            y = run(x, [i.params["value"] for i in x.inputs])
+        return self.number(y, x)
+
+
+def _key(x: Traced) -> Any:
+    """What two equal nodes have in common; None for what is only equal to itself."""
+    if x.op in ("input", "call", "item", "scan", "while", "cond", "tape"):
+        return None
+    ids = tuple(map(id, x.inputs))
+    if x.op == "constant":
+        if x.shape:
+            return (x.op, id(x.params["value"]), x.dtype.char, x.weak)
+        return (x.op, np.asarray(x.params["value"], x.dtype).tobytes(), x.dtype.char, x.weak)
+    if not x.params:
+        return (x.op, ids, x.shape, x.dtype.char, x.weak)
+    return (x.op, ids, x.shape, x.dtype.char, x.weak, tuple(x.params.items()))
+
+
+# -------------------------------------------------------------------- the rules
+
+
+def constant(x: Traced) -> Any:
+    """The number a node always has, seen through broadcasts; None if there is none."""
+    while x.op in ("broadcast_to", "reshape"):
+        x = x.inputs[0]
+    if x.op == "constant" and not x.shape:
+        return np.asarray(x.params["value"]).item()
+    return None
+
+
+def _same(x: Traced, result: Traced) -> Traced | None:
+    """An operand in the place of the result, if it has all its attributes."""
+    fits = x.shape == result.shape and x.dtype == result.dtype and x.weak == result.weak
+    return x if fits else None
+
+
+def _is(x: Traced, value: float) -> bool:
+    c = constant(x)
+    return c is not None and c == value and math.copysign(1, c) == math.copysign(1, value)
+
+
+def _scalar_operands(s: Simplifier, x: Traced) -> Traced | None:
+    """f(broadcast(c), y) = f(c, y): elementwise operations broadcast by themselves."""
+    shapes = [i.shape for i in x.inputs]
+    inputs = list(x.inputs)
+    for k, i in enumerate(inputs):
+        while i.op == "broadcast_to" and _fits(i.inputs[0].shape, shapes, k, x.shape):
+            i = i.inputs[0]
+            shapes[k] = i.shape
+        if i is not inputs[k]:
+            inputs[k] = i
+    made = with_inputs(x, tuple(inputs))
+    return None if made is x else made
+
+
+def _fits(shape: tuple[int, ...], shapes: list[tuple[int, ...]], k: int, want: tuple[int, ...]) -> bool:
+    others = [shape if i == k else s for i, s in enumerate(shapes)]
+    return np.broadcast_shapes(*others) == want
+
+
+def _multiply(s: Simplifier, x: Traced) -> Traced | None:
+    """1·x = x;  -1·x = -x."""
+    for a, b in (x.inputs, x.inputs[::-1]):
+        if _is(a, 1.0) and x.dtype.kind == "f":
+            return _same(b, x)
+        if _is(a, -1.0) and x.dtype.kind == "f" and b.shape == x.shape:
+            return s.make("negative", (b,), x)
+    return None
+
+
+def _add(s: Simplifier, x: Traced) -> Traced | None:
+    """-0.0 + x = x (0.0 + x is not: it turns -0.0 into 0.0);  x + -y = x - y."""
+    for a, b in (x.inputs, x.inputs[::-1]):
+        if _is(a, -0.0) and x.dtype.kind == "f":
+            return _same(b, x)
+    a, b = x.inputs
+    if b.op == "negative" and x.dtype.kind == "f":
+        return s.make("subtract", (a, b.inputs[0]), x)
+    return None
+
+
+def _subtract(s: Simplifier, x: Traced) -> Traced | None:
+    """x - 0.0 = x;  x - -y = x + y."""
+    a, b = x.inputs
+    if _is(b, 0.0) and x.dtype.kind == "f":
+        return _same(a, x)
+    if b.op == "negative" and x.dtype.kind == "f":
+        return s.make("add", (a, b.inputs[0]), x)
+    return None
+
+
+def _divide(s: Simplifier, x: Traced) -> Traced | None:
+    """x / 2ᵏ = x · 2⁻ᵏ, exactly."""
+    c = constant(x.inputs[1])
+    if c and math.isfinite(c) and abs(math.frexp(c)[0]) == 0.5 and abs(math.frexp(c)[1]) < 100:
+        return s.make("multiply", (x.inputs[0], s.number(1 / c, x.inputs[1])), x)
+    return None
+
+
+def _negative(s: Simplifier, x: Traced) -> Traced | None:
+    """-(-x) = x."""
+    a = x.inputs[0]
+    return _same(a.inputs[0], x) if a.op == "negative" else None
+
+
+def _power(s: Simplifier, x: Traced) -> Traced | None:
+    """x¹ = x;  x² = x·x;  x³ = x·x·x;  x⁻¹ = 1/x;  √x for x^½, which is inf at -inf and 0 at -0.0;  x⁰ = 1."""
+    a, b = x.inputs
+    c = constant(b)
+    if x.dtype.kind != "f" or a.shape != x.shape or c is None:
+        return None
+    if c == 1:
+        return _same(a, x)
+    if c == 2:
+        return s.make("multiply", (a, a), x)
+    if c == 3:
+        return s.make("multiply", (s.make("multiply", (a, a), x), a), x)
+    if c == -1:
+        return s.make("reciprocal", (a,), x)
+    if c == 0.5:
+        root = s.make("add", (s.make("sqrt", (a,), x), s.number(0.0, x)), x)
+        far = Traced(x.origin, "equal", (a, s.number(-math.inf, x)), x.shape, np.dtype(bool))
+        return s.make("where", (s._merged(far), s.number(math.inf, x), root), x)
+    return s.number(1.0, x) if c == 0 and not x.shape else None
+
+
+def _square(s: Simplifier, x: Traced) -> Traced | None:
+    """x² = x·x, so that both are one."""
+    return s.make("multiply", (x.inputs[0], x.inputs[0]), x)
+
+
+def _reciprocal(s: Simplifier, x: Traced) -> Traced | None:
+    """1 / cosh²x = sech²x."""
+    a = x.inputs[0]
+    if a.op == "multiply" and a.inputs[0] is a.inputs[1] and a.inputs[0].op == "cosh":
+        return s.make("sech2", a.inputs[0].inputs, x)
+    return None
+
+
+def _where(s: Simplifier, x: Traced) -> Traced | None:
+    """where(c, x, x) = x;  where(c, a/d, b/d) = where(c, a, b)/d;  a mask within the same mask."""
+    c, a, b = x.inputs
+    if a is b:
+        return _same(a, x)
+    known = constant(c)
+    if known is not None:
+        return _same(a if known else b, x)
+    if a.op == b.op == "divide" and a.inputs[1] is b.inputs[1] and a.shape == b.shape == x.shape:
+        top = s.make("where", (c, a.inputs[0], b.inputs[0]), x)
+        return s.make("divide", (top, a.inputs[1]), x)
+    if a.op == "where" and a.inputs[0] is c:
+        return s.make("where", (c, a.inputs[1], b), x)
+    if b.op == "where" and b.inputs[0] is c:
+        return s.make("where", (c, a, b.inputs[2]), x)
+    return None
+
+
+def _cast(s: Simplifier, x: Traced) -> Traced | None:
+    """A cast to what it is; of a cast that lost nothing."""
+    a = x.inputs[0]
+    if a.dtype == x.dtype:
+        if a.weak == x.weak:
+            return a
+        if a.op == "cast" and a.inputs[0].dtype == a.dtype:
+            return s.make("cast", a.inputs, x)
+    c = constant(a) if a.op == "constant" else None
+    return s.number(np.asarray(c).astype(x.dtype), x) if c is not None and x.dtype.kind != "c" else None
+
+
+def _or(s: Simplifier, x: Traced) -> Traced | None:
+    """m | m = m;  m | true = true;  m | false = m."""
+    a, b = x.inputs
+    if x.dtype.kind != "b":
+        return None
+    if a is b:
+        return _same(a, x)
+    for p, q in ((a, b), (b, a)):
+        known = constant(p)
+        if known is not None:
+            return _same(p if known else q, x)
+    return None
+
+
+def _and(s: Simplifier, x: Traced) -> Traced | None:
+    """m & m = m;  m & true = m;  m & false = false."""
+    a, b = x.inputs
+    if x.dtype.kind != "b":
+        return None
+    if a is b:
+        return _same(a, x)
+    for p, q in ((a, b), (b, a)):
+        known = constant(p)
+        if known is not None:
+            return _same(q if known else p, x)
+    return None
+
+
+def _reshape(s: Simplifier, x: Traced) -> Traced | None:
+    """A reshape of a reshape is one; of a single number's broadcast a broadcast."""
+    a = x.inputs[0]
+    if a.shape == x.shape:
+        return _same(a, x)
+    if a.op == "reshape":
+        return s.make("reshape", a.inputs, x)
+    if a.op == "broadcast_to" and a.inputs[0].shape == ():
+        return s.make("broadcast_to", a.inputs, x)
+    return None
+
+
+def _transpose(s: Simplifier, x: Traced) -> Traced | None:
+    """A transpose of a transpose is one, or none."""
+    a = x.inputs[0]
+    if a.op != "transpose":
+        return None
+    axes = tuple(a.params["axes"][k] for k in x.params["axes"])
+    if axes == tuple(range(len(axes))):
+        return _same(a.inputs[0], x)
+    return s.make("transpose", a.inputs, x, axes=axes)
+
+
+def _broadcast_to(s: Simplifier, x: Traced) -> Traced | None:
+    """A broadcast of a broadcast is one."""
+    a = x.inputs[0]
+    if a.shape == x.shape:
+        return _same(a, x)
+    return s.make("broadcast_to", a.inputs, x) if a.op == "broadcast_to" else None
+
+
+def _sum(s: Simplifier, x: Traced) -> Traced | None:
+    """A sum of a sum over other axes is one sum."""
+    a = x.inputs[0]
+    if a.op == "sum":
+        return s.make("sum", a.inputs, x, axis=tuple(sorted({*a.params["axis"], *x.params["axis"]})))
+    return None
+
+
+RULES: dict[str, list[Rule]] = {
+    "multiply": [_multiply],
+    "add": [_add],
+    "subtract": [_subtract],
+    "divide": [_divide],
+    "negative": [_negative],
+    "power": [_power],
+    "square": [_square],
+    "reciprocal": [_reciprocal],
+    "where": [_where],
+    "cast": [_cast],
+    "logical_or": [_or],
+    "bitwise_or": [_or],
+    "logical_and": [_and],
+    "bitwise_and": [_and],
+    "reshape": [_reshape],
+    "transpose": [_transpose],
+    "broadcast_to": [_broadcast_to],
+    "sum": [_sum],
+}
+for _op in ELEMENTWISE - VIEWS:
+    RULES.setdefault(_op, []).append(_scalar_operands)
