@@ -15,7 +15,8 @@ import numpy as np
 import optree
 
 from chainrule.recording import kind_of
-from chainrule.rules.control import branch, conform, describe, loop, operand, repeat, sort_of, truth
+from chainrule.rules.carry import Stack, conform, describe, operand, sort_of, truth
+from chainrule.rules.control import Plan, branch, loop, repeat
 from chainrule.traced import Traced, current_trace
 from chainrule.value import Value
 
@@ -91,13 +92,15 @@ def scan(
             seen.append(y_spec)
         if seen[0] != y_spec:
             raise TypeError(
-                f"scan: y has the structure {y_spec} at one step and {seen[0]} at the first; expected the same at "
-                "each"
+                f"scan: y has the structure {y_spec} at one step and {seen[0]} at the first; expected the "
+                "same at each"
             )
         return new, ys, []
 
     if steps:
-        carry, ys, _ = loop("scan", body, leaves, rows, steps, bool(reverse), labels)
+        y_label = lambda j: "y" + seen[0].accessors()[j].codify("")
+        plan = Plan("scan", (body,), _title(f), labels, y_label)
+        carry, ys, _ = loop(plan, leaves, rows, steps, bool(reverse))
     else:
         carry, ys = leaves, _nothing(body, leaves, rows)
     return optree.tree_unflatten(spec, carry), optree.tree_unflatten(seen[0], ys)
@@ -139,13 +142,13 @@ def fori(start: Any, stop: Any, body: Callable[[Any, Any], Any], init: Any) -> A
 
     given, labels = [first, *leaves], ["the counter", *labels]
     if type(first) is Traced or type(last) is Traced:
-        found = repeat("fori", lambda carry: carry[0] < last, step, given, labels)
+        going = lambda carry: carry[0] < last
+        found = repeat(Plan("fori", (going, step), _title(body), labels), given)
     elif last <= first:
         return init
     else:
-        found, _, _ = loop(
-            "fori", lambda carry, _: (step(carry), [], []), given, [], last - first, False, labels
-        )
+        plan = Plan("fori", (lambda carry, _: (step(carry), [], []),), _title(body), labels)
+        found, _, _ = loop(plan, given, [], last - first, False)
     return optree.tree_unflatten(spec, found[1:])
 
 
@@ -186,7 +189,7 @@ def while_loop(condition: Callable[[Any], Any], body: Callable[[Any], Any], init
         return _same_spec("while_loop", body(optree.tree_unflatten(spec, carry)), spec)
 
     if current_trace() is not None:
-        carry = repeat("while_loop", holds, step, leaves, labels)
+        carry = repeat(Plan("while_loop", (holds, step), _title(body), labels), leaves)
     else:
         likes, carry = [operand(x) for x in leaves], leaves
         while truth("while_loop", "condition", holds(carry)):
@@ -222,7 +225,7 @@ def cond(predicate: Any, f: Callable[..., Any], g: Callable[..., Any], *operands
     """
     if type(truth("cond", "predicate", predicate)) is not Traced:
         return f(*operands) if predicate else g(*operands)
-    leaves, spec = optree.tree_flatten(operands)
+    leaves, spec = optree.tree_flatten(operands)  # type: ignore[arg-type, var-annotated]
     at = [i for i, x in enumerate(leaves) if type(x) is Value or sort_of(x) is not None]
     seen: list[Any] = []
 
@@ -236,18 +239,24 @@ def cond(predicate: Any, f: Callable[..., Any], g: Callable[..., Any], *operands
                 seen.append(out)
             if out != seen[0]:
                 raise TypeError(
-                    f"cond: the result has the structure {seen[0]} where the predicate is true and {out} where it "
-                    "is false; expected the same from both"
+                    f"cond: the result has the structure {seen[0]} where the predicate is true and {out} "
+                    "where it is false; expected the same from both"
                 )
             return found
 
         return call
 
-    found = branch("cond", predicate, flat(f), flat(g), [leaves[i] for i in at])
+    plan = Plan("cond", (flat(f), flat(g)), f"{_title(f)} or {_title(g)}")
+    found = branch(plan, predicate, [leaves[i] for i in at])
     return optree.tree_unflatten(seen[0], found)
 
 
 # -------------------------------------------------------------------- what the user passed
+
+
+def _title(f: Any) -> str:
+    """What pictures call a function."""
+    return getattr(f, "__name__", type(f).__name__)
 
 
 def _carry(name: str, init: Any) -> tuple[list[Any], Any, list[str]]:
@@ -258,8 +267,8 @@ def _carry(name: str, init: Any) -> tuple[list[Any], Any, list[str]]:
     for label, x in zip(labels, leaves):
         if sort_of(operand(x)) is None:
             raise TypeError(
-                f"{name}: {label} starts as {describe(operand(x))}, expected numbers, arrays, Values or containers "
-                "of them; what does not change from step to step need not be carried: close over it"
+                f"{name}: {label} starts as {describe(operand(x))}, expected numbers, arrays, Values or "
+                "containers of them; what stays as it is need not be carried: close over it"
             )
     return leaves, spec, labels
 
@@ -278,14 +287,13 @@ def _rows(xs: Any) -> tuple[list[Any], Any]:
     for accessor, x in zip(optree.tree_accessors(xs), rows):
         if not isinstance(x, Value | np.ndarray | Traced) or not x.shape:
             raise TypeError(
-                f"scan: xs{accessor.codify('')} is {describe(operand(x))}, expected an array with one entry for each "
-                "step along its first axis; what is the same at each step need not be passed: close over it"
+                f"scan: xs{accessor.codify('')} is {describe(operand(x))}, expected an array with one entry "
+                "for each step along its first axis; what is the same at each is not passed: close over it"
             )
     return rows, spec
 
 
 def _length(rows: list[Any], xs: Any, length: Any) -> int:
-    given = length
     if length is not None:
         try:
             length = operator.index(length)
@@ -295,21 +303,27 @@ def _length(rows: list[Any], xs: Any, length: Any) -> int:
             raise ValueError(f"scan: length is {length}, expected 0 or more")
     elif not rows:
         raise ValueError("scan: there are neither xs nor length; pass length=n for n steps")
+    names = [f"xs{accessor.codify('')}" for accessor in optree.tree_accessors(xs)]
     lengths = [x.shape[0] for x in rows]
-    for accessor, n in zip(optree.tree_accessors(xs), lengths):
-        if n != (lengths[0] if given is None else length):
-            against = f"xs{optree.tree_accessors(xs)[0].codify('')} has {lengths[0]}" if given is None else f"length is {length}"
-            raise ValueError(f"scan: xs{accessor.codify('')} has {n} entries along its first axis and {against}")
-    return lengths[0] if given is None else length  # type: ignore[no-any-return]
+    against, n = ("length", length) if length is not None else (f"the length of {names[0]}", lengths[0])
+    for name, got in zip(names, lengths):
+        if got != n:
+            raise ValueError(
+                f"scan: {name} has {got} entries along its first axis, expected {n}, {against}; each step "
+                "takes one entry of each"
+            )
+    return n  # type: ignore[no-any-return]
 
 
 def _nothing(body: Any, leaves: list[Any], rows: list[Any]) -> list[Any]:
     """The ys of no steps: of the shapes that one step would give."""
-    x = [np.zeros(row.shape[1:], row.dtype)[()] for row in rows]
     with np.errstate(all="ignore"):
-        _, ys, _ = body(leaves, x)
-    sorts = [sort_of(operand(y)) for y in ys]
-    return [np.zeros((0, *sort[0]), sort[1]) for sort in sorts if sort is not None]
+        _, ys, _ = body(leaves, [np.zeros(row.shape[1:], row.dtype)[()] for row in rows])
+    stacks = [Stack("scan", "y", 1) for _ in ys]
+    for stack, y in zip(stacks, ys):
+        y = operand(y)
+        stack.put(0, np.zeros(y.shape, y.dtype) if type(y) is Traced else y)
+    return [stack.array[:0] for stack in stacks]
 
 
 def _bound(what: str, x: Any) -> Any:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.traced import Traced
-from chainrule.value import Value, result
+from chainrule.value import Cell, Value, result
 
 __all__ = ["Bilinear", "Elementwise", "Lanes", "Linear", "Primitive", "Special", "fit"]
 
@@ -420,7 +420,7 @@ def fit(c: Any, like: Any) -> Any:
     kind = type(c)
     if kind is _ndarray and type(like) is _ndarray and c.shape == like.shape and c.dtype == like.dtype:
         return c
-    if type(like) is float or (type(like) is Traced and like.weak):
+    if type(like) is float or type(like) is Cell or (type(like) is Traced and like.weak):
         if kind is float:
             return c
         if kind is Traced:

@@ -185,6 +185,13 @@ def scatter_traced(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
     return scatter(g, index, shape)
 
 
+def getitem_traced(x: Any, index: Any) -> Any:
+    """``x[index]`` where an index is traced and ``x`` may be a plain array."""
+    from chainrule.native.operations import getitem, lift
+
+    return getitem(lift(x), index)
+
+
 # -------------------------------------------------------------------- the user's line
 
 _PACKAGE = str(Path(__file__).parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from chainrule.traced import Traced, capturing, current_trace
 if TYPE_CHECKING:
     from chainrule.primitive import Primitive
 
-__all__ = ["Value", "data"]
+__all__ = ["Cell", "Pool", "Value", "data"]
 
 next_serial = count().__next__
 _NONE: Mapping[str, Any] = {}
@@ -90,7 +91,7 @@ class Value:
 
     @property
     def data(self) -> Any:
-        d = self._current() if capturing else self._data
+        d = self._current() if capturing or type(self._data) is Cell else self._data
         if type(d) is not np.ndarray:
             return d
         if self.primitive is not None:  # others may depend on a result, so it is only shown
@@ -116,7 +117,7 @@ class Value:
                     f"Value.data: new data has shape {np.shape(new)}, expected {np.shape(self._data)}; "
                     "make a new Value for another shape"
                 )
-            if type(self._data) is float:
+            if type(self._data) is float or type(self._data) is Cell:
                 new = float(new)
             elif new.dtype != self._data.dtype:  # a leaf keeps its dtype, as an assigned array does
                 new = new.astype(self._data.dtype)
@@ -131,6 +132,8 @@ class Value:
         """
         if capturing and (trace := self._outside()) is not None:
             return trace.read(self)
+        if type(self._data) is Cell:
+            return self._data.pool.numbers[self._data.index]
         if self.primitive is None and self.args and not _same_bytes(self.args[0], self._data):
             self._data = self.args[0].copy()
             self._data.setflags(write=False)
@@ -143,6 +146,8 @@ class Value:
             return
         if type(new) is Traced:
             self.args = ()
+        elif type(self._data) is Cell:
+            self._data.pool.stale = True
         if self.args:
             self.args[0][...] = new
         if type(new) is np.ndarray:
@@ -159,6 +164,8 @@ class Value:
         """The gradient as it is, None if there is none; only to be read."""
         if capturing and (trace := self._outside()) is not None:
             return trace.read_grad(self)
+        if type(self._grad) is Cell:
+            return self._grad.pool.numbers[self._grad.index]
         return self._grad
 
     @_gradient.setter
@@ -166,15 +173,42 @@ class Value:
         if capturing and (trace := self._outside()) is not None:
             trace.write_grad(self, new)
         else:
+            if type(self._grad) is Cell:
+                self._grad.pool.stale = True
             self._grad = new
+
+    # ---------------------------------------------------------------- data that a compiled program works on
+
+    @classmethod
+    def _of(cls, data: Any) -> Value:
+        """A leaf that takes data over as they are, without a copy."""
+        v = cls(0.0)
+        if type(data) is np.ndarray:
+            data.setflags(write=False)
+        v._data = data
+        return v
+
+    def _live_in(self, pool: Pool, index: int) -> None:
+        """Keep the data, a number, in a program's memory; a program that had it is told."""
+        if type(self._data) is Cell:
+            if self._data.pool is pool:
+                return
+            self._data.pool.stale = True
+        self._data = Cell(pool, index)
+
+    def _grad_lives_in(self, pool: Pool, index: int) -> None:
+        """The same for the gradient."""
+        if type(self._grad) is Cell and self._grad.pool is not pool:
+            self._grad.pool.stale = True
+        self._grad = Cell(pool, index)
 
     @property
     def grad(self) -> Any:
-        g = self._gradient if capturing else self._grad
+        g = self._gradient if capturing or type(self._grad) is Cell else self._grad
         if type(g) is Traced:
             return g
         if g is None:
-            g = 0.0 if type(self._data) is float else np.zeros_like(self._data)
+            g = 0.0 if type(self._data) is float or type(self._data) is Cell else np.zeros_like(self._data)
             if type(g) is np.ndarray and not (capturing and self._outside()):
                 self._grad = g  # so that writing into it is not lost
         elif type(g) is np.ndarray and self.primitive is not None:  # others may hold it: it is only shown
@@ -190,7 +224,7 @@ class Value:
             self._gradient = data(new)
             return
         if new is not None:
-            if type(self._data) is float:
+            if type(self._data) is float or type(self._data) is Cell:
                 new = float(data(new))
             else:
                 new = np.asarray(data(new), dtype=self._data.dtype)
@@ -201,19 +235,20 @@ class Value:
                             f"{self._data.shape}"
                         )
                     new = np.full(self._data.shape, new)
-        self._grad = new
+        self._gradient = new
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return np.shape(self._data)
+        d = self._data
+        return () if type(d) is float else d.shape  # type: ignore[no-any-return]
 
     @property
     def ndim(self) -> int:
-        return np.ndim(self._data)
+        return len(self.shape)
 
     @property
     def size(self) -> int:
-        return np.size(self._data)
+        return math.prod(self.shape)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -238,7 +273,7 @@ class Value:
 
     def __repr__(self) -> str:
         name = "" if self.name is None else f", name={self.name!r}"
-        grad = 0.0 if self._grad is None else self._grad
+        grad = 0.0 if self._gradient is None else self._gradient
         return f"Value(data={_brief(self._current())}, grad={_brief(grad)}{name})"
 
     def __format__(self, spec: str) -> str:
@@ -278,7 +313,7 @@ class Value:
                 f"pickle, copy: this Value is the result of {self.primitive.name} and part of a graph; "
                 "only leaves can be copied; take Value(v.data), or v.data to plot or save its numbers"
             )
-        return _restore, (self._current(), self.name, self._grad)
+        return _restore, (self._current(), self.name, self._gradient)
 
     # ---------------------------------------------------------------- micrograd's names
 
@@ -338,6 +373,28 @@ class Value:
         def __lt__(self, other: Any) -> Any: ...
         def __ge__(self, other: Any) -> Any: ...
         def __le__(self, other: Any) -> Any: ...
+
+
+class Pool:
+    """The numbers a compiled program works on; ``stale`` when a Value that lived here was given another."""
+
+    __slots__ = ("numbers", "stale")
+
+    def __init__(self, numbers: memoryview) -> None:
+        self.numbers = numbers
+        self.stale = True
+
+
+class Cell:
+    """Where a Value's number is to be found: in the place of its data or gradient."""
+
+    __slots__ = ("index", "pool")
+    shape = ()
+    dtype = np.dtype(np.float64)
+
+    def __init__(self, pool: Pool, index: int) -> None:
+        self.pool = pool
+        self.index = index
 
 
 _CALLED_OTHERWISE = {

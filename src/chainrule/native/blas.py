@@ -29,14 +29,24 @@ FUNCTIONS = ("sgemm", "dgemm", "sgemv", "dgemv")
 
 @functools.cache
 def symbols() -> None:
-    """Make the functions of `DECLARATIONS` known to LLVM's linker."""
-    pointer = ctypes.pythonapi.PyCapsule_GetPointer
-    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    name = ctypes.pythonapi.PyCapsule_GetName
-    name.restype, name.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    """Make the functions of `DECLARATIONS` known to LLVM's linker.
+
+    Raises
+    ------
+    ImportError
+        If SciPy's BLAS counts in 64-bit integers.
+    """
+    api = ctypes.pythonapi
+    name_of = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(("PyCapsule_GetName", api))
+    pointer_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+        ("PyCapsule_GetPointer", api)
+    )
     for function in FUNCTIONS:
         capsule = cython_blas.__pyx_capi__[function]
-        llvm.add_symbol(f"cr_{function}", pointer(capsule, name(capsule)))
+        signature = name_of(capsule)  # "void (char *, char *, int *, ..."
+        if b", int *" not in signature:
+            raise ImportError("compile needs a SciPy whose BLAS counts in 32-bit integers")
+        llvm.add_symbol(f"cr_{function}", pointer_of(capsule, signature))
 
 
 # -------------------------------------------------------------------- IR
@@ -115,7 +125,8 @@ def gemm(
     transposed_a, transposed_b : bool
         Whether the memory holds Aᵀ, of shape (k, m), or Bᵀ, of shape (n, k).
     alpha, beta : float or str
-        A number, or the name of an IR value of the same type. With ``beta`` zero C is not read.
+        A number, or the name of an IR value of the same type. With ``beta`` zero C is not read; with
+        ``alpha`` zero a nan in A or B may be lost.
     """
     s, t = _kind(dtype)
     # Fortran sees each matrix transposed, so it computes Cᵀ = Bᵀ Aᵀ.

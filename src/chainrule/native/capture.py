@@ -8,7 +8,7 @@ keeps a `State` in the place of each, so an exception leaves everything as it wa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ import optree
 
 from chainrule.native.operations import FLOAT64, cast, lift
 from chainrule.traced import Traced, capturing, current_trace, set_trace
-from chainrule.value import Value, next_serial
+from chainrule.value import Cell, Value, next_serial
 
 __all__ = ["Captured", "Slot", "State", "Trace", "capture"]
 
@@ -24,8 +24,8 @@ __all__ = ["Captured", "Slot", "State", "Trace", "capture"]
 class Slot(NamedTuple):
     """Where an input of the program comes from at each call.
 
-    ``kind`` is ``"argument"`` (``which`` counts the flattened arguments), ``"data"`` or ``"grad"``
-    (of the state numbered ``which``).
+    ``kind`` is ``"argument"`` (``which`` counts the flattened arguments, Values among them), ``"data"``
+    or ``"grad"`` (of the state numbered ``which``).
     """
 
     kind: str
@@ -34,14 +34,24 @@ class Slot(NamedTuple):
 
 @dataclass
 class State:
-    """What a capture knows of a Value from outside: what it holds now, and whether it has changed."""
+    """What a capture knows of a Value from outside: what it holds now, and whether it has changed.
+
+    ``argument`` is its number among the flattened arguments if it is one of them, else None.
+    """
 
     value: Value
-    data: Any
+    argument: int | None
+    data: Any = None
     grad: Any = None
     data_changed: bool = False
     grad_changed: bool = False
     grad_read: bool = False
+    grad_given: bool = False
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the program is bound to this very Value, though it came as an argument."""
+        return self.argument is not None and (self.data_changed or self.grad_changed or self.grad_read)
 
 
 class Trace:
@@ -62,6 +72,7 @@ class Trace:
         self.slots: list[Slot] = []
         self.inputs: list[Traced] = []
         self.states: dict[int, State] = {}
+        self.arguments: dict[int, int] = {}
 
     def adopt(self, x: Traced) -> Traced | None:
         """A node of another capture as one of this, if there is a way; None if there is none."""
@@ -79,9 +90,11 @@ class Trace:
     def state(self, v: Value) -> State:
         found = self.states.get(id(v))
         if found is None:
-            found = State(v, None)
+            number = self.arguments.get(id(v))
+            found = State(v, number)
             self.states[id(v)] = found
-            found.data = self.input(Slot("data", len(self.states) - 1), v._data)
+            slot = Slot("data", len(self.states) - 1) if number is None else Slot("argument", number)
+            found.data = self.input(slot, v._data)
         return found
 
     def read(self, v: Value) -> Any:
@@ -90,7 +103,7 @@ class Trace:
     def write(self, v: Value, new: Any) -> None:
         """Give a leaf new data, in its own shape and dtype."""
         state = self.state(v)
-        weak = type(v._data) is float
+        weak = _is_number(v)
         new = lift(new)
         if new.shape != v.shape:
             raise ValueError(
@@ -103,15 +116,16 @@ class Trace:
         state = self.state(v)
         if not state.grad_changed and not state.grad_read:
             state.grad_read = True
-            if v._grad is not None:
+            state.grad_given = v._grad is not None
+            if state.grad_given:
                 number = list(self.states).index(id(v))
-                state.grad = self.input(Slot("grad", number), v._grad)
+                state.grad = self.input(Slot("grad", number), v._data)
         return state.grad
 
     def write_grad(self, v: Value, new: Any) -> None:
         state = self.state(v)
         if new is not None:
-            new = cast(lift(new), v.dtype, type(v._data) is float)
+            new = cast(lift(new), v.dtype, _is_number(v))
             if new.shape != v.shape:
                 if new.shape:
                     raise ValueError(f"Value.grad: new gradient has shape {new.shape}, expected the data's {v.shape}")
@@ -122,10 +136,14 @@ class Trace:
         state.grad_changed = True
 
 
+def _is_number(v: Value) -> bool:
+    return type(v._data) is float or type(v._data) is Cell
+
+
 def _like(trace: Trace, like: Any, params: dict[str, Any]) -> Traced:
     kind = type(like)
-    if kind is float or kind is int or kind is bool:
-        dtype = FLOAT64 if kind is float else np.dtype(np.int64 if kind is int else bool)
+    if kind is float or kind is Cell or kind is int or kind is bool:
+        dtype = FLOAT64 if kind is float or kind is Cell else np.dtype(np.int64 if kind is int else bool)
         return Traced(trace, "input", (), (), dtype, True, params)
     return Traced(trace, "input", (), np.shape(like), np.asarray(like).dtype, False, params)
 
@@ -164,7 +182,22 @@ class Captured:
     spec: Any
     states: list[State]
     trace: Trace
-    guards: list[Any] = field(default_factory=list)
+    call: Callable[[list[Any]], Any]
+
+    @property
+    def writes(self) -> bool:
+        """Whether Values from outside are changed."""
+        return any(s.data_changed or s.grad_changed for s in self.states)
+
+    def root_slots(self) -> list[Slot | None]:
+        """For each root the input whose place it takes: new data that of the old."""
+        found: list[Slot | None] = [None for o in self.outputs if o.kind != "plain"]
+        for number, s in enumerate(self.states):
+            if s.data_changed:
+                found.append(Slot("data", number) if s.argument is None else None)
+            if s.grad_changed and s.grad is not None:
+                found.append(Slot("grad", number))
+        return found
 
     def roots(self) -> list[Traced]:
         """Every node that has to be computed, in a fixed order: outputs, new data, new gradients."""
@@ -183,6 +216,7 @@ def capture(name: str, call: Callable[[list[Any]], Any], leaves: list[Any]) -> C
     Values among the arguments are passed as they are: the trace stands in for their data.
     """
     trace = Trace()
+    trace.arguments = {id(x): i for i, x in enumerate(leaves) if type(x) is Value}
     before = current_trace()
     set_trace(trace)
     capturing.append(trace)
@@ -204,7 +238,7 @@ def capture(name: str, call: Callable[[list[Any]], Any], leaves: list[Any]) -> C
     finally:
         capturing.remove(trace)
         set_trace(before)
-    return Captured(trace.slots, trace.inputs, outputs, spec, list(trace.states.values()), trace)
+    return Captured(trace.slots, trace.inputs, outputs, spec, list(trace.states.values()), trace, call)
 
 
 def _output(name: str, trace: Trace, x: Any) -> Output:

@@ -18,7 +18,7 @@ Python numbers; nodes ``item`` pick them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,8 @@ import numpy as np
 
 from chainrule.native.capture import Trace
 from chainrule.native.operations import FLOAT64, apply_ufunc, broadcast_to, cast, lift, node
-from chainrule.rules.control import Body, Flat, Ran, _lifted, _outside, conform, describe, operand, truth
+from chainrule.rules.carry import conform, describe, operand, sort_of, truth
+from chainrule.rules.control import Flat, Plan, Ran, lifted, outside_of
 from chainrule.traced import Traced, TracedError, capturing, current_trace, set_trace, where_in_user_code
 from chainrule.value import Value
 
@@ -89,7 +90,8 @@ class Inner(Trace):
         here = self.adopt(x)
         if here is None:
             raise TracedError(
-                f"{where_in_user_code()}: {self.name}: its function returned a traced value whose capture has ended"
+                f"{where_in_user_code()}: {self.name}: its function returned a traced value whose capture "
+                "has ended; it leaked out of a function, perhaps through a global: return it instead"
             )
         return here
 
@@ -114,9 +116,9 @@ class Inner(Trace):
     def _no_write(self, what: str, v: Value) -> TracedError:
         of = f" of {v.name}" if v.name else ""
         return TracedError(
-            f"{where_in_user_code()}: {self.name}: its function assigns .{what}{of}, a Value from outside; while "
-            "compiling, a loop's function is captured once and may only return things: make it part of the carry "
-            "and assign what comes out after the loop"
+            f"{where_in_user_code()}: {self.name}: its function assigns .{what}{of}, a Value from outside; "
+            "while compiling it is captured once and can only return things: make this part of the carry and "
+            "assign what comes out after the loop"
         )
 
 
@@ -135,7 +137,7 @@ def _inner(name: str) -> Iterator[Inner]:
 
 
 def _wrapped(xs: Sequence[Traced], tracked: Sequence[bool]) -> Flat:
-    return [_lifted(x) if t else x for x, t in zip(xs, tracked)]
+    return [lifted(x) if t else x for x, t in zip(xs, tracked)]
 
 
 def _raw(x: Any) -> Any:
@@ -145,18 +147,18 @@ def _raw(x: Any) -> Any:
 def _seen(outs: Flat, trace: Inner) -> tuple[list[bool], dict[int, Value]]:
     """Which of the results are Values, and the Values from outside they depend on."""
     found: dict[int, Value] = {}
-    _outside([v for v in outs if type(v) is Value], trace.start, found)
+    outside_of(outs, trace.start, found)
     return [type(v) is Value for v in outs], found
 
 
-def _leaf(name: str, x: Any) -> Any:
+def _leaf(name: str, label: str, x: Any) -> Any:
     x = _raw(x)
-    if type(x) is not Traced and not isinstance(x, bool | int | float | complex | np.ndarray | np.generic):
-        raise TypeError(f"{name}: the function returned {describe(x)}, expected numbers or arrays")
+    if sort_of(x) is None:
+        raise TypeError(f"{name}: {label} is {describe(x)}, expected a number or an array")
     return x
 
 
-def _number(inputs: Sequence[Traced]) -> list[Traced]:
+def _numbered(inputs: Sequence[Traced]) -> list[Traced]:
     for slot, x in enumerate(inputs):
         x.params = {"slot": slot}
     return list(inputs)
@@ -177,37 +179,34 @@ def pick(made: Traced, index: int) -> Traced:
 # -------------------------------------------------------------------- scan
 
 
-def capture_scan(
-    name: str, body: Body, init: Flat, xs: Flat, length: int, reverse: bool, labels: Sequence[str]
-) -> Ran:
+def capture_scan(plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool) -> Ran:
     """Write a loop of ``length`` steps into the capture that is going on."""
-    first = [lift(operand(c)) for c in init]
-    rows = [lift(operand(x)) for x in xs]
+    name, (body,) = plan.name, plan.functions
+    first, rows = [lift(operand(c)) for c in init], [lift(operand(x)) for x in xs]
     tracked, moved = [type(c) is Value for c in init], [type(x) is Value for x in xs]
     while True:  # until what comes out as a Value goes in as one
         with _inner(name) as trace:
             before = [trace.placeholder(c.shape, c.dtype, c.weak) for c in first]
             entries = [trace.placeholder(x.shape[1:], x.dtype) for x in rows]
-            new, ys, adds = body(_wrapped(before, tracked), _wrapped(entries, moved))
-            values, outside = _seen([*new, *adds, *ys], trace)
+            new, ys, terms = body(_wrapped(before, tracked), _wrapped(entries, moved))
+            values, outside = _seen([*new, *terms, *ys], trace)
             grown = [a or b for a, b in zip(values, tracked)]
             if grown != tracked:
                 tracked = grown
                 continue
-            after = [trace.own(conform(name, l, _leaf(name, v), c)) for l, v, c in zip(labels, new, before)]
-            terms = [trace.own(_raw(s)) for s in adds]
+            after = _carried(plan, trace, new, before)
+            terms = [trace.own(_raw(s)) for s in terms]
             totals = [trace.placeholder(s.shape, s.dtype, s.weak) for s in terms]
             added = [trace.own(apply_ufunc(np.add, t, s)) for t, s in zip(totals, terms)]
-            stacked = [trace.own(_leaf(name, y)) for y in ys]
+            stacked = [trace.own(_leaf(name, plan.y_label(j), y)) for j, y in enumerate(ys)]
             if any(values):
                 stacked += before  # the carry each step began with, for the derivative
             break
     zeros = [broadcast_to(cast(0.0, s.dtype, s.weak), s.shape) for s in terms]
-    inputs = _number([*trace.adopted.values(), *before, *totals, *entries])
-    program = SubProgram(inputs, [*after, *added, *stacked])
+    inputs = _numbered([*trace.adopted.values(), *before, *totals, *entries])
     params = {
         "name": name,
-        "body": program,
+        "body": SubProgram(inputs, [*after, *added, *stacked]),
         "constants": len(trace.adopted),
         "carries": len(before) + len(totals),
         "xs": len(rows),
@@ -219,6 +218,13 @@ def capture_scan(
     return Ran(made, (len(first), len(terms), len(ys)), values, outside)
 
 
+def _carried(plan: Plan, trace: Inner, new: Flat, before: Flat) -> list[Traced]:
+    return [
+        trace.own(conform(plan.name, label, _leaf(plan.name, label, v), c))
+        for label, v, c in zip(plan.labels, new, before)
+    ]
+
+
 def _like_stack(y: Traced, length: int) -> Traced:
     return Traced(y.origin, "input", (), (length, *y.shape), y.dtype)
 
@@ -226,10 +232,9 @@ def _like_stack(y: Traced, length: int) -> Traced:
 # -------------------------------------------------------------------- while
 
 
-def capture_while(
-    name: str, condition: Callable[[Flat], Any], body: Callable[[Flat], Flat], init: Flat, labels: Sequence[str]
-) -> Ran:
+def capture_while(plan: Plan, init: Flat) -> Ran:
     """Write a loop that runs while a condition holds into the capture that is going on."""
+    name, (condition, body) = plan.name, plan.functions
     first = [lift(operand(c)) for c in init]
     tracked = [type(c) is Value for c in init]
     while True:
@@ -242,9 +247,9 @@ def capture_while(
             if grown != tracked:
                 tracked = grown
                 continue
-            after = [trace.own(conform(name, l, _leaf(name, v), c)) for l, v, c in zip(labels, new, before)]
+            after = _carried(plan, trace, new, before)
             break
-    inputs = _number([*trace.adopted.values(), *before])
+    inputs = _numbered([*trace.adopted.values(), *before])
     params = {
         "name": name,
         "condition": SubProgram(inputs, [holds]),
@@ -259,32 +264,28 @@ def capture_while(
 # -------------------------------------------------------------------- cond
 
 
-def capture_cond(
-    name: str, predicate: Traced, f: Callable[[Flat], Flat], g: Callable[[Flat], Flat], operands: Flat
-) -> Ran:
+def capture_cond(plan: Plan, predicate: Traced, operands: Flat) -> Ran:
     """Write both branches into the capture that is going on."""
+    name = plan.name
     given = [lift(operand(x)) for x in operands]
     tracked = [type(x) is Value for x in operands]
     with _inner(name) as trace:
         inside = [trace.placeholder(x.shape, x.dtype, x.weak) for x in given]
-        branches = [h(_wrapped(inside, tracked)) for h in (f, g)]
-        values, outside = _seen(branches[0], trace)
-        others, more = _seen(branches[1], trace)
-        values, outside = [a or b for a, b in zip(values, others)], outside | more
-        outs = [[trace.own(_leaf(name, v)) for v in branch] for branch in branches]
-        for i, (a, b) in enumerate(zip(*outs)):
+        came = [f(_wrapped(inside, tracked)) for f in plan.functions]
+        (values, outside), (others, more) = [_seen(outs, trace) for outs in came]
+        one, other = [[trace.own(_leaf(name, "a result", v)) for v in outs] for outs in came]
+        for i, (a, b) in enumerate(zip(one, other)):
             if (a.shape, a.dtype) != (b.shape, b.dtype):
                 raise TypeError(
-                    f"{name}: result {i} is {describe(a)} where the predicate is true and {describe(b)} where it is "
-                    "false; expected the same shape and dtype from both: convert one with .astype or np.broadcast_to"
+                    f"{name}: result {i} is {describe(a)} where the predicate is true and {describe(b)} "
+                    "where it is false, expected the same shape and dtype; convert one of them"
                 )
-            weak = a.weak and b.weak
-            outs[0][i], outs[1][i] = cast(a, a.dtype, weak), cast(b, b.dtype, weak)
-    inputs = _number([*trace.adopted.values(), *inside])
+            one[i], other[i] = [cast(x, a.dtype, a.weak and b.weak) for x in (a, b)]
+    inputs = _numbered([*trace.adopted.values(), *inside])
     params = {
         "name": name,
-        "branches": (SubProgram(inputs, outs[0]), SubProgram(inputs, outs[1])),
+        "branches": (SubProgram(inputs, one), SubProgram(inputs, other)),
         "constants": len(trace.adopted),
     }
-    made = _made("cond", [predicate, *trace.adopted, *given], outs[0], params)
-    return Ran(made, (len(outs[0]), 0, 0), values, outside)
+    made = _made("cond", [predicate, *trace.adopted, *given], one, params)
+    return Ran(made, (len(one), 0, 0), [a or b for a, b in zip(values, others)], outside | more)

@@ -8,6 +8,7 @@ row of cells for single numbers.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -54,6 +55,10 @@ class Image:
         Length of the table.
     arena, cells : int
         Bytes of the arena, number of cells.
+    in_place : set
+        Roots that are written where the input was whose place they take; ``written`` are these entries.
+    home : dict
+        Roots that are numbers, copied at the end of a run to the cell of the input they replace.
     """
 
     roots: list[Traced]
@@ -65,17 +70,20 @@ class Image:
     cells: int
     ir: str
     constants: dict[int, np.ndarray]
+    in_place: set[Traced]
+    home: dict[Traced, int]
+    written: set[int]
     library: Library | None = None
     kernels: list[str] = field(default_factory=list)
 
 
-def lower(roots: Sequence[Traced]) -> Image:
-    """Machine code for ``roots``."""
+def lower(roots: Sequence[Traced], updates: Sequence[Traced | None] | None = None) -> Image:
+    """Machine code for ``roots``; those with an input in ``updates`` take its place if they can."""
     views = Views()
     roots = _plain(simplify(roots), views)
     units = fuse(roots, views)
     stored = _stored(units, roots, views)
-    builder = _Builder(views, units, roots, stored)
+    builder = _Builder(views, units, roots, stored, updates or [None] * len(roots))
     return builder.build()
 
 
@@ -168,9 +176,18 @@ def _stored(units: Iterable[Cluster | Traced], roots: Sequence[Traced], views: V
 
 class _Builder:
     def __init__(
-        self, views: Views, units: list[Cluster | Traced], roots: list[Traced], stored: set[Traced]
+        self,
+        views: Views,
+        units: list[Cluster | Traced],
+        roots: list[Traced],
+        stored: set[Traced],
+        updates: Sequence[Traced | None],
     ) -> None:
-        self.views, self.units, self.roots, self.stored = views, units, roots, stored
+        self.views, self.units, self.roots, self.stored, self.updates = views, units, roots, stored, updates
+        self.in_place: set[Traced] = set()
+        self.home: dict[Traced, int] = {}
+        self.written: set[int] = set()
+        self.free: set[Traced] = set()  # packs of cells that lie side by side already
         self.storage: dict[Traced, Storage] = {}
         self.constants: dict[int, np.ndarray] = {}
         self.entries = FIRST
@@ -187,6 +204,8 @@ class _Builder:
         calls: list[str] = []
         bits = host().vector_bits
         for number, u in enumerate(self.units):
+            if u in self.free:
+                continue
             if isinstance(u, Cluster):
                 calls += self._nest(f"nest{number}", u, bits)
             elif u.op == "matmul":
@@ -196,6 +215,7 @@ class _Builder:
                     steps.append(self._segment(len(steps), calls))
                     calls = []
                 steps.append(u)
+        calls += self._going_home()
         if calls:
             steps.append(self._segment(len(steps), calls))
         text = "\n".join([definitions(sorted(self.needs)), blas.DECLARATIONS, *sorted(self.declared - _known(
@@ -203,7 +223,7 @@ class _Builder:
         text = text.replace("ARENA_END", str(self.arena))
         image = Image(
             self.roots, self.units, steps, self.storage, self.entries, self.arena + self.scratch, self.cells, text,
-            self.constants, kernels=self.kernels,
+            self.constants, self.in_place, self.home, self.written, kernels=self.kernels,
         )  # fmt: skip
         if any(isinstance(s, str) for s in steps):
             blas.symbols()
@@ -216,7 +236,11 @@ class _Builder:
         """Give every stored node its place; the arena is shared by lives that do not overlap."""
         roots = set(self.roots)
         nodes = order(self.roots)
+        self._pack_cells()
+        in_place = self._in_place()
         for x in nodes:
+            if x in self.storage or x in in_place:
+                continue
             if x.op == "input" or (x.op == "constant" and (x.shape or x in self.stored)) or x in roots:
                 if x.shape or x.op == "constant" or x.dtype.itemsize > 8:
                     self.storage[x] = Storage(self.entries)
@@ -225,6 +249,13 @@ class _Builder:
                     self.entries += 1
                 else:
                     self._cell(x)
+        for r, u in in_place.items():
+            self.storage[r] = self.storage[u]
+            self.in_place.add(r)
+            self.written.add(self.storage[u].entry)
+        for r, update in zip(self.roots, self.updates, strict=True):
+            if update is not None and update in self.storage and self.storage[r].entry == CELLS:
+                self.home[r] = self.storage[update].offset // 8
         born: dict[Traced, int] = {}
         died: dict[Traced, int] = {}
         for t, u in enumerate(self.units):
@@ -241,6 +272,73 @@ class _Builder:
                     if view is not None and view.base in born:
                         died[view.base] = t
         self.arena = self._arena(born, died)
+
+    def _pack_cells(self) -> None:
+        """Inputs that are packed into a vector get cells side by side, which then are the vector."""
+        for u in self.units:
+            if isinstance(u, Cluster) or u.op != "pack":
+                continue
+            if all(x.op == "input" and x.weak and x.dtype.char == "d" and x not in self.storage for x in u.inputs):
+                if len(set(u.inputs)) == len(u.inputs):
+                    self.storage[u] = Storage(CELLS, 8 * self.cells)
+                    for x in u.inputs:
+                        self._cell(x)
+                    self.free.add(u)
+
+    def _in_place(self) -> dict[Traced, Traced]:
+        """Roots that may be written over the input they replace: nothing reads that afterwards."""
+        found: dict[Traced, Traced] = {}
+        taken: set[Traced] = set()
+        times = Counter(self.roots)
+        last: dict[Traced, int] = {}
+        made: dict[Traced, int] = {}
+        for t, u in enumerate(self.units):
+            for m in u.members if isinstance(u, Cluster) else [u]:
+                made[m] = t
+                for x in m.inputs:
+                    view = self.views.view(x)
+                    if view is not None:
+                        last[view.base] = t
+        for r, update in zip(self.roots, self.updates, strict=True):
+            if update is None or not r.shape or update not in last or times[r] > 1:
+                continue
+            t = made[r]
+            unit = self.units[t]
+            if last[update] > t or update in taken:
+                continue
+            if last[update] == t:
+                if not isinstance(unit, Cluster):
+                    continue
+                nest = Nest(unit, self.views, self.stored)
+                own = nest.out[r][1]
+                if any(v.base is update and (v.offset or s != own) for v, s in nest.accesses.values()):
+                    continue
+                if r.op in REDUCTIONS:
+                    continue
+            found[r] = update
+            taken.add(update)
+        return found
+
+    def _going_home(self) -> list[str]:
+        """Copy new numbers to where the old ones were, in runs."""
+        pairs = sorted((h, self.storage[r].offset // 8) for r, h in self.home.items())
+        lines: list[str] = []
+        i = 0
+        while i < len(pairs):
+            j = i + 1
+            while j < len(pairs) and pairs[j] == (pairs[i][0] + j - i, pairs[i][1] + j - i):
+                j += 1
+            if not lines:
+                lines.append(f"%home.t = getelementptr ptr, ptr %table, i64 {CELLS}")
+                lines.append("%home = load ptr, ptr %home.t")
+            lines.append(f"%home.to{i} = getelementptr double, ptr %home, i64 {pairs[i][0]}")
+            lines.append(f"%home.from{i} = getelementptr double, ptr %home, i64 {pairs[i][1]}")
+            lines.append(
+                f"call void @llvm.memmove.p0.p0.i64(ptr %home.to{i}, ptr %home.from{i}, i64 {8 * (j - i)}, i1 false)"
+            )
+            self.declared.add("declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)")
+            i = j
+        return lines
 
     def _cell(self, x: Traced) -> None:
         self.storage[x] = Storage(CELLS, 8 * self.cells)

@@ -1,133 +1,329 @@
-"""A compiled program: what binds machine code to arrays, Values and results."""
+"""A compiled program at work: binds machine code to arrays, to Values and to results.
+
+A call costs a few microseconds beside the machine code, so this file keeps what it can from call to
+call: state stays where the machine code works on it. The data of a Value that is a number stays in
+a cell of the program's memory (`chainrule.value.Cell`) and becomes a float when somebody looks;
+an array of state is written in place as long as nobody else holds it.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import optree
+from numpy.lib.stride_tricks import as_strided
 
 from chainrule.native.capture import Captured
-from chainrule.native.lower import ARENA, CELLS, Image, lower
+from chainrule.native.guards import Guards
+from chainrule.native.lower import ARENA, CELLS, lower
 from chainrule.native.reference import run
+from chainrule.native.views import Views
+from chainrule.primitive import Primitive
 from chainrule.traced import Traced
-from chainrule.value import Value
+from chainrule.value import Cell, Pool, Value, result
 
 __all__ = ["Program"]
 
 
-class Program:
-    def __init__(self, name: str, captured: Captured) -> None:
-        self.name = name
-        self.captured = captured
-        roots = captured.roots()
-        self.image = image = lower(roots)
-        self.arena = np.zeros(image.arena + 64, np.uint8)
-        self.arena = self.arena[-self.arena.ctypes.data % 64 :]
-        self.cells = np.zeros(max(image.cells, 1), np.float64)
-        self.table = (ctypes.c_void_p * image.entries)()
-        self.table[ARENA] = self.arena.ctypes.data
-        self.table[CELLS] = self.cells.ctypes.data
-        self.arrays: dict[int, np.ndarray] = {ARENA: self.arena, CELLS: self.cells.view(np.uint8)}
-        for entry, value in image.constants.items():
-            self.arrays[entry] = value
-            self.table[entry] = value.ctypes.data
-        call = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-        self.functions: dict[str, Any] = {
-            s: call(image.library.address(s)) for s in image.steps if isinstance(s, str) and image.library
-        }
-        self.place = dict(zip(roots, image.roots, strict=True))
-        self.roots = list(zip(roots, image.roots, strict=True))
-        self._lock = threading.Lock()
+def _references_of_two_holders() -> int:
+    first, second = {0: np.empty(1)}, [None]
+    a = first.get(0)
+    second[0] = a  # type: ignore[call-overload]
+    return sys.getrefcount(a)
 
-    def valid(self, leaves: list[Any]) -> bool:
-        for s in self.captured.states:
-            if s.grad_read and any(
-                slot.kind == "grad" and self.captured.states[slot.which] is s for slot in self.captured.slots
-            ) != (s.value._grad is not None):
-                return False
-        return True
+
+_ALONE = _references_of_two_holders()  # of an array that nobody else holds, as this Python counts
+
+
+class Program:
+    """One captured function, compiled for one signature.
+
+    Parameters
+    ----------
+    name : str
+        The function's, for errors.
+    captured : Captured
+    guards : Guards
+        What the capture took from around the function.
+
+    Attributes
+    ----------
+    differentiable : bool
+        Whether it returns Values that depend on Values it was given, and leaves these as they are.
+    """
+
+    def __init__(self, name: str, captured: Captured, guards: Guards) -> None:
+        self.name, self.captured, self._guards = name, captured, guards
+        self.differentiable = not captured.writes and any(o.kind == "value" for o in captured.outputs)
+        self._pinned = [s for s in captured.states if s.pinned]
+        self._grad_read = [s for s in captured.states if s.grad_read]
+        roots = captured.roots()
+        inputs = {slot: x for slot, x in zip(captured.slots, captured.inputs, strict=True)}
+        updates = [inputs.get(slot) if slot else None for slot in captured.root_slots()]
+        self.image = image = lower(roots, updates)
+        self._memory = np.zeros(image.arena + 64, np.uint8)
+        start = -self._memory.ctypes.data % 64
+        self._cells = np.zeros(max(image.cells, 1), np.float64)
+        self._numbers = memoryview(self._cells)
+        self._table = (ctypes.c_void_p * image.entries)()
+        self._arrays: list[Any] = [None] * image.entries
+        self._bind(ARENA, self._memory[start:])
+        self._bind(CELLS, self._cells.view(np.uint8))
+        for entry, value in image.constants.items():
+            self._bind(entry, value)
+        call = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+        self._steps: list[Any] = [
+            call(image.library.address(s)) if isinstance(s, str) and image.library else s for s in image.steps
+        ]
+        self._views = Views()
+        self._lock = threading.Lock()
+        self._plan(inputs)
+
+    def _plan(self, inputs: dict[Any, Traced]) -> None:
+        """Sort inputs and results by how they are bound, so that a call has little to decide."""
+        image, captured = self.image, self.captured
+        values = {s.argument for s in captured.states}
+        self._pool = Pool(self._numbers)
+        self._array_arguments: list[tuple[int, int, Traced]] = []
+        self._number_arguments: list[tuple[int, int]] = []
+        self._value_arguments: list[tuple[int, int]] = []
+        self._array_states: list[tuple[int, str, Value, np.dtype[Any]]] = []
+        self._cell_states: list[tuple[int, str, Value]] = []
+        self._other_cells: list[tuple[str, int, Traced]] = []
+        for slot, x in inputs.items():
+            if x not in image.storage:
+                continue
+            s = image.storage[x]
+            if s.entry != CELLS:
+                if slot.kind == "argument":
+                    self._array_arguments.append((slot.which, s.entry, x))
+                else:
+                    self._array_states.append((s.entry, slot.kind, captured.states[slot.which].value, x.dtype))
+            elif x.weak and x.dtype.char == "d":
+                if slot.kind == "argument" and slot.which in values:
+                    self._value_arguments.append((slot.which, s.offset // 8))
+                elif slot.kind == "argument":
+                    self._number_arguments.append((slot.which, s.offset // 8))
+                else:
+                    self._cell_states.append((s.offset // 8, slot.kind, captured.states[slot.which].value))
+            else:
+                self._other_cells.append((slot.kind, slot.which, x))
+        roots = iter(zip(captured.roots(), image.roots, strict=True))
+        self._outputs: list[Callable[[], Any]] = []
+        self._fresh: list[tuple[int, tuple[int, ...], np.dtype[Any]]] = []
+        self._spares: dict[int, Any] = {}
+        self._held_as_grad: dict[int, Value] = {}
+        self._writes: list[tuple[Value, str, Callable[[], Any] | None]] = []
+        self._cell_writes: list[tuple[Value, str, int]] = []
+        for o in captured.outputs:
+            self._outputs.append(lambda o=o: o.node) if o.kind == "plain" else self._outputs.append(  # type: ignore[misc]
+                self._reader(*next(roots), o.kind)
+            )
+        for state in captured.states:
+            for kind, changed, node in (
+                ("data", state.data_changed, state.data), ("grad", state.grad_changed, state.grad),
+            ):  # fmt: skip
+                if not changed:
+                    continue
+                if node is None:
+                    self._writes.append((state.value, kind, None))
+                    continue
+                root, made = next(roots)
+                s = image.storage[made]
+                if root.weak and root.dtype.char == "d" and s.entry == CELLS:
+                    home = image.home.get(made, s.offset // 8)
+                    self._cell_writes.append((state.value, kind, home))
+                else:
+                    self._writes.append((state.value, kind, self._reader(root, made, "array")))
+                    if kind == "grad" and s.entry != CELLS:
+                        self._held_as_grad[s.entry] = state.value
+
+    def _reader(self, root: Traced, made: Traced, kind: str) -> Callable[[], Any]:
+        """How a root's result is fetched after a run."""
+        read = self._raw_reader(root, made)
+        if kind == "array":
+            return read
+        if self.captured.writes:
+            return lambda: result(read(), _SPENT, (), ())
+        return lambda: Value._of(read())
+
+    def _raw_reader(self, root: Traced, made: Traced) -> Callable[[], Any]:
+        s = self.image.storage[made]
+        if s.entry == CELLS:
+            if root.weak and root.dtype.char == "d":
+                numbers, i = self._numbers, s.offset // 8
+                return lambda: numbers[i]
+            view = self._array(made)
+            return view.item if root.weak else (lambda: view[()])
+        if made not in self.image.in_place:
+            self._fresh.append((s.entry, made.shape, made.dtype))
+        entry, arrays = s.entry, self._arrays
+        return (lambda: arrays[entry]) if root.shape else (lambda: arrays[entry][()])
+
+    # ---------------------------------------------------------------- memory
+
+    def _bind(self, entry: int, a: np.ndarray) -> None:
+        self._arrays[entry] = a
+        self._table[entry] = a.__array_interface__["data"][0]
 
     def _array(self, x: Traced) -> np.ndarray:
         """A stored node's memory as an array."""
         s = self.image.storage[x]
-        raw = self.arrays[s.entry]
+        raw = self._arrays[s.entry]
         if s.entry in (ARENA, CELLS):
-            return raw[s.offset : s.offset + x.nbytes].view(x.dtype).reshape(x.shape)
-        return raw.reshape(x.shape)
+            return raw[s.offset : s.offset + x.nbytes].view(x.dtype).reshape(x.shape)  # type: ignore[no-any-return]
+        return raw.reshape(x.shape)  # type: ignore[no-any-return]
 
-    def _bind(self, entry: int, a: np.ndarray) -> None:
-        self.arrays[entry] = a
-        self.table[entry] = a.ctypes.data
-
-    def _given(self, x: Traced) -> Any:
+    def _operand(self, x: Traced, objects: dict[Traced, Any]) -> Any:
         """The data behind an operand of a step that NumPy does: a view of its memory."""
-        from numpy.lib.stride_tricks import as_strided
-
-        from chainrule.native.views import Views
-
         if x.op == "constant" and not x.shape:
             return np.asarray(x.params["value"]).astype(x.dtype)
-        view = Views().view(x)
+        view = self._views.view(x)
         assert view is not None
-        if view.base in self.objects:
-            return self.objects[view.base]
+        if view.base in objects:
+            return objects[view.base]
+        if view.base.op == "constant" and not view.base.shape:
+            return np.broadcast_to(np.asarray(view.base.params["value"], x.dtype), x.shape)
         base = self._array(view.base).reshape(-1)[view.offset :]
         return as_strided(base, x.shape, [s * x.dtype.itemsize for s in view.strides], writeable=False)
+
+    # ---------------------------------------------------------------- a call
+
+    def valid(self, leaves: Any) -> bool:
+        """Whether what the capture took for granted still holds."""
+        for s in self._pinned:
+            if leaves[s.argument] is not s.value:
+                return False
+        for s in self._grad_read:
+            if s.grad_given != (s.value._gradient is not None):
+                return False
+        return self._guards.hold()
 
     def __call__(self, leaves: list[Any]) -> Any:
         with self._lock:
             return self._run(leaves)
 
     def _run(self, leaves: list[Any]) -> Any:
-        captured, image = self.captured, self.image
-        self.objects: dict[Traced, Any] = {}
-        for x, (kind, which) in zip(captured.inputs, captured.slots, strict=True):
-            if x not in image.storage:
-                continue
+        numbers, arrays, table = self._numbers, self._arrays, self._table
+        for which, cell in self._number_arguments:
+            numbers[cell] = leaves[which]
+        for which, cell in self._value_arguments:
+            numbers[cell] = leaves[which]._current()
+        for which, entry, x in self._array_arguments:
+            a = leaves[which]
+            if type(a) is Value:
+                a = a._current()
+            if a is not arrays[entry]:
+                if type(a) is not np.ndarray or not a.flags.c_contiguous or a.dtype != x.dtype:
+                    a = np.array(a, x.dtype, order="C")
+                self._bind(entry, a)
+        for kind, which, x in self._other_cells:
             if kind == "argument":
                 a = leaves[which]
             else:
-                v = captured.states[which].value
-                a = v._current() if kind == "data" else v._grad
-            s = image.storage[x]
-            if s.entry == CELLS:
-                self._array(x)[...] = a
+                v = self.captured.states[which].value
+                a = v._current() if kind == "data" else v._gradient
+            self._array(x)[...] = a._current() if type(a) is Value else a
+        if self._pool.stale:
+            self._take_cells()
+        for entry, kind, v, dtype in self._array_states:
+            a = v._data if kind == "data" else v._grad
+            if kind == "data" and v.args:
+                a = v._current()
+            if a is arrays[entry] and (entry not in self.image.written or sys.getrefcount(a) <= _ALONE):
+                continue
+            if entry in self.image.written or not a.flags.c_contiguous or a.dtype != dtype:
+                a = np.array(a, dtype, order="C")  # of our own: others may hold it
+            self._bind(entry, a)
+        for entry, shape, dtype in self._fresh:
+            a = self._spares.get(entry)
+            v = self._held_as_grad.get(entry)
+            if a is None or sys.getrefcount(a) > _ALONE + (v is not None and v._grad is a):
+                a = np.empty(shape, dtype)
+                self._spares[entry] = a
+                self._bind(entry, a)
+        if len(self._steps) == 1 and not isinstance(self._steps[0], Traced):
+            self._steps[0](table)
+        else:
+            self._mixed()
+        results = [read() for read in self._outputs]
+        for v, kind, read in self._writes:
+            if read is None:
+                v._gradient = None
+            elif kind == "data":
+                _install(v, read())
             else:
-                self._bind(s.entry, np.ascontiguousarray(a, x.dtype))
-        for r in image.roots:
-            s = image.storage[r]
-            if s.entry not in (ARENA, CELLS):
-                self._bind(s.entry, np.empty(r.shape, r.dtype))
-        for step in image.steps:
-            if isinstance(step, str):
-                self.functions[step](self.table)
+                _install_grad(v, read())
+        if self._pool.stale:
+            self._give_cells()
+        if len(results) == 1 and self.captured.spec.is_leaf():
+            return results[0]
+        return optree.tree_unflatten(self.captured.spec, results)
+
+    def _mixed(self) -> None:
+        objects: dict[Traced, Any] = {}
+        for step in self._steps:
+            if not isinstance(step, Traced):
+                step(self._table)
+                continue
+            with np.errstate(all="ignore"):
+                y = run(step, [self._operand(i, objects) for i in step.inputs])
+            if isinstance(y, tuple | list):
+                objects[step] = y
             else:
-                with np.errstate(all="ignore"):
-                    y = run(step, [self._given(i) for i in step.inputs])
-                if isinstance(y, tuple | list):
-                    self.objects[step] = y
-                else:
-                    self._array(step)[...] = y
-        results = iter([self._out(x, y) for x, y in self.roots])
-        outputs = [
-            o.node if o.kind == "plain" else next(results) if o.kind == "array" else Value(next(results))
-            for o in captured.outputs
-        ]
-        for s in captured.states:
-            if s.data_changed:
-                s.value._adopt(next(results))
-            if s.grad_changed:
-                s.value._grad = None if s.grad is None else next(results)
-        return optree.tree_unflatten(captured.spec, outputs)
+                self._array(step)[...] = y
 
-    def _out(self, x: Traced, y: Traced) -> Any:
-        a = self._array(y)
-        if x.weak:
-            return a.item()
-        return a if self.image.storage[y].entry not in (ARENA, CELLS) else a.copy()[()]
+    def _take_cells(self) -> None:
+        """Read the numbers of Values that were given new ones since the last call."""
+        for cell, kind, v in self._cell_states:
+            d = v._data if kind == "data" else v._grad
+            if type(d) is Cell:
+                if d.pool is self._pool:
+                    continue
+                d = d.pool.numbers[d.index]
+            self._numbers[cell] = d
 
-    def report(self) -> Any:
-        return "\n".join(["fused", *self.image.kernels, *[f"NumPy: {s.op}" for s in self.image.steps if not isinstance(s, str)]])
+    def _give_cells(self) -> None:
+        """Let Values find their numbers in the cells."""
+        for cell, kind, v in self._cell_states:
+            if kind == "data":
+                v._live_in(self._pool, cell)
+        for v, kind, cell in self._cell_writes:
+            if kind == "data":
+                v._live_in(self._pool, cell)
+            else:
+                v._grad_lives_in(self._pool, cell)
+        self._pool.stale = False
+
+
+def _install(v: Value, new: Any) -> None:
+    """Give a Value the data of a run; mostly it has it already, written in place."""
+    if v._data is not new or v.args:
+        v._adopt(new)
+
+
+def _install_grad(v: Value, new: Any) -> None:
+    """A gradient that a later call may overwrite once nobody but the Value holds it: `grad` shows a copy."""
+    if type(new) is np.ndarray:
+        new.flags.writeable = False
+    v._gradient = new
+
+
+class _Spent(Primitive):
+    """What made a Value that a compiled training step returned: its graph is gone."""
+
+    def pull(self, *_: Any) -> Any:
+        raise RuntimeError(
+            "backward: this Value was returned by a compiled function that changed what it was computed from "
+            "(it updates its own state); call backward() inside the compiled function"
+        )
+
+    push = pull
+
+
+_SPENT = _Spent(lambda: None, name="compiled step")

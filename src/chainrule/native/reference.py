@@ -129,6 +129,8 @@ _RUN: dict[str, Callable[..., Any]] = {
     "concatenate": lambda x, *a: np.concatenate(a, x.params["axis"]),
     "gather": lambda x, a, *i: a[tuple(np.broadcast_to(k, x.params["indexed"]) for k in i)],
     "scatter_add": _scatter_add,
+    "pack": lambda x, *a: np.array(a, x.dtype),
+    "element": lambda x, a: a[x.params["index"]],
     "call": _call,
     "item": lambda x, a: a[x.params["index"]],
     "scan": _scan,

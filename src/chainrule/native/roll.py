@@ -35,10 +35,13 @@ __all__ = ["roll"]
 SMALL = 64  # fewer scalar operations than this are left alone
 LANES = 4  # fewer lanes than this stay scalars
 PACKED = 8  # the same for lanes that must be packed first
+STRAIGHT = 1000  # so many scalars of a kind of their own may be left as they are
+WIDE = 5000  # from this many vector operations on, they are rolled themselves
 
 Ints = NDArray[np.int64]
 BOOL, INT64 = np.dtype(bool), np.dtype(np.int64)
 _COMMUTATIVE = frozenset("multiply bitwise_and logical_and bitwise_xor equal not_equal".split())
+_REDUCED = ("sum", "any")
 _CHAINS = {"add": "sum", "bitwise_or": "any", "logical_or": "any"}
 
 
@@ -50,8 +53,13 @@ def roll(roots: list[Traced]) -> list[Traced]:
         nodes = _order(roots)
         if sum(_scalar(x) and x.dtype.kind == "f" for x in nodes) < SMALL:
             return roots
-        roots = _Pass(roots, nodes, LANES, apart=True).run()
-        return _Pass(roots, _order(roots), PACKED, apart=False).run()
+        first = _Pass(roots, nodes, LANES)
+        roots = first.run()
+        wide = {x for x in first.fresh if x.shape} if len(first.vectors) > WIDE else set()
+        nodes = _order(roots)
+        if sum(map(_scalar, nodes)) + len(wide) < STRAIGHT:
+            return roots
+        return _Pass(roots, nodes, PACKED, wide).run()
     finally:
         if collecting:
             gc.enable()
@@ -87,13 +95,24 @@ def _order(roots: Sequence[Traced]) -> list[Traced]:
     return inputs + [x for x in nodes if x.op != "input"]
 
 
+def _joined(a: Ints, b: Ints) -> Ints:
+    """Pairs as numbers, in the order of the pairs."""
+    return np.unique(a * (int(b.max()) + 1) + b, return_inverse=True)[1]
+
+
 class _Pass:
     """One rolling of a program.
 
     Attributes
     ----------
+    wide : set of Traced
+        Vector operations of an earlier rolling, to be rolled again.
     apart : bool
-        Whether inputs (and whatever else is no scalar operation) are told apart.
+        Whether inputs (and whatever else is not rolled) are told apart: so in the first rolling.
+    fresh : list of Traced
+        The new nodes.
+    canon : array of int
+        Of a node that computes what an earlier one does, that one.
     a, b, c : list of int
         The operands of each node, by number; -1 where there is none.
     terms : dict
@@ -106,15 +125,22 @@ class _Pass:
         The scalar that stands for a node in the new program.
     """
 
-    def __init__(self, roots: Sequence[Traced], nodes: list[Traced], lanes: int, apart: bool) -> None:
+    def __init__(
+        self, roots: Sequence[Traced], nodes: list[Traced], lanes: int, wide: set[Traced] | None = None
+    ) -> None:
         self.trace = roots[0].origin
-        self.roots, self.nodes, self.lanes, self.apart = roots, nodes, lanes, apart
+        self.roots, self.nodes, self.lanes, self.wide = roots, nodes, lanes, wide or set()
+        self.apart = wide is None
+        self.fresh: list[Traced] = []
         n = len(nodes)
+        self.canon = np.arange(n)
+        self.first: dict[Any, int] = {}
         self.new: list[Traced | None] = [None] * n
         self.vec = np.full(n, -1)
         self.pos = np.zeros(n, np.int64)
         self.vectors: list[Traced] = []
         self.made: dict[Any, Traced] = {}
+        self.packed: dict[Any, Ints] = {}
         self.terms: dict[int, list[int]] = {}
 
     def run(self) -> list[Traced]:
@@ -122,73 +148,62 @@ class _Pass:
         self.intern()
         self.split()
         self.emit()
-        return [self.scalar(self.find(r)) for r in self.roots]
-
-    def find(self, x: Traced) -> int:
-        """The number of a node, or of one that equals it."""
-        i = self.number[x]
-        return self.same.get(i, i)
+        return [self.scalar(self.number[r]) for r in self.roots]
 
     # ---------------------------------------------------------------- the program as numbers
 
     def read(self) -> None:
         """Kinds and operands of all nodes; equal constants become one."""
-        self.number = number = {x: i for i, x in enumerate(self.nodes)}
-        self.kinds: dict[Any, int] = {}
-        kinds = self.kinds
-        self.kind = kind = []  # of an operation: its name, dtype and weakness; -1 is something opaque, -2 nothing
-        self.a, self.b, self.c = a, b, c = [], [], []
-        self.constant = constant = []
+        number: dict[Traced, int] = {}
+        kinds: dict[Any, int] = {}
         constants: dict[Any, int] = {}
-        self.same = same = {}
+        kind, a, b, c, constant = [], [], [], [], []
+        wide = self.wide
+        self.number, self.kinds = number, kinds
+        self.kind = kind  # of an operation: its name, dtype and weakness; -1 is something opaque, -2 nothing
+        self.a, self.b, self.c, self.constant = a, b, c, constant
         for i, x in enumerate(self.nodes):
-            inputs = x.inputs
+            inputs, op = x.inputs, x.op
+            number[x] = i
             constant.append(False)
-            if x.op == "where" and inputs[1].op == "where" and x.shape == () and (found := self.nested(x)):
-                if found[1]:
-                    same[i] = self.find(found[0])
-                    kind.append(-2)
-                    a.append(-1)
-                    b.append(-1)
-                    c.append(-1)
-                    continue
-                inputs = (inputs[0], found[0], inputs[2])
-            if x.shape == () and x.op in ELEMENTWISE and x.dtype.kind in "fiub":
-                key = (x.op, x.dtype.char, x.weak)
-                k = kinds.get(key)
-                if k is None:
-                    k = kinds[key] = len(kinds)
-                kind.append(k)
-                j = number[inputs[0]]
-                a.append(same.get(j, j))
-                if len(inputs) == 1:
-                    b.append(-1)
-                    c.append(-1)
-                    continue
-                j = number[inputs[1]]
-                b.append(same.get(j, j))
-                if len(inputs) == 2:
-                    c.append(-1)
-                    continue
-                j = number[inputs[2]]
-                c.append(same.get(j, j))
+            k = -1
+            if inputs and (not x.shape or x in wide):
+                key = (op, x.dtype, x.weak, x.shape, inputs[0].shape)
+                k = kinds.get(key, -2)
+                if k == -2:
+                    rolls = op in ELEMENTWISE and x.dtype.kind in "fiub"
+                    # what sums over lanes are made of
+                    rolls |= x in wide and op in ("sum", "any") and x.shape == (1,)
+                    rolls |= op == "reshape" and not x.shape and inputs[0] in wide and inputs[0].shape == (1,)
+                    k = kinds[key] = len(kinds) if rolls else -1
+                if op == "where" and inputs[1].op == "where" and k >= 0 and (found := self.nested(x)):
+                    if found[1]:
+                        number[x] = number[found[0]]
+                        k = -2
+                    inputs = (inputs[0], found[0], inputs[2])
+            kind.append(k)
+            if k < 0:
+                a.append(-1)
+                b.append(-1)
+                c.append(-1)
+                if op == "constant" and not x.shape and x.dtype.kind in "fiub":
+                    constant[i] = True
+                    v = x.params["value"]
+                    if type(v) is not float:
+                        v = np.asarray(v, x.dtype).tobytes()
+                    elif not v:
+                        v = repr(v)  # tells -0.0 from 0.0
+                    number[x] = constants.setdefault((v, x.weak, x.dtype), i)
                 continue
-            kind.append(-1)
-            a.append(-1)
-            b.append(-1)
-            c.append(-1)
-            if x.op == "constant" and x.shape == () and x.dtype.kind in "fiub":
-                constant[i] = True
-                v = x.params["value"]
-                # the text tells -0.0 from 0.0, and one nan is as good as another
-                key = (x.dtype.char, x.weak, repr(v) if type(v) is float else np.asarray(v, x.dtype).tobytes())
-                j = constants.setdefault(key, i)
-                if j != i:
-                    same[i] = j
+            a.append(number[inputs[0]])
+            n = len(inputs)
+            b.append(number[inputs[1]] if n > 1 else -1)
+            c.append(number[inputs[2]] if n > 2 else -1)
+
     def nested(self, x: Traced) -> tuple[Traced, bool] | None:
         """What ``where(m, where(n, y, z), z)`` is: the inner one if m = n, ``where(m, y, z)`` if m implies n."""
         m, y, z = x.inputs
-        if y.op != "where" or x.weak is not y.weak or self.find(z) != self.find(y.inputs[2]):
+        if y.op != "where" or x.weak is not y.weak or self.number[z] != self.number[y.inputs[2]]:
             return None
         n = y.inputs[0]
         if n is m:
@@ -208,20 +223,23 @@ class _Pass:
             at = np.flatnonzero(e >= 0)
             uses += np.bincount(e[at], minlength=n)
             user[e[at]] = at
-        for x in self.nodes:
-            if x.op not in ELEMENTWISE or x.shape != ():
-                for i in x.inputs:
-                    uses[self.find(i)] += 2
+        for k, x in zip(self.kind, self.nodes):
+            if k == -1:
+                for y in x.inputs:
+                    uses[self.number[y]] += 2
         for r in self.roots:
-            uses[self.find(r)] += 2
+            uses[self.number[r]] += 2
+        self.uses, self.user = uses, user
         family = np.arange(-1, len(self.kinds))  # of a kind: those that differ in weakness only are one
         chained = {}
         first: dict[Any, int] = {}
-        for (op, dtype, _), k in self.kinds.items():
+        for (op, dtype, _, shape, _), k in self.kinds.items():
             way = _CHAINS.get(op)
-            if way == "sum" and dtype in "fd" or way == "any" and dtype == "?":
+            if k < 0:
+                continue
+            if way == "sum" and dtype.char in "fd" or way == "any" and dtype == BOOL:
                 chained[k] = op
-                family[k + 1] = first.setdefault((op, dtype), k)
+                family[k + 1] = first.setdefault((op, dtype, shape), k)
         is_chained = np.zeros(len(self.kinds) + 1, bool)
         is_chained[[k + 1 for k in chained]] = True
         link = is_chained[kind + 1] & (uses == 1) & (family[kind + 1] == family[kind[user] + 1])
@@ -233,8 +251,8 @@ class _Pass:
         """The class of every node: what it does, to what classes."""
         link, chained = self.chains()
         kind, a, b, c, terms = self.kind, self.a, self.b, self.c, self.terms
-        commutes = [op in _COMMUTATIVE or k in chained for (op, _, _), k in self.kinds.items()]
-        power = {k for (op, _, _), k in self.kinds.items() if op == "power"}
+        commutes = {k for (op, *_), k in self.kinds.items() if op in _COMMUTATIVE or k in chained}
+        power = {k for (op, *_), k in self.kinds.items() if op == "power"}
         known: dict[Any, int] = {}
         self.classes = classes = []
         self.group = group = [-1] * len(kind)
@@ -254,7 +272,7 @@ class _Pass:
                     continue
                 else:
                     x = self.nodes[i]
-                    key = (x.dtype.char, x.weak, x.op == "input", x.shape, stage[i])
+                    key = (x.dtype.char, x.weak, x.op == "input", x.op == "constant", x.shape, stage[i])
             else:
                 p, q = a[i], b[i]
                 if k in chained:
@@ -298,7 +316,7 @@ class _Pass:
                     key = (k, m)
                 else:
                     n = classes[q]
-                    if commutes[k] and m > n:
+                    if m > n and k in commutes:
                         a[i], b[i] = q, p
                         m, n = n, m
                     r = c[i]
@@ -313,6 +331,13 @@ class _Pass:
                 number = known[key] = fresh
                 fresh += 1
             classes.append(number)
+        # what is used once is for what its user is for
+        user, once = self.user, self.uses == 1
+        for i, found in terms.items():
+            user[found] = i
+        for i, (j, alone) in enumerate(zip(user[::-1].tolist(), once[::-1].tolist()), 1):
+            if alone and group[-i] < 0:
+                group[-i] = group[j]
 
     def stages(self) -> list[int]:
         """How often the way to a node leaves the scalars and comes back.
@@ -328,7 +353,7 @@ class _Pass:
             if kind[i] >= 0:
                 stage[i] = max(stage[a[i]], stage[b[i]] if b[i] >= 0 else 0, stage[c[i]] if c[i] >= 0 else 0)
             elif x.inputs:
-                stage[i] = max([stage[j] + (kind[j] >= 0) for j in map(self.find, x.inputs)])
+                stage[i] = max([stage[j] + (kind[j] >= 0) for j in [self.number[y] for y in x.inputs]])
         return stage
 
     # ---------------------------------------------------------------- lanes
@@ -346,6 +371,8 @@ class _Pass:
         if not self.apart:
             return
         lanes = (kind >= 0) & (cls >= 0) & (count[cls] >= self.lanes)
+        if not lanes.any():
+            return
         sources, targets = [], []
         for e in (self.a, self.b, self.c):
             e = np.array(e)
@@ -355,13 +382,13 @@ class _Pass:
             at = at[lanes[e[at]]]
             sources.append(at)
             targets.append(e[at])
-        long = [i for i in self.terms if lanes[i]]
+        long = list(self.terms)
         every = np.array([t for i in long for t in self.terms[i]], np.int64)
         owner = np.repeat(np.array(long, np.int64), [len(self.terms[i]) for i in long])
         repeated = np.zeros(len(every), bool)
         repeated[1:] = (cls[every[1:]] == cls[every[:-1]]) & (owner[1:] == owner[:-1])
         repeated[:-1] |= repeated[1:]
-        alone = ~repeated & lanes[every]
+        alone = ~repeated & lanes[every] & lanes[owner]
         sources.append(owner[alone])
         targets.append(every[alone])
         s, t = np.concatenate(sources), np.concatenate(targets)
@@ -370,22 +397,29 @@ class _Pass:
         draw = np.random.default_rng(0).integers(0, 2**63, (2, len(count)), np.uint64)
         mark = np.zeros(n, np.uint64)
         mark[lanes] = draw[0][cls[lanes]]
-        members, sums = [], []
-        for i, found in self.terms.items():
-            members += found
-            sums += [cls[i]] * len(found)
-        np.add.at(mark, np.array(members, np.int64), draw[1][np.array(sums, np.int64)])
+        np.add.at(mark, every, draw[1][cls[owner]])
         signature = np.zeros(number, np.uint64)
         np.add.at(signature, part[lanes], mark[lanes])
-        self.lane = part.astype(np.int64)
         first = np.full(number, n)
         np.minimum.at(first, part, np.arange(n))
         rank = np.empty(number, np.int64)
         rank[np.argsort(first, kind="stable")] = np.arange(number)
         self.lane = rank[part]
-        _, group = np.unique(signature, return_inverse=True)
-        pair = cls * (group.max() + 1) + np.where(lanes, group[part], 0)
-        _, self.final = np.unique(pair, return_inverse=True)
+        group = np.unique(signature, return_inverse=True)[1]
+        pair = _joined(cls, np.where(lanes, group[part], 0))
+        self.final = _joined(pair, self.purposes(pair, lanes))
+
+    def purposes(self, cls: Ints, lanes: NDArray[np.bool_]) -> Ints:
+        """Where a lane has several members of a class: the sum over lanes that each of them ends in."""
+        group = np.array(self.group)
+        aim = np.where(lanes & (group >= 0) & ~lanes[group], group, -1)
+        at = np.flatnonzero(lanes)
+        place = _joined(cls[at], self.lane[at])
+        several = np.bincount(place)[place] > 1
+        crowded = np.zeros(len(cls) + 1, bool)
+        crowded[cls[at[several]]] = True
+        crowded[cls[at[aim[at] < 0]]] = False
+        return np.where(lanes & crowded[cls], aim, -1) + 1
 
     # ---------------------------------------------------------------- the new program
 
@@ -409,7 +443,7 @@ class _Pass:
                     if self.constant[i] or not x.inputs:
                         new[i] = x
                     else:
-                        inputs = tuple(self.scalar(self.find(j)) for j in x.inputs)
+                        inputs = tuple(self.scalar(self.number[j]) for j in x.inputs)
                         same = all(p is q for p, q in zip(inputs, x.inputs))
                         new[i] = x if same else self.node(x.op, inputs, x.shape, x.dtype, x.weak, x.params)
             elif stop - start < self.lanes:
@@ -424,30 +458,53 @@ class _Pass:
         self, op: str, inputs: tuple[Traced, ...], shape: tuple[int, ...], dtype: np.dtype[Any],
         weak: bool = False, params: Any = None,
     ) -> Traced:  # fmt: skip
-        return Traced(self.trace, op, inputs, shape, dtype, weak, {} if params is None else params)
+        x = Traced(self.trace, op, inputs, shape, dtype, weak, {} if params is None else params)
+        self.fresh.append(x)
+        return x
+
+    def once(
+        self, key: Any, op: str, inputs: tuple[Traced, ...], shape: tuple[int, ...], dtype: np.dtype[Any], params: Any
+    ) -> Traced:
+        found = self.made.get(key)
+        if found is None:
+            found = self.made[key] = self.node(op, inputs, shape, dtype, False, params)
+        return found
+
+    def shaped(self, x: Traced, shape: tuple[int, ...]) -> Traced:
+        """``x`` reshaped, at one go."""
+        while x.op == "reshape" and x.shape != shape and x.size == x.inputs[0].size:
+            x = x.inputs[0]
+        return x if x.shape == shape else self.once((x, shape), "reshape", (x,), shape, x.dtype, {})
 
     def scalar(self, i: int) -> Traced:
-        """The node of the new program with the value of node ``i``."""
+        """The node of the new program with the value of node ``i`` alone."""
         x = self.new[i]
         if x is None:
-            vector = self.vectors[self.vec[i]]
+            vector, at = self.vectors[self.vec[i]], int(self.pos[i])
             old = self.nodes[i]
-            x = self.node("element", (vector,), (), old.dtype, old.weak, {"index": int(self.pos[i])})
+            if old.shape:
+                rest = old.shape
+                params = {"starts": (at,) + (0,) * len(rest), "steps": (1,) * (1 + len(rest))}
+                x = self.shaped(self.node("slice", (vector,), (1, *rest), old.dtype, False, params), rest)
+            else:
+                x = self.node("element", (vector,), (), old.dtype, old.weak, {"index": at})
             self.new[i] = x
         return x
 
     def emit_scalar(self, i: int) -> None:
         x = self.nodes[i]
         if i in self.terms:
-            self.new[i] = self.sum_of(x, *self.parts(self.matrix(np.array([i]))))
+            self.new[i] = self.sum_of(x, *self.parts(self.matrix(np.array([i])), x.shape), None)
             return
-        inputs = tuple(self.scalar(j) for j in (self.a[i], self.b[i], self.c[i]) if j >= 0)
-        key = (self.kind[i], *inputs)
-        found = self.made.get(key)
-        if found is None:
-            same = all(p is q for p, q in zip(inputs, x.inputs))
-            found = self.made[key] = x if same else self.node(x.op, inputs, (), x.dtype, x.weak)
-        self.new[i] = found
+        operands = [int(self.canon[j]) for j in (self.a[i], self.b[i], self.c[i]) if j >= 0]
+        first = self.first.setdefault((self.kind[i], *operands), i)
+        if first != i:
+            self.new[i] = self.new[first]
+            self.canon[i] = first
+            return
+        inputs = tuple(self.scalar(j) for j in operands)
+        same = all(p is q for p, q in zip(inputs, x.inputs))
+        self.new[i] = x if same else self.node(x.op, inputs, x.shape, x.dtype, x.weak, x.params)
 
     def place(self, members: Ints, vector: Traced) -> None:
         self.vec[members] = len(self.vectors)
@@ -457,23 +514,31 @@ class _Pass:
     def emit_vector(self, members: Ints) -> None:
         columns = [np.array([e[i] for i in members.tolist()]) for e in (self.a, self.b, self.c)]
         for some, rows in self.alike(members, np.array([e for e in columns if e[0] >= 0])):
-            x = self.nodes[some[0]]
-            operands = [self.operand(e) for e in rows]
-            if x.op == "cast" and operands[0].dtype == x.dtype:
-                self.place(some, operands[0])
+            x, m = self.nodes[some[0]], len(some)
+            if x.op == "cast" and x.dtype == self.nodes[rows[0, 0]].dtype:
+                self.place(some, self.operand(rows[0]))
+            elif x.op == "reshape":
+                self.place(some, self.shaped(self.operand(rows[0]), (m, *x.shape)))
+            elif x.op in _REDUCED:
+                self.place(some, self.reduce(x.op, self.operand(rows[0]), 1))
             else:
-                self.place(some, self.node(x.op, tuple(operands), (len(some),), x.dtype))
+                grid = self.grid(rows) if self.wide or not self.apart else (m,)
+                shape = (*grid, *x.shape)
+                operands = tuple(self.operand_on(e, grid, len(x.shape)) for e in rows)
+                self.place(some, self.shaped(self.node(x.op, operands, shape, x.dtype), (m, *x.shape)))
 
     def emit_sums(self, members: Ints) -> None:
         terms, runs = self.matrix(members)
         for some, rows in self.alike(members, terms.T):
-            self.place(some, self.sum_of(self.nodes[some[0]], *self.parts((rows.T, runs)), len(some)))
+            x = self.nodes[some[0]]
+            self.place(some, self.sum_of(x, *self.parts((rows.T, runs), x.shape), len(some)))
 
     def alike(self, members: Ints, columns: Ints) -> Iterator[tuple[Ints, Ints]]:
         """Members whose operands (a column for each member) lie in the same vectors, lane after lane.
 
         What is computed twice in a lane comes once; what is too few is emitted at once, one by one.
         """
+        columns = self.canon[columns]
         homes = self.vec[columns]
         which = np.zeros(len(members), np.int64)
         if (homes != homes[:, :1]).any():
@@ -486,6 +551,8 @@ class _Pass:
             at = np.lexsort(keys)  # the order of vectors goes before that of what is to be packed
             some, rows = some[at], rows[:, at]
             lane = self.lane[some]
+            if (rows == rows[:, :1]).all():  # the same in all lanes
+                lane = np.zeros(len(some), np.int64)
             again = np.append(False, (lane[1:] == lane[:-1]) & (rows[:, 1:] == rows[:, :-1]).all(0))
             kept, leader = some[~again], some[~again][np.cumsum(~again) - 1]
             rows = rows[:, ~again]
@@ -494,6 +561,7 @@ class _Pass:
                     self.emit_scalar(i)
                 for i, j in zip(some.tolist(), leader.tolist()):
                     self.new[i] = self.new[j]
+                    self.canon[i] = self.canon[j]
                 continue
             if not self.apart:  # what is summed together comes together
                 at = np.argsort([self.group[i] for i in kept.tolist()], kind="stable")
@@ -501,60 +569,102 @@ class _Pass:
             yield kept, rows
             self.vec[some] = self.vec[leader]
             self.pos[some] = self.pos[leader]
+            self.canon[some] = leader
 
     # ---------------------------------------------------------------- operands
 
     def operand(self, e: Ints) -> Traced:
-        """The values of these nodes as a vector; or as a scalar if they are all one node."""
-        if (e == e[0]).all():
-            return self.scalar(int(e[0]))
+        """The values of these nodes, along a first axis."""
         home = self.vec[e]
         if home[0] >= 0 and (home == home[0]).all():
-            return self.select(int(home[0]), self.pos[e])
+            return self.taken(self.vectors[home[0]], self.pos[e])
         return self.pack(e)
 
+    def operand_on(self, e: Ints, grid: tuple[int, ...], rank: int) -> Traced:
+        """The values of these nodes laid out on a grid, to be broadcast with others whose arrays have ``rank`` axes."""
+        rest = self.nodes[e[0]].shape
+        if (e == e[0]).all():
+            return self.scalar(int(e[0]))  # () or the same as every row
+        ones = (1,) * (rank - len(rest))
+        if len(grid) == 2 and self.vec[e[0]] >= 0:
+            g, q = grid
+            table = e.reshape(grid)
+            if (table == table[0]).all():
+                return self.shaped(self.operand(table[0]), (q, *ones, *rest))
+            if (table == table[:, :1]).all():
+                return self.shaped(self.operand(table[:, 0]), (g, 1, *ones, *rest))
+        return self.shaped(self.operand(e), (*grid, *ones, *rest))
+
+    def grid(self, rows: Ints) -> tuple[int, ...]:
+        """``(g, q)`` if some operand is the same in every row, or in every column, of such a grid."""
+        m = rows.shape[1]
+        for e in rows:
+            if self.vec[e[0]] < 0 or e[0] == e[-1] == e[1]:
+                continue
+            again = np.flatnonzero(e == e[0])
+            if len(again) < 2:
+                continue
+            q = int(again[1]) if again[1] > 1 else int(np.argmax(e != e[0]))
+            if m % q or q < 2 or q == m:
+                continue
+            table = e.reshape(-1, q)
+            if (table == table[0]).all() or (table == table[:, :1]).all():
+                return (m // q, q)
+        return (m,)
+
     def pack(self, e: Ints) -> Traced:
+        """What is in no vector, as one."""
         numbers = e.tolist()
         x = self.nodes[numbers[0]]
-        if all(self.constant[i] for i in numbers):
-            a = np.array([self.nodes[i].params["value"] for i in numbers], x.dtype)
-            return self.once(("constant", x.dtype, a.tobytes()), "constant", (), a.shape, x.dtype, {"value": a})
+        shape = (len(e), *x.shape)
         inputs = tuple(self.scalar(i) for i in numbers)
+        if all(i.op == "constant" for i in inputs):
+            a = np.array([i.params["value"] for i in inputs], x.dtype)
+            return self.once(("constant", shape, x.dtype, a.tobytes()), "constant", (), shape, x.dtype, {"value": a})
+        if x.shape:
+            parts = tuple(self.shaped(i, (1, *i.shape)) for i in inputs)
+            return self.once(("pack", *inputs), "concatenate", parts, shape, x.dtype, {"axis": 0})
         if all(i.op == "element" and i.inputs[0] is inputs[0].inputs[0] for i in inputs):
             vector = inputs[0].inputs[0]
             return self.taken(vector, np.array([i.params["index"] for i in inputs]))
-        return self.once(("pack", e.tobytes()), "pack", inputs, (len(e),), x.dtype, {})
-
-    def once(
-        self, key: Any, op: str, inputs: tuple[Traced, ...], shape: tuple[int, ...], dtype: np.dtype[Any], params: Any
-    ) -> Traced:
-        found = self.made.get(key)
-        if found is None:
-            found = self.made[key] = self.node(op, inputs, shape, dtype, False, params)
-        return found
-
-    def select(self, home: int, index: Ints) -> Traced:
-        return self.taken(self.vectors[home], index)
+        at = np.argsort(e)
+        key = ("packed", e[at].tobytes())
+        if key not in self.made:
+            self.packed[key] = e
+        elif not (self.packed[key] == e).all():  # the same in another order: perhaps the transpose of a table
+            table = np.empty(len(e), np.int64)
+            table[at] = np.argsort(self.packed[key])
+            n = int(table[1]) - int(table[0])
+            if n > 1 and len(e) % n == 0 and (table == np.arange(len(e)).reshape(-1, n).T.ravel()).all():
+                x = self.shaped(self.made[key], (len(e) // n, n))
+                x = self.once((x, "T"), "transpose", (x,), (n, len(e) // n), x.dtype, {"axes": (1, 0)})
+                return self.shaped(x, shape)
+            key = ("pack", e.tobytes())
+        return self.once(key, "pack", inputs, shape, x.dtype, {})
 
     def taken(self, vector: Traced, index: Ints) -> Traced:
-        """``vector[index]``."""
-        n, m = len(index), vector.shape[0]
+        """``vector[index]``, of a vector of whatever."""
+        n, (m, *rest) = len(index), vector.shape
         if n == m and (index == np.arange(n)).all():
             return vector
         key = (vector, index.tobytes())
         step = int(index[1] - index[0]) if n > 1 else 1
         if step and (np.diff(index) == step).all():
-            params = {"starts": (int(index[0]),), "steps": (step,)}
-            return self.once(key, "slice", (vector,), (n,), vector.dtype, params)
+            params = {"starts": (int(index[0]),) + (0,) * len(rest), "steps": (step,) + (1,) * len(rest)}
+            return self.once(key, "slice", (vector,), (n, *rest), vector.dtype, params)
         a = index.astype(np.int64)
-        where = self.once(("constant", INT64, a.tobytes()), "constant", (), (n,), INT64, {"value": a})
-        return self.once(key, "gather", (vector, where), (n,), vector.dtype, {"indexed": (n,)})
+        where = self.once(("constant", (n,), INT64, a.tobytes()), "constant", (), (n,), INT64, {"value": a})
+        return self.once(key, "gather", (vector, where), (n, *rest), vector.dtype, {"indexed": (n,)})
 
     # ---------------------------------------------------------------- sums
 
+    def reduce(self, way: str, x: Traced, axis: int) -> Traced:
+        shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+        return self.node(way, (x,), shape, x.dtype, False, {"axis": (axis,)})
+
     def matrix(self, members: Ints) -> tuple[Ints, list[tuple[int, int]]]:
         """The terms, a row for each member; and the runs of columns that are of one class."""
-        terms = np.array([self.terms[i] for i in members.tolist()])
+        terms = self.canon[np.array([self.terms[i] for i in members.tolist()])]
         row = [self.classes[t] for t in terms[0].tolist()]
         cuts = [k for k in range(len(row)) if k == 0 or row[k] != row[k - 1]]
         runs = list(zip(cuts, [*cuts[1:], len(row)]))
@@ -565,51 +675,44 @@ class _Pass:
                 terms[:, start:stop] = np.take_along_axis(part, at, 1)
         return terms, runs
 
-    def parts(self, found: tuple[Ints, list[tuple[int, int]]]) -> tuple[list[Traced], list[Traced]]:
-        """What is to be added: vectors or scalars, and sums over the last axis of matrices (or vectors)."""
+    def parts(
+        self, found: tuple[Ints, list[tuple[int, int]]], base: tuple[int, ...]
+    ) -> tuple[list[Traced], list[Traced]]:
+        """What is to be added as it is; and what is to be summed over the axis that ``base`` follows."""
         terms, runs = found
         m = len(terms)
         plain: list[Traced] = []
         reduced: list[Traced] = []
         for start, stop in runs:
             part = terms[:, start:stop]
-            if stop - start == 1:
-                plain.append(self.one(part[:, 0]))
-                continue
+            rest = self.nodes[part[0, 0]].shape
             home = self.vec[part[0]]
             cuts = np.flatnonzero(np.diff(home, prepend=-2)).tolist()
             for s, t in zip(cuts, [*cuts[1:], len(home)]):
                 some = part[:, s:t]
                 if t - s < LANES or home[s] < 0 and self.constant[some[0, 0]]:
-                    plain += [self.one(e) for e in some.T]
-                elif m == 1:
-                    reduced.append(self.operand_flat(some[0]))
+                    for e in some.T:
+                        plain.append(self.scalar(int(e[0])) if m == 1 else self.operand_on(e, (m,), len(base)))
                 else:
-                    flat = self.operand_flat(some.ravel())
-                    reduced.append(self.node("reshape", (flat,), (m, t - s), flat.dtype))
+                    flat = self.operand(some.ravel())
+                    ones = (1,) * (len(base) - len(rest))
+                    reduced.append(self.shaped(flat, (*(() if m == 1 else (m,)), t - s, *ones, *rest)))
         return plain, reduced
 
-    def one(self, e: Ints) -> Traced:
-        return self.scalar(int(e[0])) if len(e) == 1 else self.operand(e)
-
-    def operand_flat(self, e: Ints) -> Traced:
-        x = self.operand(e)
-        return x if x.shape else self.pack(e)
-
-    def sum_of(self, x: Traced, plain: list[Traced], reduced: list[Traced], m: int = 0) -> Traced:
-        """All of it added up, or or-ed; ``m`` sums at once, or one."""
-        shape = (m,) if m else ()
-        way = _CHAINS[x.op]
+    def sum_of(self, x: Traced, plain: list[Traced], reduced: list[Traced], m: int | None) -> Traced:
+        """All of it added up, or or-ed; for a vector of ``m`` of them, or for one."""
+        shape = x.shape if m is None else (m, *x.shape)
+        weak = x.weak and m is None
         for r in reduced:
-            kept = (*r.shape[:-1], 1)
-            y = self.node(way, (r,), kept, x.dtype, False, {"axis": (r.ndim - 1,)})
-            plain.append(self.node("reshape", (y,), shape, x.dtype))
-        # scalars before vectors
-        plain.sort(key=lambda p: len(p.shape))
+            y = self.reduce(_CHAINS[x.op], r, 0 if m is None else 1)
+            y = self.shaped(y, (*y.shape[: 0 if m is None else 1], *y.shape[1 if m is None else 2 :]))
+            plain.append(y)
+        plain.sort(key=lambda p: len(p.shape))  # scalars before vectors
         y = plain[0]
         for p in plain[1:]:
-            s = p.shape or y.shape
-            y = self.node(x.op, (y, p), s, x.dtype, x.weak and s == ())
-        if not m and y.weak != x.weak:
-            y = self.node("cast", (y,), (), x.dtype, x.weak)
+            y = self.node(x.op, (y, p), np.broadcast_shapes(y.shape, p.shape), x.dtype, weak)
+        if y.shape != shape:
+            y = self.node("broadcast_to", (y,), shape, x.dtype)
+        if y.weak != weak:
+            y = self.node("cast", (y,), shape, x.dtype, weak)
         return y

@@ -145,10 +145,10 @@ class Lane:
         return self._binary(other, self, "fmul", "mul")
 
     def __truediv__(self, other: Lane | Number) -> Lane:
-        return self._binary(self, other, "fdiv", "sdiv")
+        return self._binary(self, other, "fdiv", "")
 
     def __rtruediv__(self, other: Number) -> Lane:
-        return self._binary(other, self, "fdiv", "sdiv")
+        return self._binary(other, self, "fdiv", "")
 
     def __neg__(self) -> Lane:
         if self.kind[0] == "i":
@@ -194,9 +194,6 @@ class Lane:
     def equals(self, other: Lane | Number) -> Lane:
         return self._compare(other, "oeq", "eq")
 
-    def is_nan(self) -> Lane:
-        return self._compare(self, "uno", "")
-
     def to(self, kind: str) -> Lane:
         """The number in the other precision."""
         if kind == self.kind:
@@ -206,6 +203,7 @@ class Lane:
 
 
 def symbol(name: str, dtype: str, lanes: int) -> str:
+    """The name of a function in the module."""
     return f"@cr_{name}_{dtype[0]}{lanes}"
 
 
@@ -257,26 +255,32 @@ def at_least(x: Lane, bound: Lane | Number) -> Lane:
 
 
 def fabs(x: Lane) -> Lane:
+    """``|x|``."""
     return x.text.intrinsic("fabs", x.kind, x)
 
 
 def sqrt(x: Lane) -> Lane:
+    """``√x``, correctly rounded."""
     return x.text.intrinsic("sqrt", x.kind, x)
 
 
 def rint(x: Lane) -> Lane:
+    """The nearest integer, the even one at a tie."""
     return x.text.intrinsic("rint", x.kind, x)
 
 
 def floor(x: Lane) -> Lane:
+    """``⌊x⌋``."""
     return x.text.intrinsic("floor", x.kind, x)
 
 
 def trunc(x: Lane) -> Lane:
+    """The integer part, towards 0."""
     return x.text.intrinsic("trunc", x.kind, x)
 
 
 def copysign(x: Lane | Number, sign: Lane) -> Lane:
+    """``|x|`` with the sign bit of ``sign``."""
     return sign.text.intrinsic("copysign", sign.kind, sign.like(x), sign)
 
 

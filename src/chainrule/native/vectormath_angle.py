@@ -36,6 +36,7 @@ PI = {
 HALF_PI = {kind: tuple(part / 2 for part in parts) for kind, parts in PI.items()}
 QUARTER_PI = {kind: tuple(part / 4 for part in parts) for kind, parts in PI.items()}
 FAR = {"double": 2.0**30, "float": 2.0**15}
+FLAT = {"double": 2.0**-27, "float": 2.0**-13}  # cos x is 1 before it
 
 # (sin r / r - 1) / r² in r², |r| ≤ π/2; error of sin r relative to it: 2^-61.7, 2^-27.3
 SIN_WIDE = {
@@ -116,6 +117,7 @@ def _sin_wide(r: Lane) -> Lane:
 
 
 def sin(x: Lane) -> Lane:
+    """``sin x``."""
     a = fabs(x)
     t = fma(a, 1.0 / math.pi, ROUND[x.kind])
     y = _sin_wide(_less(a, t - ROUND[x.kind], PI[x.kind]))
@@ -128,11 +130,12 @@ def cos(x: Lane) -> Lane:
     a = fabs(x)
     t = fma(a, 1.0 / math.pi, 0.5) + ROUND[x.kind]
     y = _sin_wide(_less(a, (t - ROUND[x.kind]) - 0.5, PI[x.kind]))
-    return _unless_far("cos", x, real(bits(y) ^ _sign_bit(bits(t))))
+    y = select(a < FLAT[x.kind], 1.0, real(bits(y) ^ _sign_bit(bits(t))))
+    return _unless_far("cos", x, y)
 
 
 def _kernels(r: Lane) -> tuple[Lane, Lane]:
-    """sin r and cos r, |r| ≤ π/4."""
+    """``sin r`` and ``cos r``, |r| ≤ π/4."""
     z = r * r
     return fma(r * z, polynomial(z, SIN), r), fma(z, fma(z, polynomial(z, COS), -0.5), 1.0)
 
@@ -157,11 +160,13 @@ def _tan_at(n: Lane, r: Lane, x: Lane) -> Lane:
 
 
 def sincos(x: Lane) -> tuple[Lane, Lane]:
+    """``sin x`` and ``cos x``."""
     s, c = _sincos_at(*_quarter(fabs(x)), x)
     return _unless_far("sin", x, s), _unless_far("cos", x, c)
 
 
 def tan(x: Lane) -> Lane:
+    """``sin r / cos r`` or ``-cos r / sin r``."""
     return _unless_far("tan", x, _tan_at(*_quarter(fabs(x)), x))
 
 
@@ -189,7 +194,8 @@ def rest_of_huge() -> Text:
     """
     text = Text(1)
     high, low, _ = HALF_PI["double"]
-    one = lambda value: literal("double", value)
+    two_to_minus = {n: literal("double", 2.0**-n) for n in (48, 96, 144)}
+    pi_high, pi_low = literal("double", high), literal("double", low)
     text.declared.add("declare double @llvm.fma.f64(double, double, double)")
     text.lines += f"""
   %bits = bitcast double %x1 to i64
@@ -217,18 +223,18 @@ def rest_of_huge() -> Text:
   %f1.real = sitofp i64 %f1.int to double
   %f2.real = sitofp i64 %f2.int to double
   %f3.real = sitofp i64 %f3.int to double
-  %f1 = fmul double %f1.real, {one(2.0**-48)}
-  %f2 = fmul double %f2.real, {one(2.0**-96)}
-  %f3 = fmul double %f3.real, {one(2.0**-144)}
+  %f1 = fmul double %f1.real, {two_to_minus[48]}
+  %f2 = fmul double %f2.real, {two_to_minus[96]}
+  %f3 = fmul double %f3.real, {two_to_minus[144]}
   %high = fadd double %f1, %f2
   %back = fsub double %f1, %high
   %rest = fadd double %back, %f2
   %low = fadd double %rest, %f3
-  %r.high = fmul double %high, {one(high)}    ; times π/2
+  %r.high = fmul double %high, {pi_high}    ; times π/2
   %r.minus = fneg double %r.high
-  %r.round = call double @llvm.fma.f64(double %high, double {one(high)}, double %r.minus)
-  %r.1 = call double @llvm.fma.f64(double %high, double {one(low)}, double %r.round)
-  %r.2 = call double @llvm.fma.f64(double %low, double {one(high)}, double %r.1)
+  %r.round = call double @llvm.fma.f64(double %high, double {pi_high}, double %r.minus)
+  %r.1 = call double @llvm.fma.f64(double %high, double {pi_low}, double %r.round)
+  %r.2 = call double @llvm.fma.f64(double %low, double {pi_high}, double %r.1)
   %r = fadd double %r.high, %r.2
   %pair = insertvalue {{i64, double}} poison, i64 %n, 0
   %both = insertvalue {{i64, double}} %pair, double %r, 1
@@ -241,8 +247,8 @@ def _reduced_lane_by_lane(a: Lane) -> tuple[Lane, Lane]:
     text.called.add(("rest_of_huge", "double", 1))
     n, r = text.constant("i64", 0), text.constant("double", 0.0)
     for i in range(text.lanes):
-        one = a.name if text.lanes == 1 else text.line("double", f"extractelement {a.type} {a.name}, i32 {i}").name
-        both = text.line("double", f"call {{i64, double}} @cr_rest_of_huge_d1(double {one})").name
+        one = a if text.lanes == 1 else text.line("double", f"extractelement {a.type} {a.name}, i32 {i}")
+        both = text.line("double", f"call {{i64, double}} @cr_rest_of_huge_d1(double {one.name})").name
         n_i = text.line("i64", f"extractvalue {{i64, double}} {both}, 0")
         r_i = text.line("double", f"extractvalue {{i64, double}} {both}, 1")
         if text.lanes == 1:
@@ -264,14 +270,17 @@ def _far(name: str, x: Lane, near: Lane) -> Lane:
 
 
 def sin_far(x: Lane, near: Lane) -> Lane:
+    """``sin x`` in vectors with a lane beyond `FAR`."""
     return _far("sin", x, near)
 
 
 def cos_far(x: Lane, near: Lane) -> Lane:
+    """``cos x`` in such vectors."""
     return _far("cos", x, near)
 
 
 def tan_far(x: Lane, near: Lane) -> Lane:
+    """``tan x`` in such vectors."""
     return _far("tan", x, near)
 
 
@@ -288,12 +297,14 @@ def _arcsin_parts(x: Lane) -> tuple[Lane, Lane]:
 
 
 def arcsin(x: Lane) -> Lane:
+    """``p``, or ``π/2 - 2 p``."""
     outer, p = _arcsin_parts(x)
     high, low, _ = HALF_PI[x.kind]
     return copysign(select(outer, high - (2.0 * p - low), p), x)
 
 
 def arccos(x: Lane) -> Lane:
+    """``π/2 - p``, or ``2 p``, or ``π - 2 p``."""
     outer, p = _arcsin_parts(x)
     high, low, _ = HALF_PI[x.kind]
     twice = 2.0 * p
@@ -317,17 +328,20 @@ def _arctan_of_ratio(a: Lane, b: Lane) -> Lane:
 
 
 def arctan(x: Lane) -> Lane:
+    """``arctan x``."""
     return copysign(_arctan_of_ratio(fabs(x), x.like(1.0)), x)
 
 
 def arctan2(y: Lane, x: Lane) -> Lane:
+    """The angle of the point (x, y), the signs of zeros included."""
     a, b = fabs(y), fabs(x)
     both = a.equals(INF) & b.equals(INF)
     a, b = select(both, 1.0, a), select(both, 1.0, b)
     larger = select(a > b, a, b)
     # so that a + b does not overflow and the bounds of the three cases are not subnormal
-    high, low, up = {"double": (2.0**1000, 2.0**-900, 2.0**100), "float": (2.0**120, 2.0**-100, 2.0**30)}[x.kind]
-    scale = select(larger > high, larger.like(1.0 / up), select(larger < low, larger.like(up), 1.0))
+    much, little = {"double": (2.0**1000, 2.0**-900), "float": (2.0**120, 2.0**-100)}[x.kind]
+    up = {"double": 2.0**100, "float": 2.0**30}[x.kind]
+    scale = select(larger > much, larger.like(1.0 / up), select(larger < little, larger.like(up), 1.0))
     angle = _arctan_of_ratio(a * scale, b * scale)
     turned = PI[x.kind][0] - (angle - PI[x.kind][1])
     return copysign(select(negative(x), turned, angle), y)

@@ -1,8 +1,8 @@
-"""Remainders, division with rounding down, and the length of a hypotenuse as formulas on lanes."""
+"""Remainders, and division with rounding down, as formulas on lanes."""
 
 from __future__ import annotations
 
-from chainrule.native.vector_ir import Lane, copysign, fabs, floor, fma, select, sqrt, trunc
+from chainrule.native.vector_ir import Lane, copysign, fabs, floor, fma, select, trunc
 from chainrule.native.vectormath_exp import INF
 
 EXACT = {"double": 2.0**52, "float": 2.0**23}  # below it every quotient's integer part is a number
@@ -16,7 +16,7 @@ def _rest(a: Lane, b: Lane) -> tuple[Lane, Lane]:
 
 
 def fmod(x: Lane, y: Lane) -> Lane:
-    """x - n y with the sign of x, n the integer part of x / y: exact, as in C."""
+    """``x - n y`` with the sign of x, n the integer part of x / y: exact, as in C."""
     a, b = fabs(x), fabs(y)
     quotient, r = _rest(a, b)
     r = select(r < 0.0, r + b, r)
@@ -26,7 +26,7 @@ def fmod(x: Lane, y: Lane) -> Lane:
 
 
 def fmod_many(x: Lane, y: Lane, few: Lane) -> Lane:
-    """fmod where the quotient has more digits than a number: the leading ones are removed until few remain.
+    """``fmod`` where the quotient has more digits than a number: the leading ones go first.
 
     A step subtracts q w from r, w a multiple of b and q the quotient rounded; the difference is below
     w ulp(q) / 2 and a multiple of ulp(q) ulp(w), so it is exact. It may be negative.
@@ -49,12 +49,12 @@ def fmod_many(x: Lane, y: Lane, few: Lane) -> Lane:
 
 
 def remainder(x: Lane, y: Lane) -> Lane:
-    """x - ⌊x / y⌋ y with the sign of y, by NumPy's formula."""
+    """``x - ⌊x / y⌋ y`` with the sign of y, by NumPy's formula."""
     return _floored(x, y)[1]
 
 
 def floor_divide(x: Lane, y: Lane) -> Lane:
-    """⌊x / y⌋ by NumPy's formula."""
+    """``⌊x / y⌋`` by NumPy's formula."""
     return _floored(x, y)[0]
 
 
@@ -70,15 +70,3 @@ def _floored(x: Lane, y: Lane) -> tuple[Lane, Lane]:
     down = select(quotient.equals(0.0), copysign(0.0, ratio), down)
     rest = select(exact, copysign(0.0, y), select(other, r + y, r))
     return select(zero, ratio, down), select(zero, r, rest)
-
-
-def hypot(x: Lane, y: Lane) -> Lane:
-    """√(x² + y²), scaled so that the squares neither overflow nor vanish; inf beside nan is inf."""
-    a, b = fabs(x), fabs(y)
-    larger = select(a > b, a, b)
-    huge, tiny = larger > 2.0**500, larger < 2.0**-400
-    scale = select(huge, larger.like(2.0**-600), select(tiny, larger.like(2.0**600), 1.0))
-    back = select(huge, larger.like(2.0**600), select(tiny, larger.like(2.0**-600), 1.0))
-    a_, b_ = a * scale, b * scale
-    length = sqrt(fma(a_, a_, b_ * b_)) * back
-    return select(a.equals(INF) | b.equals(INF), a.like(INF), length)

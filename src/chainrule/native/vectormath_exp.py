@@ -1,4 +1,4 @@
-"""Exponentials, logarithms, hyperbolic functions and powers as formulas on lanes.
+"""Exponentials, logarithms and hyperbolic functions as formulas on lanes.
 
 Every exponential starts from one reduction, ``eˣ = 2ᵏ (1 + p)`` with k an integer and p = eʳ - 1,
 |r| ≤ ln 2 / 2; every logarithm from ``x = 2ᵏ (1 + f)`` with √½ ≤ 1 + f < √2. The coefficients of the
@@ -21,10 +21,8 @@ from chainrule.native.vector_ir import (
     copysign,
     fabs,
     fma,
-    negative,
     polynomial,
     real,
-    rint,
     select,
     sqrt,
     two_to,
@@ -37,10 +35,22 @@ Table = Mapping[str, Sequence[float]]  # coefficients for each precision
 ROUND = {"double": 1.5 * 2.0**52, "float": 1.5 * 2.0**23}
 
 # constants as unevaluated sums, high part first
-LN2 = {"double": (0.6931471805599453, 2.3190468138462996e-17), "float": (0.6931471824645996, -1.9046542121e-9)}
-LOG2E = {"double": (1.4426950408889634, 2.0355273740931033e-17), "float": (1.4426950216293335, 1.925963033e-8)}
-LOG10E = {"double": (0.4342944819032518, 1.098319650216765e-17), "float": (0.4342944920063019, -1.0103049952e-8)}
-LOG10_2 = {"double": (0.3010299956639812, -2.8037281277851704e-18), "float": (0.3010300099849701, -1.4320988839e-8)}
+LN2 = {
+    "double": (0.6931471805599453, 2.3190468138462996e-17),
+    "float": (0.6931471824645996, -1.9046542121259336e-09),
+}
+LOG2E = {
+    "double": (1.4426950408889634, 2.0355273740931033e-17),
+    "float": (1.4426950216293335, 1.925963033500011e-08),
+}
+LOG10E = {
+    "double": (0.4342944819032518, 1.098319650216765e-17),
+    "float": (0.4342944920063019, -1.0103049952192578e-08),
+}
+LOG10_2 = {
+    "double": (0.3010299956639812, -2.8037281277851704e-18),
+    "float": (0.3010300099849701, -1.432098883924482e-08),
+}
 
 # (eʳ - 1 - r) / r² on |r| ≤ ln 2 / 2; error of p relative to p: 2^-55.6, 2^-26.2
 EXP = {
@@ -62,17 +72,6 @@ LOG = {
     "float": (0.6666677594184875, 0.3997754156589508, 0.29871729016304016),
 }  # fmt: skip
 
-# The same for powers of floats, in double: 2^-34.3 (of 1 + p), 2^-37.6.
-EXP_SHORT = {
-    "double": (
-        0.5000000077857567, 0.16666666860605348, 0.041666270097280016, 0.008333264376637884,
-        0.0013946062123422471, 0.00019918373162408789,
-    )
-}  # fmt: skip
-LOG_SHORT = {
-    "double": (0.6666666564545726, 0.40000335190639447, 0.28537308555667984, 0.23582151150020011)
-}
-
 # where eˣ is 0 or inf for certain, and where eˣ - 1 is -1
 LEAST = {"double": -746.0, "float": -104.5}
 MOST = {"double": 710.0, "float": 89.0}
@@ -88,10 +87,11 @@ def reduced_exp(x: Lane, low: Lane | None = None) -> tuple[Lane, Lane]:
     t = fma(x, LOG2E[x.kind][0], ROUND[x.kind])
     k = t - ROUND[x.kind]
     r = fma(k, -rest, fma(k, -high, x))
-    return bits(t), _expm1_near_0(r if low is None else r + low)
+    return bits(t), expm1_near_0(r if low is None else r + low)
 
 
-def _expm1_near_0(r: Lane, table: Table = EXP) -> Lane:
+def expm1_near_0(r: Lane, table: Table = EXP) -> Lane:
+    """``eʳ - 1`` for |r| ≤ ln 2 / 2."""
     return fma(r * r, polynomial(r, table), r)
 
 
@@ -103,17 +103,20 @@ def scaled(n: Lane, p: Lane) -> Lane:
 
 
 def exp(x: Lane) -> Lane:
+    """``eˣ``."""
     return scaled(*reduced_exp(at_least(at_most(x, MOST[x.kind]), LEAST[x.kind])))
 
 
 def exp2(x: Lane) -> Lane:
+    """``2ˣ``."""
     bound = {"double": 1080.0, "float": 160.0}[x.kind]
     x = at_least(at_most(x, bound), -bound)
     t = x + ROUND[x.kind]
-    return scaled(bits(t), _expm1_near_0((x - (t - ROUND[x.kind])) * LN2[x.kind][0]))
+    return scaled(bits(t), expm1_near_0((x - (t - ROUND[x.kind])) * LN2[x.kind][0]))
 
 
 def expm1(x: Lane) -> Lane:
+    """``eˣ - 1 = 2ᵏ p + (2ᵏ - 1)``."""
     n, p = reduced_exp(at_least(at_most(x, MOST[x.kind]), ALL_LOST[x.kind]))
     s = two_to(n - 1)  # half of it: 2ⁿ may be inf where the difference is not
     return _or_itself(x, 2.0 * fma(s, p, s - 0.5))
@@ -134,13 +137,13 @@ def tanh(x: Lane) -> Lane:
 
 
 def _tanh(x: Lane, s: Lane, p: Lane) -> tuple[Lane, Lane]:
-    """tanh x and 1 / (1 + e), e = s (1 + p)."""
+    """``tanh x`` and ``1 / (1 + e)``, e = s (1 + p)."""
     inverse = 1.0 / fma(s, p, s + 1.0)
     return copysign(fma(s, p, s - 1.0) * inverse, x), inverse
 
 
 def tanh_sech2(x: Lane) -> tuple[Lane, Lane]:
-    """tanh x, and sech² x = 4 q (1 - q) with q = e / (1 + e), e = e^(-2|x|), down to the smallest numbers."""
+    """``tanh x`` and ``sech² x = 4 q (1 - q)`` with q = e / (1 + e), e = e^(-2|x|): it may be subnormal."""
     n, p = reduced_exp(at_least(-2.0 * fabs(x), LEAST[x.kind] - 4.0))
     half = n >> 1
     a, b = two_to(half), two_to(n - half)
@@ -150,6 +153,7 @@ def tanh_sech2(x: Lane) -> tuple[Lane, Lane]:
 
 
 def sech2(x: Lane) -> Lane:
+    """``1 / cosh² x``."""
     return tanh_sech2(x)[1]
 
 
@@ -177,6 +181,7 @@ def sinh(x: Lane) -> Lane:
 
 
 def cosh(x: Lane) -> Lane:
+    """``(e^|x| + e^-|x|) / 2``."""
     _, _, quarter = _quarter_exp(x)
     return 2.0 * (quarter + 0.0625 / quarter)
 
@@ -184,14 +189,14 @@ def cosh(x: Lane) -> Lane:
 # -------------------------------------------------------------------- logarithms
 
 
-def _split(x: Lane) -> tuple[Lane, Lane]:
+def split(x: Lane) -> tuple[Lane, Lane]:
     """(k, m) of a positive normal x = 2ᵏ m, √½ ≤ m < √2; k an integer."""
     root = bits_of(x.kind, math.sqrt(0.5))
     n = bits(x) - root
     return n >> MANTISSA[x.kind], real((n & ((1 << MANTISSA[x.kind]) - 1)) + root)
 
 
-def _number(k: Lane, kind: str) -> Lane:
+def number(k: Lane, kind: str) -> Lane:
     """ROUND + k for a small integer k."""
     return real(k + bits_of(kind, ROUND[kind]))
 
@@ -200,12 +205,12 @@ def reduced_log(x: Lane) -> tuple[Lane, Lane]:
     """(k, f) of a positive x = 2ᵏ (1 + f), subnormal or not; both as numbers."""
     least, shift = {"double": (2.0**-1022, 54), "float": (2.0**-126, 25)}[x.kind]
     small = x < least
-    k, m = _split(select(small, x * 2.0**shift, x))
+    k, m = split(select(small, x * 2.0**shift, x))
     zero = ROUND[x.kind]
-    return _number(k, x.kind) - select(small, x.like(zero + shift), x.like(zero)), m - 1.0
+    return number(k, x.kind) - select(small, x.like(zero + shift), x.like(zero)), m - 1.0
 
 
-def _bend(f: Lane, table: Table = LOG) -> Lane:
+def bend(f: Lane, table: Table = LOG) -> Lane:
     """``f - log(1 + f)``, small beside f: it is s (f - z P(z)), because 2s = f - s f."""
     s = f / (2.0 + f)
     z = s * s
@@ -215,7 +220,7 @@ def _bend(f: Lane, table: Table = LOG) -> Lane:
 def _log(k: Lane, f: Lane) -> Lane:
     """``k ln 2 + log(1 + f)``."""
     high, low = LN2[f.kind]
-    return fma(k, high, f - fma(k, -low, _bend(f)))
+    return fma(k, high, f - fma(k, -low, bend(f)))
 
 
 def _in_domain(x: Lane, y: Lane, zero: float = 0.0) -> Lane:
@@ -224,19 +229,22 @@ def _in_domain(x: Lane, y: Lane, zero: float = 0.0) -> Lane:
 
 
 def log(x: Lane) -> Lane:
+    """``ln x``."""
     return _in_domain(x, _log(*reduced_log(x)))
 
 
 def log2(x: Lane) -> Lane:
+    """``ln x / ln 2``; exact at powers of 2."""
     k, f = reduced_log(x)
     high, low = LOG2E[x.kind]
-    y = f - _bend(f)
+    y = f - bend(f)
     return _in_domain(x, fma(y, high, fma(y, low, k)))
 
 
 def log10(x: Lane) -> Lane:
+    """``ln x / ln 10``."""
     k, f = reduced_log(x)
-    y = f - _bend(f)
+    y = f - bend(f)
     high, low = LOG10E[x.kind]
     two, two_low = LOG10_2[x.kind]
     return _in_domain(x, fma(k, two, fma(y, high, fma(y, low, k * two_low))))
@@ -246,10 +254,10 @@ def log1p(x: Lane, doublings: Lane | None = None) -> Lane:
     """``log(1 + x)``, and ``log(2 (1 + x))`` in the lanes where ``doublings`` is 1."""
     u = 1.0 + x
     rounding = at_most(x, 1.0) - (u - at_least(x, 1.0))  # 1 + x = u + rounding, exactly
-    k, m = _split(u)
+    k, m = split(u)
     shrink = two_to(-at_most(k, {"double": 1000, "float": 120}[x.kind]))
     f = fma(rounding, shrink, m - 1.0)  # x itself where k = 0
-    times = _number(k, x.kind) - ROUND[x.kind]
+    times = number(k, x.kind) - ROUND[x.kind]
     y = _log(times if doublings is None else times + doublings, f)
     return copysign(_in_domain(x, y, -1.0), x)
 
@@ -261,6 +269,7 @@ def logaddexp(a: Lane, b: Lane) -> Lane:
 
 
 def logaddexp2(a: Lane, b: Lane) -> Lane:
+    """``log₂(2ᵃ + 2ᵇ)``, the same to base 2."""
     y = fma(log1p(exp2(-fabs(a - b))), LOG2E[a.kind][0], select(a > b, a, b))
     return select(a.equals(b), a + 1.0, y)
 
@@ -288,125 +297,6 @@ def arccosh(x: Lane) -> Lane:
 
 
 def arctanh(x: Lane) -> Lane:
+    """``log(1 + 2a / (1 - a)) / 2``, a = |x|."""
     a = fabs(x)
     return copysign(0.5 * log1p(2.0 * a / (1.0 - a)), x)
-
-
-# -------------------------------------------------------------------- powers
-
-# (P(z) - 2/3) / z with the P of LOG; error of log(1 + f) relative to it: 2^-66.3
-LOG_TAIL = {
-    "double": (
-        0.40000000000002256, 0.2857142857010005, 0.2222222251982681, 0.1818178437639491,
-        0.15386756868823084, 0.1325682924831276, 0.13196215819798085,
-    )
-}  # fmt: skip
-LN2_SHORT, LN2_REST = 0.6931471805601177, -1.7239444525614835e-13  # k LN2_SHORT is exact: 41 bits
-TWO_THIRDS = (0.6666666666666666, 3.700743415417188e-17)
-
-
-def _fast_sum(a: Lane, b: Lane) -> tuple[Lane, Lane]:
-    """a + b as a sum of two, |a| ≥ |b| or a = 0."""
-    s = a + b
-    return s, (a - s) + b
-
-
-def _precise_log(x: Lane) -> tuple[Lane, Lane]:
-    """log x for positive x as a sum of two numbers, with about 65 bits."""
-    k, f = reduced_log(x)
-    d = 2.0 + f
-    d_low = f - (d - 2.0)
-    inverse = 1.0 / d
-    s = f * inverse
-    s_low = fma(-s, d_low, fma(-s, d, f)) * inverse
-    z = s * s
-    z_low = fma(2.0 * s, s_low, fma(s, s, -z))
-    # P = 2/3 + z (...)
-    tail = z * polynomial(z, LOG_TAIL)
-    c = tail + TWO_THIRDS[0]
-    c_low = (TWO_THIRDS[0] - c) + tail + TWO_THIRDS[1]
-    # z P
-    h = z * c
-    h_low = fma(z_low, c, fma(z, c_low, fma(z, c, -h)))
-    # 2s + s z P
-    t = s * h
-    t_low = fma(s_low, h, fma(s, h_low, fma(s, h, -t)))
-    y, y_low = _fast_sum(2.0 * s, t)
-    # + k ln 2
-    y, carry = _fast_sum(k * LN2_SHORT, y)
-    return _fast_sum(y, fma(k, LN2_REST, carry + (fma(2.0, s_low, t_low) + y_low)))
-
-
-def _with_ends(a: Lane, log_: Lane) -> Lane:
-    """``log_``, but -inf of 0, and inf and nan of themselves."""
-    return select(a.equals(0.0), log_.like(-INF), select(a < INF, log_, a))
-
-
-def _power(a: Lane, y: Lane) -> Lane:
-    """aʸ for a ≥ 0, not yet right where it is 1 of inf or nan."""
-    log_, low = _precise_log(a)
-    log_ = _with_ends(a, log_)
-    e = y * log_
-    e_low = select(fabs(e) < 800.0, fma(y, low, fma(y, log_, -e)), 0.0)
-    return scaled(*reduced_exp(at_least(at_most(e, 800.0), -800.0), e_low))
-
-
-def _power_of_float(a: Lane, y: Lane) -> Lane:
-    """The same for floats, in double and to base 2, so that powers of 2 are exact."""
-    a, y = a.to("double"), y.to("double")
-    n, m = _split(a)
-    f = m - 1.0
-    log_ = fma(f - _bend(f, LOG_SHORT), LOG2E["double"][0], _number(n, "double") - ROUND["double"])
-    e = at_least(at_most(y * _with_ends(a, log_), 200.0), -200.0)
-    t = e + ROUND["double"]
-    p = _expm1_near_0((e - (t - ROUND["double"])) * LN2["double"][0], EXP_SHORT)
-    s = two_to(bits(t))
-    return fma(p, s, s).to("float")
-
-
-def power(x: Lane, y: Lane) -> Lane:
-    """``e^(y log |x|)`` with the sign of x to odd powers; every special case as in C99's pow."""
-    magnitude = (_power if x.kind == "double" else _power_of_float)(fabs(x), y)
-    whole = rint(y).equals(y)
-    half = 0.5 * y
-    odd = whole & ~rint(half).equals(half)
-    signed = select(odd, copysign(magnitude, x), magnitude)
-    undefined = (x < 0.0) & (x > -INF) & ~whole
-    one = y.equals(0.0) | x.equals(1.0) | (x.equals(-1.0) & fabs(y).equals(INF))
-    return select(one, x.like(1.0), select(undefined, x.like(NAN), signed))
-
-
-# -------------------------------------------------------------------- cube root
-
-# m^(-1/3) on 1 ≤ m ≤ 2; relative error 2^-14.7, 2^-11.9
-CBRT = {
-    "double": (
-        1.6700067037807933, -1.172880129639073, 0.6954825652577045, -0.2212378298688953, 0.028591022290932244,
-    ),
-    "float": (1.5418869256973267, -0.8099602460861206, 0.3177570700645447, -0.04993688687682152),
-}  # fmt: skip
-
-
-def cbrt(x: Lane) -> Lane:
-    """x = 2³ᑫ m with 1 ≤ m < 8; m y² with y = m^(-1/3) by one step of third order, then a Newton step."""
-    digits = MANTISSA[x.kind]
-    least, bias, up = {"double": (2.0**-1022, 1023.0, 18), "float": (2.0**-126, 127.0, 8)}[x.kind]
-    a = fabs(x)
-    small = a < least
-    n = bits(select(small, a * 8.0**up, a))
-    m = real((n & ((1 << digits) - 1)) + bits_of(x.kind, 1.0))
-    e = _number(n >> digits, x.kind) - (ROUND[x.kind] + bias)
-    t = fma(e, 1.0 / 3.0, -1.0 / 3.0) + ROUND[x.kind]  # q = ⌊e / 3⌋
-    q = t - ROUND[x.kind]
-    rest = fma(-3.0, q, e)  # 0, 1 or 2
-    one, two = rest.equals(1.0), rest.equals(2.0)
-    y = polynomial(m, CBRT) * select(one, x.like(0.5 ** (1 / 3)), select(two, x.like(0.25 ** (1 / 3)), 1.0))
-    m = m * select(one, x.like(2.0), select(two, x.like(4.0), 1.0))
-    h = fma(-m * y, y * y, 1.0)
-    y = fma(y * h, fma(h, 2.0 / 9.0, 1.0 / 3.0), y)
-    c = m * (y * y)
-    square = c * c
-    short = fma(-square, c, m) - fma(c, c, -square) * c  # m - c³
-    c = fma(short * (y * y), 1.0 / 3.0, c)
-    c = c * two_to(bits(t) - select(small, n.like(up), 0))
-    return copysign(select((a > 0.0) & (a < INF), c, a), x)

@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.primitive import Linear, broadcast_to, cast, raw
 from chainrule.rules.arithmetic import conj
-from chainrule.traced import Traced, scatter_traced
+from chainrule.traced import Traced, capturing, getitem_traced, scatter_traced
 
 __all__ = [
     "broadcast_to", "cast", "concatenate", "conj", "getitem", "pad", "reshape", "scatter", "stack",
@@ -87,7 +87,7 @@ pad = Linear(
 
 
 def _scatter(g: Any, *, index: Any, shape: tuple[int, ...]) -> Any:
-    if type(g) is Traced or any(type(i) is Traced for i in (index if isinstance(index, tuple) else (index,))):
+    if type(g) is Traced or _is_traced(index):
         return scatter_traced(g, index, shape)
     out = np.zeros(shape, np.asarray(g).dtype)
     if _is_basic(index):
@@ -105,8 +105,18 @@ def _is_basic(index: Any) -> bool:
     )
 
 
+def _getitem(x: Any, *, index: Any) -> Any:
+    if capturing and type(x) is np.ndarray and _is_traced(index):
+        return getitem_traced(x, index)
+    return x[index]
+
+
+def _is_traced(index: Any) -> bool:
+    return any(type(i) is Traced for i in (index if isinstance(index, tuple) else (index,)))
+
+
 _getitem_p = Linear(
-    lambda x, *, index: x[index],
+    _getitem,
     lambda g, x, *, index: scatter(g, index=index, shape=np.shape(x)),
     name="getitem",
     symbol="[]",

@@ -69,7 +69,7 @@ def array(x: Any) -> str:
     """
     x = np.asarray(x)
     if x.ndim == 0:
-        return number(x[()])
+        return number(x[()]) if x.dtype.kind != "O" else str(x[()])  # the node of a loop has several results
     whole = _whole(x)
     if whole is not None:
         return whole

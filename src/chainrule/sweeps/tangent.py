@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import Elementwise, Lanes, Linear, keep
+from chainrule.primitive import Elementwise, Lanes, Linear, as_array, keep
 from chainrule.sweeps.adjoint import _unchanged
 from chainrule.traced import Traced
 from chainrule.value import Value
@@ -92,5 +92,5 @@ def _linear(primitive: Linear, node: Value, ts: list[Any], masks: list[Any]) -> 
         np.full(np.shape(a), t is not None, float) if m is None else m.astype(float)
         for a, t, m in zip(node.args, ts, masks, strict=True)
     ]
-    mask = np.asarray(primitive.run(*moving, **node.params) != 0)
+    mask = as_array(primitive.run(*moving, **node.params) != 0)
     return mask if mask.ndim else None

@@ -1,0 +1,563 @@
+"""Operations that put numbers elsewhere, and those that go along one axis, as LLVM IR.
+
+    concatenate  unslice  pack  gather  scatter_add        argmax  argmin  cumsum  cumprod
+
+Each becomes one function. Operands are read where they lie, whatever their strides. Axes that memory
+runs through as one are joined, then the innermost is copied as a block, worked on in vectors, or
+taken one by one.
+
+An index out of bounds must not touch what lies there: zero takes its place, and the index is noted in
+two cells (`Site` and index), at which the program looks after the call.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from chainrule.native.text import MEMORY, Writer, literal
+from chainrule.native.views import Views, contiguous
+from chainrule.traced import Traced
+
+__all__ = ["NOTE_INDEX", "Site", "emit_move", "indexes", "is_move"]
+
+# note_index(at, site, index): keep the first wrong index of a call.
+NOTE_INDEX = """define internal void @note_index(ptr %at, i64 %site, i64 %index) noinline cold nounwind {
+  %before = load i64, ptr %at
+  %taken = icmp ne i64 %before, 0
+  br i1 %taken, label %done, label %note
+note:
+  store i64 %site, ptr %at
+  %next = getelementptr i64, ptr %at, i64 1
+  store i64 %index, ptr %next
+  br label %done
+done:
+  ret void
+}
+"""
+
+
+class Site(NamedTuple):
+    """A place in the program that checks an index: the operation, and the size of the indexed axis."""
+
+    op: str
+    size: int
+
+
+class Spot(NamedTuple):
+    """Elements in memory from ``pointer + offset + Σ counter * stride`` on."""
+
+    pointer: str
+    offset: int = 0
+    terms: tuple[tuple[str, int], ...] = ()
+
+    def on(self, offset: int) -> Spot:
+        return Spot(self.pointer, self.offset + offset, self.terms)
+
+    def along(self, counter: str, stride: int) -> Spot:
+        return Spot(self.pointer, self.offset, (*self.terms, (counter, stride)))
+
+
+Strides = tuple[int, ...]
+Source = Spot | str  # memory, or a number to be written into the code
+
+
+def is_move(x: Traced) -> bool:
+    """Whether ``x`` has machine code here."""
+    return x.op in _MOVES and all(v.dtype.char in MEMORY for v in (x, *x.inputs))
+
+
+def indexes(x: Traced) -> bool:
+    """Whether indices have to be checked while it runs."""
+    return x.op in ("gather", "scatter_add")
+
+
+def joined(shape: tuple[int, ...], *strides: Strides) -> list[tuple[int, ...]]:
+    """(size, stride, stride, ...) of each axis, where neighbours that all strides run through as one are one."""
+    axes: list[tuple[int, ...]] = []
+    for column in zip(shape, *strides, strict=True):
+        n = column[0]
+        if n == 1:
+            continue
+        if axes and all(a == b * n for a, b in zip(axes[-1][1:], column[1:], strict=True)):
+            axes[-1] = (axes[-1][0] * n, *column[1:])
+        else:
+            axes.append(column)
+    return axes
+
+
+class _Mover:
+    """Writes one of the functions.
+
+    Attributes
+    ----------
+    t : str
+        Type of the result's elements as they lie in memory.
+    lanes : int
+        Of them in a vector.
+    """
+
+    def __init__(
+        self, x: Traced, views: Views, places: dict[Traced, tuple[str, int]], bits: int,
+        error: tuple[str, int] | None, sites: list[Site],
+    ) -> None:  # fmt: skip
+        self.x, self.views, self.places, self.error, self.sites = x, views, places, error, sites
+        self.w = Writer()
+        self.t, self.size = _memory(x)
+        self.bits, self.lanes = bits, bits // (8 * self.size)
+        self.out = Spot(*places[x])
+
+    def source(self, i: Traced) -> tuple[Source, Strides]:
+        """Where an operand lies, or the number it is."""
+        view = self.views.view(i)
+        assert view is not None
+        base = view.base
+        if base not in self.places:
+            value = np.asarray(base.params["value"]).astype(base.dtype)[()]
+            return literal(_memory(base)[0], value.item()), (0,) * i.ndim
+        pointer, first = self.places[base]
+        return Spot(pointer, first + view.offset), view.strides
+
+    # ---------------------------------------------------------------- memory
+
+    def address(self, at: Spot, t: str | None = None) -> str:
+        index = self.w.index(list(at.terms), at.offset)
+        return at.pointer if index == "0" else self.w.set(f"getelementptr {t or self.t}, ptr {at.pointer}, i64 {index}")
+
+    def load(self, at: Source, lanes: int = 1, spread: bool = False) -> str:
+        """As many elements as there are lanes, from each other's neighbourhood or all from one."""
+        t = vector(lanes, self.t)
+        if isinstance(at, str):
+            return at if lanes == 1 else f"splat ({self.t} {at})"
+        one = lanes == 1 or spread
+        y = self.w.set(f"load {self.t if one else t}, ptr {self.address(at)}, align {self.size}")
+        return self.spread(y, self.t, lanes) if spread else y
+
+    def store(self, value: str, at: Spot, lanes: int = 1) -> None:
+        self.w.line(f"store {vector(lanes, self.t)} {value}, ptr {self.address(at)}, align {self.size}")
+
+    def spread(self, value: str, t: str, lanes: int) -> str:
+        """One number in every lane."""
+        if lanes == 1:
+            return value
+        v = vector(lanes, t)
+        one = self.w.set(f"insertelement {v} poison, {t} {value}, i64 0")
+        return self.w.set(f"shufflevector {v} {one}, {v} poison, <{lanes} x i32> zeroinitializer")
+
+    def zeros(self, count: int, at: Spot) -> None:
+        if count:
+            self.w.declared.add("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
+            self.w.line(
+                f"call void @llvm.memset.p0.i64(ptr align {self.size} {self.address(at)}, i8 0, "
+                f"i64 {count * self.size}, i1 false)"
+            )
+
+    def block(self, count: int, source: Spot, target: Spot) -> None:
+        self.w.declared.add("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
+        self.w.line(
+            f"call void @llvm.memcpy.p0.p0.i64(ptr align {self.size} {self.address(target)}, "
+            f"ptr align {self.size} {self.address(source)}, i64 {count * self.size}, i1 false)"
+        )
+
+    def strips(self, count: int, body: Callable[[str, int], None]) -> None:
+        """Call ``body(first element, lanes)`` for vectors along an axis; ever shorter ones at its end."""
+        lanes, done = self.lanes, 0
+        while lanes:
+            whole, lanes_now = (count - done) // lanes, lanes
+            if whole:
+                with self.w.loop(whole) as i:
+                    body(self.w.index([(i, lanes_now)], done), lanes_now)
+            done += whole * lanes
+            lanes //= 2
+
+    # ---------------------------------------------------------------- copying
+
+    def copy(self, shape: tuple[int, ...], source: Source, strides: Strides, target: Spot, out: Strides) -> None:
+        if 0 in shape:
+            return
+        axes = joined(shape, strides, out)
+
+        def level(k: int, s: Source, t: Spot) -> None:
+            if k == len(axes):
+                self.store(self.load(s), t)
+                return
+            n, a, b = axes[k]
+            if k == len(axes) - 1 and b == 1 and a == 1 and isinstance(s, Spot):
+                self.block(n, s, t)
+            elif k == len(axes) - 1 and b == 1 and a == 0:
+                self.fill(n, s, t)
+            else:
+                with self.w.loop(n) as i:
+                    level(k + 1, s.along(i, a) if isinstance(s, Spot) else s, t.along(i, b))
+
+        level(0, source, target)
+
+    def fill(self, count: int, source: Source, target: Spot) -> None:
+        if isinstance(source, str) and source in ("0", literal("double", 0.0)):
+            self.zeros(count, target)
+            return
+        one = self.load(source)
+
+        def strip(i: str, lanes: int) -> None:
+            value = f"splat ({self.t} {one})" if isinstance(source, str) and lanes > 1 else (
+                self.spread(one, self.t, lanes))  # fmt: skip
+            self.store(value, target.along(i, 1), lanes)
+
+        self.strips(count, strip)
+
+    def concatenate(self) -> None:
+        axis, out = self.x.params["axis"], contiguous(self.x.shape)
+        done = 0
+        for i in self.x.inputs:
+            source, strides = self.source(i)
+            self.copy(i.shape, source, strides, self.out.on(done * out[axis]), out)
+            done += i.shape[axis]
+
+    def pack(self) -> None:
+        for k, i in enumerate(self.x.inputs):
+            self.store(self.load(self.source(i)[0]), self.out.on(k))
+
+    def unslice(self) -> None:
+        """Zeros only where nothing else will be."""
+        (i,) = self.x.inputs
+        source, strides = self.source(i)
+        starts, steps = self.x.params["starts"], self.x.params["steps"]
+        counts, shape, out = i.shape, self.x.shape, contiguous(self.x.shape)
+        stepped = tuple(a * s for a, s in zip(out, steps, strict=True))
+        if 0 in counts:
+            self.zeros(self.x.size, self.out)
+            return
+        narrow = [k for k, n in enumerate(shape) if counts[k] != n]
+        last = max(narrow, default=-1)
+        before = [a * s for a, s in zip(starts, out, strict=True)]
+
+        def level(k: int, s: Source, t: Spot) -> None:
+            rest = counts[k:], s, strides[k:], t.on(sum(before[k:])), stepped[k:]
+            if k > last:
+                self.copy(*rest)
+            elif counts[k] == shape[k]:
+                with self.w.loop(counts[k]) as i:
+                    inner = t.on(before[k]).along(i, stepped[k])
+                    level(k + 1, s.along(i, strides[k]) if isinstance(s, Spot) else s, inner)
+            elif steps[k] != 1 and counts[k] > 1:
+                self.zeros(shape[k] * out[k], t)
+                self.copy(*rest)
+            else:
+                end = starts[k] + counts[k]
+                self.zeros(before[k], t)
+                if k == last:
+                    self.copy(*rest)
+                else:
+                    with self.w.loop(counts[k]) as i:
+                        inner = t.on(before[k]).along(i, out[k])
+                        level(k + 1, s.along(i, strides[k]) if isinstance(s, Spot) else s, inner)
+                self.zeros((shape[k] - end) * out[k], t.on(end * out[k]))
+
+        level(0, source, self.out)
+
+    # ---------------------------------------------------------------- indices
+
+    def indexed(self, sizes: Sequence[int], others: Strides, body: Callable[[list[str], str], None]) -> None:
+        """Run over the index arrays: ``body(indices, number)``, with strides ``others`` for what the number counts.
+
+        Each index is from 0 to below its size; nothing is called for a size of 0.
+        """
+        arrays = [self.source(i) for i in self.x.inputs[1:]]
+        shape = self.x.params["indexed"]
+        wide = [(0,) * (len(shape) - len(s)) + tuple(
+            0 if n == 1 else a for n, a in zip(i.shape, s, strict=True)
+        ) for i, (_, s) in zip(self.x.inputs[1:], arrays, strict=True)]  # fmt: skip
+        if 0 in shape:
+            return
+        axes = joined(shape, others, *wide)
+
+        def level(k: int, number: list[tuple[str, int]], at: list[Source]) -> None:
+            if k < len(axes):
+                n, own, *steps = axes[k]
+                with self.w.loop(n) as i:
+                    inner = [s.along(i, a) if isinstance(s, Spot) else s for s, a in zip(at, steps, strict=True)]
+                    level(k + 1, [*number, (i, own)], inner)
+                return
+            found = [self._index(j, s, n) for j, (s, n) in enumerate(zip(at, sizes, strict=True))]
+            if 0 not in sizes:
+                body(found, self.w.index(number))
+
+        level(0, [], [s for s, _ in arrays])
+
+    def _index(self, which: int, at: Source, size: int) -> str:
+        """An index, counted from the start and checked."""
+        w, known = self.w, self._bounds(which)
+        i = at if isinstance(at, str) else w.set(f"load i64, ptr {self.address(at, 'i64')}")
+        found = i
+        if known is None or known[0] < 0:
+            negative = w.set(f"icmp slt i64 {i}, 0")
+            back = w.set(f"add i64 {i}, {size}")
+            found = w.set(f"select i1 {negative}, i64 {back}, i64 {i}")
+        if known is not None and -size <= known[0] and known[1] < size:
+            return found
+        assert self.error is not None
+        op = self.x.op
+        if Site(op, size) not in self.sites:
+            self.sites.append(Site(op, size))
+        fine = w.set(f"icmp ult i64 {found}, {size}")
+        before, here = w.block, w.name()[1:]
+        w.line(f"br i1 {fine}, label %in{here}, label %out{here}")
+        w.line(f"out{here}:")
+        pointer, offset = self.error
+        cell = w.set(f"getelementptr i64, ptr {pointer}, i64 {offset}")
+        w.line(f"call void @note_index(ptr {cell}, i64 {self.sites.index(Site(op, size)) + 1}, i64 {i})")
+        w.line(f"br label %in{here}")
+        w.line(f"in{here}:")
+        w.block = f"in{here}"
+        return w.set(f"phi i64 [ {found}, %{before} ], [ 0, %out{here} ]")
+
+    def _bounds(self, which: int) -> tuple[int, int] | None:
+        """The least and largest of indices that are known while compiling."""
+        i = self.x.inputs[1 + which]
+        view = self.views.view(i)
+        assert view is not None
+        if view.base.op != "constant":
+            return None
+        values = np.asarray(view.base.params["value"])
+        return (int(values.min()), int(values.max())) if values.size else (0, 0)
+
+    def gather(self) -> None:
+        a = self.x.inputs[0]
+        source, strides = self.source(a)
+        m = len(self.x.inputs) - 1
+        row = a.shape[m:]
+        count = math.prod(row)
+        out = contiguous(self.x.shape)
+
+        def pick(indices: list[str], number: str) -> None:
+            s = source
+            if isinstance(s, Spot):
+                for i, stride in zip(indices, strides, strict=False):
+                    s = s.along(i, stride)
+            self.copy(row, s, strides[m:], self.out.along(number, count), out[len(out) - len(row) :])
+
+        self.indexed(a.shape[:m], contiguous(self.x.params["indexed"]), pick)
+
+    def scatter_add(self) -> None:
+        g = self.x.inputs[0]
+        source, strides = self.source(g)
+        m, shape = len(self.x.params["indexed"]), self.x.shape
+        row, out = g.shape[m:], contiguous(shape)
+        sizes = shape[: len(self.x.inputs) - 1]
+        axes = joined(row, strides[m:], out[len(sizes) :])
+        add = {"b": "or", "f": "fadd"}.get(self.x.dtype.kind, "add")
+
+        def level(k: int, s: Source, t: Spot) -> None:
+            n, a, b = axes[k] if k < len(axes) else (1, 0, 1)
+            if k >= len(axes) - 1 and b == 1 and a in (0, 1):
+
+                def strip(i: str, lanes: int) -> None:
+                    at = t.along(i, 1)
+                    old = self.load(at, lanes)
+                    new = self.load(s.along(i, a) if isinstance(s, Spot) else s, lanes, spread=a == 0)
+                    self.store(self.w.set(f"{add} {vector(lanes, self.t)} {old}, {new}"), at, lanes)
+
+                self.strips(n, strip)
+            else:
+                with self.w.loop(n) as i:
+                    level(k + 1, s.along(i, a) if isinstance(s, Spot) else s, t.along(i, b))
+
+        def put(indices: list[str], number: str) -> None:
+            t = self.out
+            for i, stride in zip(indices, out, strict=False):
+                t = t.along(i, stride)
+            s = source.along(number, 1) if isinstance(source, Spot) else source
+            if 0 not in row:
+                level(0, s, t)
+
+        self.zeros(self.x.size, self.out)
+        # the number counts g's elements where its own strides allow it, one axis after the other where not
+        self.indexed(sizes, strides[:m], put)
+
+    # ---------------------------------------------------------------- along one axis
+
+    def others(self) -> tuple[Spot, int, int, list[tuple[int, ...]]]:
+        """The operand, size and stride of the axis, and the other axes joined: (size, its stride, the result's)."""
+        (i,) = self.x.inputs
+        source, strides = self.source(i)
+        assert isinstance(source, Spot)
+        (axis,) = self.x.params["axis"]
+        keep = [k for k in range(i.ndim) if k != axis]
+        out = contiguous(self.x.shape)
+        axes = joined(*(tuple(v[k] for k in keep) for v in (i.shape, strides, out)))
+        return source, i.shape[axis], strides[axis], axes
+
+    def along_axis(self, axes: list[tuple[int, ...]], source: Spot, lanes_aside: bool,
+                   body: Callable[[Spot, Spot, int], None]) -> None:  # fmt: skip
+        """``body(source, target, lanes)`` for each row along the axis, or for as many side by side as lanes."""
+
+        def level(k: int, s: Spot, t: Spot) -> None:
+            if k == len(axes):
+                body(s, t, 1)
+                return
+            n, a, b = axes[k]
+            if lanes_aside and k == len(axes) - 1 and a == b == 1:
+                self.strips(n, lambda i, lanes: body(s.along(i, 1), t.along(i, 1), lanes))
+            else:
+                with self.w.loop(n) as i:
+                    level(k + 1, s.along(i, a), t.along(i, b))
+
+        level(0, source, self.out)
+
+    def accumulate(self) -> None:
+        """cumsum, cumprod: one after the other, as NumPy does."""
+        if 0 in self.x.shape:
+            return
+        source, n, stride, axes = self.others()
+        real = self.x.dtype.kind == "f"
+        add = self.x.op == "cumsum"
+        op = {(True, True): "fadd", (False, True): "fmul", (True, False): "add", (False, False): "mul"}[add, real]
+        start = literal(self.t, (-0.0 if real else 0) if add else 1)
+        step = contiguous(self.x.shape)[self.x.params["axis"][0]]
+
+        def row(s: Spot, t: Spot, lanes: int) -> None:
+            v = vector(lanes, self.t)
+            total = self.w.early(f"alloca {v}")
+            self.w.line(f"store {v} {start if lanes == 1 else f'splat ({self.t} {start})'}, ptr {total}")
+            with self.w.loop(n) as i:
+                old = self.w.set(f"load {v}, ptr {total}")
+                new = self.w.set(f"{op} {v} {old}, {self.load(s.along(i, stride), lanes)}")
+                self.w.line(f"store {v} {new}, ptr {total}")
+                self.store(new, t.along(i, step), lanes)
+
+        self.along_axis(axes, source, True, row)
+
+    def extreme(self) -> None:
+        """argmax, argmin: the first one; the first nan, if there is any."""
+        if 0 in self.x.shape:
+            return
+        (i,) = self.x.inputs
+        source, n, stride, axes = self.others()
+        self.t, self.size = _memory(i)
+        self.lanes = self.bits // (8 * max(self.size, 4))  # beside each stands an index
+        kind = i.dtype.kind
+        most = self.x.op == "argmax"
+        w = self.w
+
+        def better(v: str, x: str, y: str, lanes: int) -> str:
+            """Whether x takes y's place."""
+            if kind != "f":
+                sign = "u" if kind == "b" else "s"
+                return w.set(f"icmp {sign}{'gt' if most else 'lt'} {v} {x}, {y}")
+            beats = w.set(f"fcmp u{'gt' if most else 'lt'} {v} {x}, {y}")  # or either is nan
+            number = w.set(f"fcmp ord {v} {y}, {y}")
+            return w.set(f"and {vector(lanes, 'i1')} {beats}, {number}")
+
+        def search(s: Spot, first: int, count: int, step: int, best: str, where: str, at: str, lanes: int) -> None:
+            """Look through vectors ``first``, ``first + 1``, ...; vector k holds what is at ``at + k * step``."""
+            v, q, c = vector(lanes, self.t), vector(lanes, "i64"), vector(lanes, "i1")
+            if count <= 0:
+                return
+            with w.loop(count) as k:
+                x = self.load(s.on(first * step * stride).along(k, step * stride), lanes)
+                number = self.spread(w.index([(k, step)], first * step), "i64", lanes)
+                if at:
+                    number = w.set(f"add {q} {number}, {at}")
+                y, j = w.set(f"load {v}, ptr {best}"), w.set(f"load {q}, ptr {where}")
+                wins = better(v, x, y, lanes)
+                w.line(f"store {v} {w.set(f'select {c} {wins}, {v} {x}, {v} {y}')}, ptr {best}")
+                w.line(f"store {q} {w.set(f'select {c} {wins}, {q} {number}, {q} {j}')}, ptr {where}")
+
+        def begin(s: Spot, lanes: int, at: str) -> tuple[str, str]:
+            v, q = vector(lanes, self.t), vector(lanes, "i64")
+            best, where = w.early(f"alloca {v}"), w.early(f"alloca {q}")
+            w.line(f"store {v} {self.load(s, lanes)}, ptr {best}")
+            w.line(f"store {q} {at or ('0' if lanes == 1 else 'zeroinitializer')}, ptr {where}")
+            return best, where
+
+        def aside(s: Spot, t: Spot, lanes: int) -> None:
+            best, where = begin(s, lanes, "")
+            search(s, 1, n - 1, 1, best, where, "", lanes)
+            self._store_index(where, t, lanes)
+
+        def along(s: Spot, t: Spot, _: int) -> None:
+            lanes = self.lanes if stride == 1 and n >= 4 * self.lanes else 1
+            if lanes == 1:
+                aside(s, t, 1)
+                return
+            at = "<" + ", ".join(f"i64 {k}" for k in range(lanes)) + ">"
+            best, where = begin(s, lanes, at)
+            search(s, 1, n // lanes - 1, lanes, best, where, at, lanes)
+            v, q = vector(lanes, self.t), vector(lanes, "i64")
+            xs, js = w.set(f"load {v}, ptr {best}"), w.set(f"load {q}, ptr {where}")
+            y, j = (w.set(f"extractelement {a} {b}, i64 0") for a, b in ((v, xs), (q, js)))
+            for k in range(1, lanes):  # the better one; of equal ones, the first
+                x, i = (w.set(f"extractelement {a} {b}, i64 {k}") for a, b in ((v, xs), (q, js)))
+                wins, loses = better(self.t, x, y, 1), better(self.t, y, x, 1)
+                earlier = w.set(f"icmp slt i64 {i}, {j}")
+                ties = w.set(f"and i1 {earlier}, {w.set(f'xor i1 {loses}, true')}")
+                wins = w.set(f"or i1 {wins}, {ties}")
+                y = w.set(f"select i1 {wins}, {self.t} {x}, {self.t} {y}")
+                j = w.set(f"select i1 {wins}, i64 {i}, i64 {j}")
+            one, place = w.early(f"alloca {self.t}"), w.early("alloca i64")
+            w.line(f"store {self.t} {y}, ptr {one}")
+            w.line(f"store i64 {j}, ptr {place}")
+            rest = n // lanes * lanes
+            search(s, rest, n - rest, 1, one, place, "", 1)
+            self._store_index(place, t, 1)
+
+        if stride == 1 and n >= 4 * self.lanes:
+            self.along_axis(axes, source, False, along)
+        else:
+            self.along_axis(axes, source, True, aside)
+
+    def _store_index(self, where: str, t: Spot, lanes: int) -> None:
+        q = vector(lanes, "i64")
+        at = self.address(t, "i64")
+        self.w.line(f"store {q} {self.w.set(f'load {q}, ptr {where}')}, ptr {at}, align 8")
+
+
+_MOVES: dict[str, Callable[[_Mover], None]] = {
+    "concatenate": _Mover.concatenate,
+    "unslice": _Mover.unslice,
+    "pack": _Mover.pack,
+    "gather": _Mover.gather,
+    "scatter_add": _Mover.scatter_add,
+    "argmax": _Mover.extreme,
+    "argmin": _Mover.extreme,
+    "cumsum": _Mover.accumulate,
+    "cumprod": _Mover.accumulate,
+}
+
+
+def vector(lanes: int, t: str) -> str:
+    return t if lanes == 1 else f"<{lanes} x {t}>"
+
+
+def _memory(x: Traced) -> tuple[str, int]:
+    """Type and bytes of an element as it lies in memory."""
+    return MEMORY[x.dtype.char], x.dtype.itemsize
+
+
+def emit_move(
+    name: str, x: Traced, views: Views, places: dict[Traced, tuple[str, int]], parameters: Sequence[str], bits: int,
+    error: tuple[str, int] | None, sites: list[Site],
+) -> tuple[str, set[str]]:  # fmt: skip
+    """``x`` as a function ``@name`` of pointers.
+
+    Parameters
+    ----------
+    places : dict
+        For ``x`` and the memory of its operands, one of the pointers and elements from there; what has
+        no place is a number.
+    error : (pointer, elements) or None
+        Two cells for the number of a site, counted from 1, and the wrong index.
+    sites : list of Site
+        Grows.
+
+    Returns
+    -------
+    text, declarations
+    """
+    m = _Mover(x, views, places, bits, error, sites)
+    _MOVES[x.op](m)
+    pointers = ", ".join(f"ptr {p}" for p in parameters)
+    return m.w.text(name, pointers, '"prefer-vector-width"="512" nounwind'), m.w.declared
