@@ -20,6 +20,7 @@ from chainrule import primitive as pr
 from chainrule import recording as rc
 from chainrule.primitive import Primitive
 from chainrule.rules import arithmetic as ar
+from chainrule.rules import control as ct
 from chainrule.rules import elementary as el
 from chainrule.rules import matrix as mx
 from chainrule.rules import reduction as rd
@@ -353,6 +354,9 @@ MATRIX = [
     *(row(mx.einsum2, reals(*a)[()], reals(*b), subscripts=s) for s, a, b in TWO),
     row(mx.einsum2, complexes(2, 3), reals(3), subscripts="ij,j->i"),
 ]
+
+# Loops and branches take functions: tests/test_control.py and tests/native/test_loops.py try them.
+ELSEWHERE = {ct.scan, ct.item, ct.while_, ct.cond}
 
 CASES: list[Case] = [
     case

@@ -49,6 +49,7 @@ def agree(
     what: str = "",
     scale: Any = 0.0,
     strict: bool = False,
+    zeros: bool = True,
 ) -> None:
     """The same containers and kinds; nan, infinities and the signs of zeros equal; numbers near each other.
 
@@ -59,18 +60,18 @@ def agree(
     if a_spec != b_spec:
         raise AssertionError(f"{what}: structure {a_spec}, expected {b_spec}")
     for i, (x, y) in enumerate(zip(a, b, strict=True)):
-        _agree(x, y, ulp, rtol, scale, strict, f"{what} [{i}]" if len(a) > 1 else what)
+        _agree(x, y, ulp, rtol, scale, strict, zeros, f"{what} [{i}]" if len(a) > 1 else what)
 
 
-def _agree(got: Any, want: Any, ulp: float, rtol: float, scale: Any, strict: bool, what: str) -> None:
+def _agree(got: Any, want: Any, ulp: float, rtol: float, scale: Any, strict: bool, zeros: bool, what: str) -> None:
     if not alike(got, want, strict):
         raise AssertionError(f"{what}: {got!r} is {kind(got)}, expected {want!r}, {kind(want)}")
     a, b = (np.asarray(x.data if type(x) is Value else x) for x in (got, want))
     if b.dtype.kind == "c":
         for part, x, y in (("real", a.real, b.real), ("imaginary", a.imag, b.imag)):
-            _numbers(x, y, ulp, max(rtol, 4 * float(np.finfo(b.dtype).eps)), scale, f"{what}, {part} part", zeros=False)
+            _numbers(x, y, ulp, max(rtol, 4 * float(np.finfo(b.dtype).eps)), scale, f"{what}, {part} part", False)
     elif b.dtype.kind == "f":
-        _numbers(a, b, ulp, rtol, scale, what, zeros=not rtol)
+        _numbers(a, b, ulp, rtol, scale, what, zeros and not rtol)
     elif not np.array_equal(a, b) if b.dtype != object else got != want:
         raise AssertionError(f"{what}: got {got!r}, expected {want!r}")
 

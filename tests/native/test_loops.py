@@ -1,4 +1,4 @@
-"""Loops in a captured program: one node each, and carried out by the reference they give what eager ones do."""
+"""Loops in a captured program: one node each; carried out by the reference, they give what eager ones do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose
 import chainrule as cr
 from chainrule import Value
 from chainrule.native.capture import Captured, capture
-from chainrule.native.loops import SubProgram
+from chainrule.native.loops import SubProgram, trimmed
 from chainrule.native.reference import evaluate, order
 from chainrule.traced import Traced, TracedError, current_trace
 from tests.loops import LOOPS, Loop, directions, reals
@@ -164,7 +164,9 @@ def test_writing_state_within_a_body_is_refused() -> None:
         return c, None
 
     for body, what in ((assigns, "data"), (adds, "grad"), (clears, "grad")):
-        with pytest.raises(TracedError, match=rf"test_loops.*scan: its function assigns .{what} of w, .*the carry"):
+        with pytest.raises(
+            TracedError, match=rf"test_loops.*scan: its function assigns .{what} of w, .*the carry"
+        ):
             captured(lambda x, body=body: cr.scan(body, x, length=3), reals(3))
         assert current_trace() is None
     assert_allclose(w.data, np.ones(3))
@@ -202,7 +204,9 @@ def test_while_loop_has_values_and_forward_mode() -> None:
 
 
 def test_while_loop_has_no_reverse_mode() -> None:
-    with pytest.raises(TypeError, match=r"while_loop: a compiled loop .* no derivative in reverse mode.*cr\.fori"):
+    with pytest.raises(
+        TypeError, match=r"while_loop: a compiled loop .* no derivative in reverse mode.*cr\.fori"
+    ):
         captured(cr.grad(lambda x: np.sum(settle(x))), reals(3))
 
 
@@ -224,7 +228,9 @@ def test_fori() -> None:
 
 def either(x: Any, y: Any) -> Any:
     """Branches that read different Values, of which one ignores its operand."""
-    a, b = cr.cond(np.sum(x) > 0, lambda z: (np.sin(z["z"]) * x, 1.0), lambda z: (y**3, np.sum(y)), {"z": 2 * x})
+    a, b = cr.cond(
+        np.sum(x) > 0, lambda z: (np.sin(z["z"]) * x, 1.0), lambda z: (y**3, np.sum(y)), {"z": 2 * x}
+    )
     return np.sum(a) * b
 
 
@@ -264,6 +270,69 @@ def test_cond_within_scan_within_scan() -> None:
         same(executed(g)(*args), g(*args))
 
 
+# -------------------------------------------------------------------- what nobody reads
+
+
+def trim(program: Captured) -> dict[Traced, Any]:
+    """Every loop of a program replaced by one without what is not picked: the new nodes by the old ones."""
+    nodes = order(program.roots())
+    used: dict[Traced, set[int]] = {}
+    for x in nodes:
+        if x.op == "item":
+            used.setdefault(x.inputs[0], set()).add(x.params["index"])
+    new: dict[Traced, Traced] = {}
+    places: dict[Traced, dict[int, int]] = {}
+    for x in nodes:
+        params = {"index": places[x.inputs[0]][x.params["index"]]} if x.op == "item" else x.params
+        y = Traced(x.origin, x.op, tuple(new[i] for i in x.inputs), x.shape, x.dtype, x.weak, params)
+        if x in used and x.op != "call":
+            y, places[x] = trimmed(y, used[x])
+        new[x] = y
+    return new
+
+
+def test_what_nobody_reads_is_left_out() -> None:
+    w, x, t = reals(3, 3), reals(3), reals(3, seed=9)
+
+    def three(w: Any, x: Any) -> Any:
+        """A carry that nothing depends on, one that depends on another, and a y too many."""
+
+        def step(carry: Any, s: Any) -> Any:
+            a, b, c = carry
+            return (np.tanh(w @ a), b + np.sum(a), c * s[1]), (c, b, s[0] * a)
+
+        return cr.scan(step, (x, 0.0, x), (np.ones(3), np.arange(3.0)))
+
+    for f, sizes in (
+        (lambda w, x: three(w, x)[0][0], [(1, 1, 0, 1)]),
+        (lambda w, x: three(w, x)[0][1], [(1, 2, 0, 2)]),
+        (lambda w, x: three(w, x)[1][0], [(0, 1, 1, 2)]),
+        (lambda w, x: cr.jvp(lambda x: three(w, x)[0][0], (x,), (t,)), [(1, 1, 0, 1), (1, 2, 0, 2)]),
+        (lambda w, x: cr.grad(lambda x: np.sum(three(w, x)[0][0]))(x), [(1, 3, 1, 6), (1, 3, 2, 3)]),
+        (
+            lambda w, x: cr.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, c[1] * x, x), (0, x, w[0]))[
+                1
+            ],
+            [(1, 2)],
+        ),
+        (lambda w, x: cr.cond(np.sum(x) > 0, lambda: (x, w), lambda: (x, 2 * w))[0], [(1, None)]),
+    ):
+        program, leaves = captured(f, w, x)
+        new = trim(program)
+        nodes = order([new[r] for r in program.roots()])
+        valid(nodes)
+        found = []
+        for y in nodes:
+            p = y.params
+            if y.op == "scan":
+                found.append((p["constants"], p["carries"], p["xs"], len(p["results"])))
+            elif y.op in ("while", "cond"):
+                found.append((p["constants"], p.get("carries")))
+        assert found == sizes, found
+        values = evaluate(nodes, [leaves[s.which] for s in program.slots])
+        same([values[new[r]] for r in program.roots()], f(w, x))
+
+
 # -------------------------------------------------------------------- errors
 
 X = np.zeros(3)
@@ -276,9 +345,18 @@ BAD = [
         lambda x: cr.scan(lambda c, _: (c.astype(np.float32), None), x, length=2),
         r"carry starts as float64 of shape \(3,\) and the step returned float32 of shape \(3,\)",
     ),
-    (lambda x: cr.while_loop(lambda c: c, lambda c: c, x), r"while_loop: the condition is float64 of shape \(3,\)"),
-    (lambda x: cr.while_loop(lambda c: c > 0, lambda c: c, x), r"the condition is bool of shape \(3,\), expected one"),
-    (lambda x: cr.cond(x > 0, abs, abs, x), r"cond: the predicate is bool of shape \(3,\), expected one boolean"),
+    (
+        lambda x: cr.while_loop(lambda c: c, lambda c: c, x),
+        r"while_loop: the condition is float64 of shape \(3,\)",
+    ),
+    (
+        lambda x: cr.while_loop(lambda c: c > 0, lambda c: c, x),
+        r"the condition is bool of shape \(3,\), expected one",
+    ),
+    (
+        lambda x: cr.cond(x > 0, abs, abs, x),
+        r"cond: the predicate is bool of shape \(3,\), expected one boolean",
+    ),
     (
         lambda x: cr.cond(np.sum(x) > 0, lambda: x, lambda: (x, x)),
         r"cond: the result has the structure .* where the predicate is true and .* false; expected the same",
@@ -287,8 +365,14 @@ BAD = [
         lambda x: cr.cond(np.sum(x) > 0, lambda: x, lambda: x[1:]),
         r"cond: result 0 is float64 of shape \(3,\) .* and float64 of shape \(2,\) where it is false",
     ),
-    (lambda x: cr.fori(0, x, lambda i, c: c, x), r"fori: stop is float64 of shape \(3,\), expected an integer"),
-    (lambda x: cr.scan(lambda c, _: (c, "y"), x, length=2), r"scan: y is a str, expected a number or an array"),
+    (
+        lambda x: cr.fori(0, x, lambda i, c: c, x),
+        r"fori: stop is float64 of shape \(3,\), expected an integer",
+    ),
+    (
+        lambda x: cr.scan(lambda c, _: (c, "y"), x, length=2),
+        r"scan: y is a str, expected a number or an array",
+    ),
 ]
 
 
@@ -297,3 +381,37 @@ def test_errors(f: Callable[..., Any], text: str) -> None:
     with pytest.raises(TypeError, match=text):
         captured(f, X)
     assert current_trace() is None
+
+
+# -------------------------------------------------------------------- through cr.compile
+
+
+def test_derivatives_of_a_compiled_loop() -> None:
+    f = partial(LOOPS[0].function, cr.scan)
+    args, t = LOOPS[0].args, directions(LOOPS[0].args)
+    fast = cr.compile(f)
+    for g, h in (
+        (fast, f),
+        (cr.grad(fast), cr.grad(f)),
+        (cr.hessian(fast), cr.hessian(f)),
+        (lambda *a: cr.jvp(fast, a, t), lambda *a: cr.jvp(f, a, t)),
+        (lambda *a: cr.hvp(lambda w: fast(w, *a[1:]), a[0], t[0]), lambda *a: cr.hvp(lambda w: f(w, *a[1:]), a[0], t[0])),
+    ):
+        same(g(*args), h(*args))
+
+
+def test_a_training_step_with_a_loop() -> None:
+    w, v = Value(reals(3, 3)), Value(reals(3, 3))
+    x = reals(3)
+
+    def step(w: Value) -> Any:
+        w.grad = None
+        loss = np.sum(cr.scan(lambda c, _: (np.tanh(w @ c), None), x, length=5)[0] ** 2)
+        loss.backward()
+        w.data = w.data - 0.1 * w.grad
+        return loss.data
+
+    fast = cr.compile(step)
+    for _ in range(3):
+        close(fast(w), step(v))
+    close(w.data, v.data)

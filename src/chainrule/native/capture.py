@@ -8,12 +8,13 @@ keeps a `State` in the place of each, so an exception leaves everything as it wa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import optree
 
+from chainrule.native.figures import Figures
 from chainrule.native.operations import FLOAT64, cast, lift
 from chainrule.traced import Traced, capturing, current_trace, set_trace
 from chainrule.value import Cell, Value, next_serial
@@ -73,6 +74,7 @@ class Trace:
         self.inputs: list[Traced] = []
         self.states: dict[int, State] = {}
         self.arguments: dict[int, int] = {}
+        self.lines: dict[Traced, str] | None = None
 
     def adopt(self, x: Traced) -> Traced | None:
         """A node of another capture as one of this, if there is a way; None if there is none."""
@@ -174,6 +176,12 @@ class Captured:
         The flattened result; ``spec`` is its container.
     states : list of State
         The Values from outside that were met; where changed, their last data and gradient.
+    call : callable
+        The function, of the flattened arguments.
+    names : list of str
+        Of the flattened arguments.
+    figures : Figures
+        For the report.
     """
 
     slots: list[Slot]
@@ -183,6 +191,8 @@ class Captured:
     states: list[State]
     trace: Trace
     call: Callable[[list[Any]], Any]
+    names: list[str] = field(default_factory=list)
+    figures: Figures = field(default_factory=Figures)
 
     @property
     def writes(self) -> bool:
@@ -210,12 +220,14 @@ class Captured:
         return found
 
 
-def capture(name: str, call: Callable[[list[Any]], Any], leaves: list[Any]) -> Captured:
+def capture(name: str, call: Callable[[list[Any]], Any], leaves: list[Any], lines: bool = False) -> Captured:
     """Run ``call`` on traced stand-ins of the flattened arguments.
 
-    Values among the arguments are passed as they are: the trace stands in for their data.
+    Values among the arguments are passed as they are: the trace stands in for their data. With
+    ``lines`` it keeps the user's line of each node.
     """
     trace = Trace()
+    trace.lines = {} if lines else None
     trace.arguments = {id(x): i for i, x in enumerate(leaves) if type(x) is Value}
     before = current_trace()
     set_trace(trace)

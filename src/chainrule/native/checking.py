@@ -10,7 +10,7 @@ that rounding does not add up on the way.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from chainrule.native.capture import Captured, Output, Slot
 from chainrule.native.graph import labels, names
+from chainrule.native.guards import Guards
 from chainrule.native.operations import ELEMENTWISE, REDUCTIONS, VIEWS
 from chainrule.native.program import Program
 from chainrule.native.reference import evaluate, order, run
@@ -127,7 +128,8 @@ def _outcome(captured: Captured, result: Any) -> list[_Item]:
     nodes += [None] * (len(leaves) - len(nodes))
     found = []
     for label, node, x in zip(of_results, nodes, leaves):
-        found.append(_Item(label, node, _copy(x._current() if type(x) is Value else x)))
+        if node is not None or type(x) is not Value:  # else it is a Value from outside, and comes below
+            found.append(_Item(label, node, _copy(x._current() if type(x) is Value else x)))
     for (data, grad), s in zip(of_states, captured.states, strict=True):
         v = s.value
         found.append(_Item(data, s.data if s.data_changed else None, _copy(v._current())))
@@ -158,8 +160,9 @@ def differing(a: Any, b: Any, scale: Any = None) -> NDArray[np.bool_] | None:
         return bad if bad.any() else None
     with np.errstate(all="ignore"):
         tolerance = TOLERANCE[a.dtype.char] * (_size(a, b) if scale is None else scale)
-        fine = (a == b) | (np.isnan(a) & np.isnan(b)) | (np.isfinite(a) & np.isfinite(b) & (np.abs(a - b) <= tolerance))
-    return None if fine.all() else np.asarray(~fine)
+        near = np.isfinite(a) & np.isfinite(b) & (np.abs(a - b) <= tolerance)
+        bad = np.asarray(~(near | (a == b) | (np.isnan(a) & np.isnan(b))))
+    return bad if bad.any() else None
 
 
 def _size(*arrays: Any) -> Any:
@@ -183,7 +186,8 @@ def _explain(program: Program, given: list[Any], plain: list[_Item], compiled: l
         noise = None if c.node is None else spread[c.node]
         bad = _beyond(p.data, reference, noise)
         if bad is not None:
-            raise CheckError(_missed(name, f"{c.label}{_numbers(bad, 'the function gives', p.data, 'the captured program', reference)}"))
+            met = _numbers(bad, "the function gives", p.data, "what was captured of it", reference)
+            raise CheckError(_missed(name, c.label + met))
     for c in compiled:
         if c.node is None:
             continue
@@ -191,8 +195,8 @@ def _explain(program: Program, given: list[Any], plain: list[_Item], compiled: l
         if bad is None:
             continue
         fault = _culprit(captured, nodes, given) or _culprit_of(captured, c.node, given)
-        met = f"{c.label}{_numbers(bad, 'compiled code gives', c.data, 'NumPy', _like(values[c.node], c.data))}"
-        raise CheckError(_wrong(captured, name, met, fault))
+        met = _numbers(bad, "compiled code gives", c.data, "NumPy", _like(values[c.node], c.data))
+        raise CheckError(_wrong(captured, name, c.label + met, fault))
 
 
 def _beyond(a: Any, b: Any, noise: Any) -> NDArray[np.bool_] | None:
@@ -209,7 +213,9 @@ def _like(x: Any, y: Any) -> Any:
     return x if x.shape != y.shape else x.astype(y.dtype)
 
 
-def _spread(nodes: Sequence[Traced], given: Sequence[Any], values: Found, wanted: set[Traced]) -> dict[Traced, Any]:
+def _spread(
+    nodes: Sequence[Traced], given: Sequence[Any], values: Found, wanted: set[Traced]
+) -> dict[Traced, Any]:
     """How far the results move when each operation's result is off by one last bit, up or down."""
     rng = np.random.default_rng(0)
     spread: dict[Traced, Any] = dict.fromkeys(wanted, 0.0)
@@ -226,8 +232,9 @@ def _spread(nodes: Sequence[Traced], given: Sequence[Any], values: Found, wanted
                     y = (y * (1 + np.finfo(x.dtype).eps * rng.choice([-1, 1], y.shape))).astype(x.dtype)
                 moved[x] = y
             for x in wanted:
-                off = np.abs(np.asarray(moved[x], float) - np.asarray(values[x], float)) if x.dtype.kind == "f" else 0.0
-                spread[x] = max(spread[x], _size(off))
+                if x.dtype.kind == "f":
+                    off = np.asarray(moved[x], float) - np.asarray(values[x], float)
+                    spread[x] = max(spread[x], _size(off))
     return spread
 
 
@@ -248,9 +255,8 @@ def _returned(captured: Captured, nodes: Sequence[Traced], given: list[Any]) -> 
     slots = [Slot("argument", i) for i in range(len(captured.slots))]
     spec = optree.tree_structure([0] * len(nodes))
     outputs = [Output("array", x) for x in nodes]
-    every = Captured(slots, captured.inputs, outputs, spec, [], captured.trace)
-    every.call = captured.call
-    return dict(zip(nodes, Program("check", every)(given), strict=True))
+    every = replace(captured, slots=slots, outputs=outputs, spec=spec, states=[])
+    return dict(zip(nodes, Program("check", every, Guards(len))(given), strict=True))
 
 
 def _kept(x: Traced) -> bool:
@@ -325,7 +331,8 @@ def _culprit_of(captured: Captured, root: Traced, given: list[Any]) -> _Fault | 
         kept = [x for x in nodes if _kept(x) and x is not root]
         picked = kept[:: max(len(kept) // 16, 1)]
         found = {x: y for p in picked for x, y in _returned(captured, [p], given).items()}
-        wrong = next((x for x in picked if differing(found[x], np.asarray(values[x], x.dtype)) is not None), None)
+        right = {x: np.asarray(values[x], x.dtype) for x in picked}
+        wrong = next((x for x in picked if differing(found[x], right[x]) is not None), None)
         if wrong is not None:
             root = wrong
             continue
@@ -338,22 +345,26 @@ def _culprit_of(captured: Captured, root: Traced, given: list[Any]) -> _Fault | 
 # -------------------------------------------------------------------- in words
 
 
+_FAULT = "This is a fault of chainrule: please report it with this function; without compile it is right."
+
+
 def _missed(name: str, what: str) -> str:
     return (
-        f"compile(check=True): {name}: {what}. The machine code agrees with what was captured, so {name} depends on "
-        "something that compile did not see, such as a container that changed, a file, the time, or a Python side "
-        "effect; pass it as an argument, or keep it in a Value"
+        f"compile(check=True): {name}: {what}. The program was captured from an earlier run, so {name} depends "
+        "on something that compile does not see, such as a file, the time, or a Python object that it changes "
+        "itself; pass it as an argument, or keep it in a Value"
     )
 
 
 def _wrong(captured: Captured, name: str, met: str, fault: _Fault | None) -> str:
     if fault is None:
         return (
-            f"compile(check=True): {name}: {met}. No single operation is wrong by itself, so it is the way they are "
-            "combined. This is a fault of chainrule; please report it with this function, and call it without compile"
+            f"compile(check=True): {name}: {met}. No single operation is wrong by itself, so it is the way they "
+            f"are combined. {_FAULT}"
         )
     x = fault.node
-    op = x.params["name"] if x.op == "call" else x.op
+    source = x.inputs[0] if x.op == "item" else x
+    op = source.params["name"] if source.op == "call" else source.op
     lines = [
         f"compile(check=True): {name}: {op} of shape {x.shape}, {x.dtype}, is compiled wrongly"
         f"{_numbers(fault.bad, 'compiled code gives', fault.compiled, 'NumPy', fault.reference)}"
@@ -366,7 +377,7 @@ def _wrong(captured: Captured, name: str, met: str, fault: _Fault | None) -> str
     if line:
         lines.append(f"  at {line}")
     lines.append(f"  so {met}")
-    lines.append("This is a fault of chainrule; please report it with this function, and call it without compile.")
+    lines.append(_FAULT)
     return "\n".join(lines)
 
 
@@ -377,7 +388,7 @@ def _numbers(bad: NDArray[np.bool_], who: str, ours: Any, whom: str, theirs: Any
         return f": {who} {_brief(ours)}, {whom} {_brief(theirs)}"
     at = tuple(map(int, np.unravel_index(int(np.argmax(bad)), bad.shape)))
     more = int(bad.sum()) - 1
-    others = f", and others in {more:,} of {bad.size - 1:,} more places" if more else ""
+    others = f", and they differ in {more:,} of {bad.size - 1:,} other places" if more else ""
     return f": at index {at if len(at) > 1 else at[0]} {who} {a[at]!s}, {whom} {b[at]!s}{others}"
 
 

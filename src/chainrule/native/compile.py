@@ -13,8 +13,12 @@ import optree
 
 from chainrule.graph import order
 from chainrule.native.capture import Captured, State, capture
+from chainrule.native.checking import checked
+from chainrule.native.figures import Figures
+from chainrule.native.graph import ProgramGraph, argument_names
 from chainrule.native.guards import Guards
 from chainrule.native.program import Program
+from chainrule.native.report import Report, graph, report
 from chainrule.primitive import Contributions, Primitive, fit
 from chainrule.recording import zeros_like
 from chainrule.sweeps.adjoint import adjoint
@@ -27,7 +31,9 @@ __all__ = ["Compiled", "compile"]
 MANY = 16  # programs of one function after which a warning says why it is compiled again and again
 
 
-def compile(f: Callable[..., Any] | None = None, *, static_argnums: int | Sequence[int] = ()) -> Any:
+def compile(
+    f: Callable[..., Any] | None = None, *, static_argnums: int | Sequence[int] = (), check: bool = False
+) -> Any:
     """``f`` as native code: run once on traced arrays, then without Python.
 
     Usable as a decorator. Whatever ``f`` does is compiled as it stands: a function of arrays, or a
@@ -43,6 +49,9 @@ def compile(f: Callable[..., Any] | None = None, *, static_argnums: int | Sequen
         `chainrule.while_loop`. Python's loops are unrolled, `chainrule.scan` is not.
     static_argnums : int or sequence of int
         Arguments that are constants: the function is compiled anew for each value of theirs.
+    check : bool
+        To find faults: at each call run ``f`` itself beside the program, on the same inputs and state,
+        and raise `chainrule.native.checking.CheckError` with the first operation that differs.
 
     Returns
     -------
@@ -74,10 +83,10 @@ def compile(f: Callable[..., Any] | None = None, *, static_argnums: int | Sequen
     array([0.       , 0.639700])
     """
     if f is None:
-        return functools.partial(compile, static_argnums=static_argnums)
+        return functools.partial(compile, static_argnums=static_argnums, check=check)
     if not callable(f):
         raise TypeError(f"compile: f is a {type(f).__name__}, expected a function")
-    return Compiled(f, static_argnums)
+    return Compiled(f, static_argnums, check)
 
 
 class Compiled:
@@ -91,8 +100,10 @@ class Compiled:
         The program of the last call.
     """
 
-    def __init__(self, f: Callable[..., Any], static_argnums: int | Sequence[int] = ()) -> None:
-        self.function = f
+    def __init__(
+        self, f: Callable[..., Any], static_argnums: int | Sequence[int] = (), check: bool = False
+    ) -> None:
+        self.function, self.check = f, check
         numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
         if not all(isinstance(i, int) and i >= 0 for i in numbers):
             raise TypeError(f"compile: static_argnums is {static_argnums!r}, expected numbers of positional arguments")
@@ -127,7 +138,7 @@ class Compiled:
         if program is None:
             program = self._compile(args, kwargs, leaves, key)
         self.last = program
-        values = program(leaves)
+        values = checked(program, leaves) if self.check else program(leaves)
         return self._connected(program, leaves, values) if program.differentiable else values
 
     def _flatten(self, args: Any, kwargs: Any) -> tuple[list[Any], Any]:
@@ -149,6 +160,7 @@ class Compiled:
             for p in made:
                 if p.valid(leaves):
                     return p
+            figures = Figures()
             guards = Guards(self.function)
             if leaves is args:
                 def call(given: list[Any]) -> Any:
@@ -162,7 +174,10 @@ class Compiled:
                     rest = iter(chosen)
                     return self.function(*[a if i in self.static else next(rest) for i, a in enumerate(args)], **kwargs)
 
-            captured = capture(self.name, call, list(leaves))
+            captured = capture(self.name, call, list(leaves), lines=self.check)
+            figures.done("capture", captured.roots())
+            captured.figures = figures
+            captured.names = argument_names(self.function, self.static, args, kwargs)
             drawn = guards.drawn()
             if drawn is not None:
                 raise TracedError(
@@ -180,6 +195,26 @@ class Compiled:
                     "argument, or pad shapes to a few sizes", stacklevel=3,
                 )  # fmt: skip
             return program
+
+    # ---------------------------------------------------------------- seeing it
+
+    def report(self) -> Report:
+        """What the program of the last call does, how it was fused, and what falls back to NumPy."""
+        return report(self._used("report"), sum(map(len, self.programs.values())))
+
+    def llvm_ir(self) -> str:
+        """The program of the last call as LLVM's intermediate language."""
+        return self._used("llvm_ir").image.ir
+
+    @property
+    def graph(self) -> ProgramGraph:
+        """The program of the last call, for `chainrule.draw`."""
+        return graph(self._used("graph"))
+
+    def _used(self, what: str) -> Program:
+        if self.last is None:
+            raise RuntimeError(f"{what}: {self.name} has not been called yet; call it once, then ask")
+        return self.last
 
     # ---------------------------------------------------------------- derivatives
 

@@ -37,7 +37,7 @@ class Figures:
         self._since = time.perf_counter()
 
     def done(self, stage: str, roots: Iterable[Traced] | None = None) -> None:
-        """End a stage; the time since the last one's end is its own. ``roots`` are the program as it is now."""
+        """End a stage: the time since the last one's end is its own; ``roots`` are the program now."""
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - self._since
         if roots is not None:
             self.nodes[stage] = count(roots)

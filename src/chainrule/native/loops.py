@@ -18,7 +18,7 @@ Python numbers; nodes ``item`` pick them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,12 +27,13 @@ import numpy as np
 
 from chainrule.native.capture import Trace
 from chainrule.native.operations import FLOAT64, apply_ufunc, broadcast_to, cast, lift, node
+from chainrule.native.reference import order
 from chainrule.rules.carry import conform, describe, operand, sort_of, truth
 from chainrule.rules.control import Flat, Plan, Ran, lifted, outside_of
 from chainrule.traced import Traced, TracedError, capturing, current_trace, set_trace, where_in_user_code
 from chainrule.value import Value
 
-__all__ = ["SubProgram", "capture_cond", "capture_scan", "capture_while", "pick"]
+__all__ = ["SubProgram", "capture_cond", "capture_scan", "capture_while", "pick", "trimmed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -289,3 +290,69 @@ def capture_cond(plan: Plan, predicate: Traced, operands: Flat) -> Ran:
     }
     made = _made("cond", [predicate, *trace.adopted, *given], one, params)
     return Ran(made, (len(one), 0, 0), [a or b for a, b in zip(values, others)], outside | more)
+
+
+# -------------------------------------------------------------------- what nobody reads
+
+
+def trimmed(made: Traced, used: Collection[int]) -> tuple[Traced, dict[int, int]]:
+    """A loop or a branch that computes no more than the results numbered by ``used``.
+
+    Left out are stacks that nobody reads, such as the carries kept for a derivative, the carries
+    that only led to these, and the inputs that are not read any more.
+
+    Returns
+    -------
+    Traced
+        The new node, of the same trace.
+    dict
+        Where each of the results that are left is among its results.
+    """
+    p = made.params
+    names = {"scan": ("body",), "while": ("condition", "body"), "cond": ("branches",)}[made.op]
+    programs = [q for name in names for q in (p[name] if name == "branches" else (p[name],))]
+    k, c = p["constants"], p.get("carries", 0)
+    wanted: set[int] = set(used)
+    while True:  # a carry that is read is wanted, and so is what it is made from
+        read = set()
+        for name, q in zip([*names, *names], programs):
+            outputs = q.outputs if name == "condition" else [q.outputs[i] for i in wanted]
+            read |= {x.params["slot"] for x in order(outputs) if x.op == "input"}
+        grown = wanted | {slot - k for slot in read if k <= slot < k + c}
+        if grown == wanted:
+            break
+        wanted = grown
+    left = sorted(wanted)
+    kept = [s for s in range(len(programs[0].inputs)) if (s - k in wanted if k <= s < k + c else s in read)]
+    shift = 1 if made.op == "cond" else 0  # the predicate
+    inputs = [*made.inputs[:shift], *[made.inputs[shift + s] for s in kept]]
+    smaller = [
+        _copied(q, kept, [0] if name == "condition" else left) for name, q in zip([*names, *names], programs)
+    ]
+    params = {
+        **p,
+        **({"branches": tuple(smaller)} if made.op == "cond" else dict(zip(names, smaller))),
+        "constants": sum(s < k for s in kept),
+        "results": tuple(p["results"][i] for i in left),
+        "weak": tuple(p["weak"][i] for i in left),
+    }
+    if made.op != "cond":
+        params["carries"] = sum(i < c for i in left)
+    if made.op == "scan":
+        params["xs"] = sum(s >= k + c for s in kept)
+    node = Traced(made.origin, made.op, tuple(inputs), made.shape, made.dtype, made.weak, params)
+    return node, {i: n for n, i in enumerate(left)}
+
+
+def _copied(program: SubProgram, kept: Sequence[int], outputs: Sequence[int]) -> SubProgram:
+    """The same with some of its inputs and outputs."""
+    new: dict[Traced, Traced] = {}
+    for slot, s in enumerate(kept):
+        x = program.inputs[s]
+        new[x] = Traced(x.origin, "input", (), x.shape, x.dtype, x.weak, {"slot": slot})
+    roots = [program.outputs[i] for i in outputs]
+    for x in order(roots):
+        if x not in new:
+            inputs = tuple(new[i] for i in x.inputs)
+            new[x] = Traced(x.origin, x.op, inputs, x.shape, x.dtype, x.weak, x.params)
+    return SubProgram([new[program.inputs[s]] for s in kept], [new[x] for x in roots])

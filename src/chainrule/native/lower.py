@@ -16,10 +16,13 @@ import numpy as np
 
 from chainrule.native import blas
 from chainrule.native.emit import Nest, emit_nest, is_number
+from chainrule.native.figures import Figures
 from chainrule.native.fuse import Cluster, fuse
 from chainrule.native.machine import Library, host, load
+from chainrule.native.moves import NOTE_INDEX, Checks, emit_move, is_move, unchecked
 from chainrule.native.operations import REDUCTIONS, VIEWS
 from chainrule.native.reference import order
+from chainrule.native.roll import roll
 from chainrule.native.simplify import simplify, with_inputs
 from chainrule.native.text import MEMORY, Writer
 from chainrule.native.vectormath import definitions
@@ -55,6 +58,10 @@ class Image:
         Length of the table.
     arena, cells : int
         Bytes of the arena, number of cells.
+    checks : Checks
+        Where an index out of bounds shows after a step.
+    early : set
+        Roots computed while an index may still turn out wrong: what holds on to an old result must keep it.
     in_place : set
         Roots that are written where the input was whose place they take; ``written`` are these entries.
     home : dict
@@ -75,16 +82,26 @@ class Image:
     written: set[int]
     library: Library | None = None
     kernels: list[str] = field(default_factory=list)
+    checks: Checks = field(default_factory=Checks)
+    early: set[Traced] = field(default_factory=set)
 
 
-def lower(roots: Sequence[Traced], updates: Sequence[Traced | None] | None = None) -> Image:
+def lower(
+    roots: Sequence[Traced], updates: Sequence[Traced | None] | None = None, figures: Figures | None = None
+) -> Image:
     """Machine code for ``roots``; those with an input in ``updates`` take its place if they can."""
     views = Views()
-    roots = _plain(simplify(roots), views)
+    figures = figures or Figures()
+    roots = roll(list(roots))
+    figures.done("roll", roots)
+    roots = simplify(roots)
+    figures.done("simplify", roots)
+    roots = _plain(roots, views)
     units = fuse(roots, views)
+    figures.done("fuse")
     stored = _stored(units, roots, views)
     builder = _Builder(views, units, roots, stored, updates or [None] * len(roots))
-    return builder.build()
+    return builder.build(figures)
 
 
 # -------------------------------------------------------------------- what has to be copied
@@ -133,7 +150,7 @@ def _readable(x: Traced, user: Traced, views: Views) -> Traced:
     if x.op not in VIEWS:
         return x
     view = views.view(x)
-    if view is None:
+    if view is None or is_move(user):
         return x
     if user.op == "matmul" and x.size:
         rows, columns = view.strides[-2:]
@@ -167,7 +184,9 @@ def _stored(units: Iterable[Cluster | Traced], roots: Sequence[Traced], views: V
         else:
             stored.add(u)
             for x in u.inputs:
-                stored.add(views.view(x).base)  # type: ignore[union-attr]
+                base = views.view(x).base  # type: ignore[union-attr]
+                if not (is_number(base) and is_move(u)):
+                    stored.add(base)
     return stored
 
 
@@ -195,10 +214,12 @@ class _Builder:
         self.declared: set[str] = set()
         self.needs: set[tuple[str, str, int]] = set()
         self.scratch = 0
+        self.checks = Checks()
+        self.early: set[Traced] = set()
         self.functions: list[str] = []
         self.kernels: list[str] = []
 
-    def build(self) -> Image:
+    def build(self, figures: Figures) -> Image:
         self._place()
         steps: list[str | Traced] = []
         calls: list[str] = []
@@ -210,6 +231,8 @@ class _Builder:
                 calls += self._nest(f"nest{number}", u, bits)
             elif u.op == "matmul":
                 calls += self._matmul(f"matmul{number}", u)
+            elif is_move(u):
+                calls += self._move(f"move{number}", u, bits)
             else:
                 if calls:
                     steps.append(self._segment(len(steps), calls))
@@ -224,10 +247,14 @@ class _Builder:
         image = Image(
             self.roots, self.units, steps, self.storage, self.entries, self.arena + self.scratch, self.cells, text,
             self.constants, self.in_place, self.home, self.written, kernels=self.kernels,
+            checks=self.checks, early=self.early,
         )  # fmt: skip
         if any(isinstance(s, str) for s in steps):
             blas.symbols()
+            figures.done("emit")
             image.library = load(text)
+            figures.cached = image.library.cached
+            figures.done("LLVM")
         return image
 
     # ---------------------------------------------------------------- memory
@@ -292,19 +319,24 @@ class _Builder:
         times = Counter(self.roots)
         last: dict[Traced, int] = {}
         made: dict[Traced, int] = {}
+        checked = -1  # nothing is overwritten while an index may still turn out wrong
+        passed: set[tuple[Traced, int]] = set()
         for t, u in enumerate(self.units):
+            if not isinstance(u, Cluster) and is_move(u) and (wanted := unchecked(u, self.views, passed)):
+                checked, passed = t, passed | wanted
             for m in u.members if isinstance(u, Cluster) else [u]:
                 made[m] = t
                 for x in m.inputs:
                     view = self.views.view(x)
                     if view is not None:
                         last[view.base] = t
+        self.early = {r for r in self.roots if made[r] <= checked}
         for r, update in zip(self.roots, self.updates, strict=True):
             if update is None or not r.shape or update not in last or times[r] > 1:
                 continue
             t = made[r]
             unit = self.units[t]
-            if last[update] > t or update in taken:
+            if last[update] > t or t <= checked or update in taken:
                 continue
             if last[update] == t:
                 if not isinstance(unit, Cluster):
@@ -401,6 +433,8 @@ class _Builder:
 
     def _segment(self, number: int, calls: list[str]) -> str:
         name = f"segment{number}"
+        if any("label %stop" in line for line in calls):
+            calls = [*calls, "ret void", "stop:"]
         body = "\n  ".join([*calls, "ret void"])
         self.functions.append(f"define void @{name}(ptr %table) {{\n  {body}\n}}\n")
         return name
@@ -419,6 +453,31 @@ class _Builder:
         ops = " ".join(dict.fromkeys(m.op for m in cluster.members))
         self.kernels.append(f"{name}: {len(cluster.members)} fused over {cluster.loops}: {ops[:100]}")
         return self._call(name, names)
+
+    def _move(self, name: str, x: Traced, bits: int) -> list[str]:
+        bases = [self.views.view(i).base for i in x.inputs]  # type: ignore[union-attr]
+        places, names = self._places(dict.fromkeys([*(b for b in bases if not is_number(b)), x]))
+        checks = bool(unchecked(x, self.views, self.checks.passed))
+        if checks:
+            if self.checks.cell is None:
+                self.checks.cell, self.cells = self.cells, self.cells + 2
+                self.functions.append(NOTE_INDEX)
+            names["%cells"] = Storage(CELLS)
+        text, declared = emit_move(name, x, self.views, places, list(names), bits, self.checks)
+        self.functions.append(text)
+        self.declared |= declared
+        self.kernels.append(f"{name}: {x.op} of {', '.join(str(i.shape) for i in x.inputs[:6])} to {x.shape}")
+        calls = self._call(name, names, scratch=False)
+        if checks:  # nothing after it runs, so nothing is changed, if an index was wrong
+            at = f"%wrong.{name}"
+            calls += [
+                f"{at}.at = getelementptr i64, ptr %cells.{name}.b, i64 {self.checks.cell}",
+                f"{at} = load i64, ptr {at}.at",
+                f"{at}.any = icmp ne i64 {at}, 0",
+                f"br i1 {at}.any, label %stop, label %after.{name}",
+                f"after.{name}:",
+            ]
+        return calls
 
     def _matmul(self, name: str, x: Traced) -> list[str]:
         a, b = x.inputs

@@ -153,11 +153,13 @@ class Library:
     ----------
     size : int
         Bytes of object code.
+    cached : bool
+        Whether it came from the disk.
     """
 
-    def __init__(self, ir: str, code: bytes) -> None:
+    def __init__(self, ir: str, code: bytes, cached: bool = False) -> None:
         self._trackers: dict[str, Any] = {}
-        self.size = len(code)
+        self.size, self.cached = len(code), cached
         builder = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
         self._missing = []
         for name in dict.fromkeys(_declared.findall("\n" + ir)):
@@ -202,10 +204,11 @@ def load(ir: str) -> Library:
         With LLVM's words, where the IR does not parse, verify or link.
     """
     key = host().key(ir)
-    code = cache.lookup(key)
-    if code is None:
-        code = host().compile(ir)
-        cache.store(key, code)
+    found = cache.lookup(key)
+    if found is not None:
+        return Library(ir, found, cached=True)
+    code = host().compile(ir)
+    cache.store(key, code)
     return Library(ir, code)
 
 

@@ -7,13 +7,14 @@ runs through as one are joined, then the innermost is copied as a block, worked 
 taken one by one.
 
 An index out of bounds must not touch what lies there: zero takes its place, and the index is noted in
-two cells (`Site` and index), at which the program looks after the call.
+two cells, at which the program looks after the call. An array of indices is checked once for each size.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ from chainrule.native.text import MEMORY, Writer, literal
 from chainrule.native.views import Views, contiguous
 from chainrule.traced import Traced
 
-__all__ = ["NOTE_INDEX", "Site", "emit_move", "indexes", "is_move"]
+__all__ = ["NOTE_INDEX", "Checks", "Site", "emit_move", "is_move", "unchecked"]
 
 # note_index(at, site, index): keep the first wrong index of a call.
 NOTE_INDEX = """define internal void @note_index(ptr %at, i64 %site, i64 %index) noinline cold nounwind {
@@ -47,6 +48,25 @@ class Site(NamedTuple):
     size: int
 
 
+@dataclass
+class Checks:
+    """What is known of the indices of a program while it is written.
+
+    Attributes
+    ----------
+    cell : int or None
+        The first of two cells: the number of a site, counted from 1, and the wrong index.
+    sites : list of Site
+        Where indices are checked.
+    passed : set
+        Index arrays that have been compared with a size: later operations run only if nothing was wrong.
+    """
+
+    cell: int | None = None
+    sites: list[Site] = field(default_factory=list)
+    passed: set[tuple[Traced, int]] = field(default_factory=set)
+
+
 class Spot(NamedTuple):
     """Elements in memory from ``pointer + offset + Σ counter * stride`` on."""
 
@@ -61,8 +81,20 @@ class Spot(NamedTuple):
         return Spot(self.pointer, self.offset, (*self.terms, (counter, stride)))
 
 
+class Number(NamedTuple):
+    """A number to be written into the code, instead of elements in memory."""
+
+    text: str
+
+    def on(self, offset: int) -> Number:
+        return self
+
+    def along(self, counter: str, stride: int) -> Number:
+        return self
+
+
 Strides = tuple[int, ...]
-Source = Spot | str  # memory, or a number to be written into the code
+Source = Spot | Number
 
 
 def is_move(x: Traced) -> bool:
@@ -70,13 +102,29 @@ def is_move(x: Traced) -> bool:
     return x.op in _MOVES and all(v.dtype.char in MEMORY for v in (x, *x.inputs))
 
 
-def indexes(x: Traced) -> bool:
-    """Whether indices have to be checked while it runs."""
-    return x.op in ("gather", "scatter_add")
+def unchecked(x: Traced, views: Views, passed: set[tuple[Traced, int]]) -> set[tuple[Traced, int]]:
+    """Index arrays and sizes to be compared while ``x`` runs: no constants, and none that passed before."""
+    if x.op not in ("gather", "scatter_add"):
+        return set()
+    wanted = set()
+    for i, size in zip(x.inputs[1:], (x.inputs[0] if x.op == "gather" else x).shape, strict=False):
+        known = _bounds(i, views)
+        if known is None or not -size <= known[0] <= known[1] < size:
+            wanted.add((i, size))
+    return wanted - passed
+
+
+def _bounds(i: Traced, views: Views) -> tuple[int, int] | None:
+    """The least and largest of indices that are known while compiling."""
+    view = views.view(i)
+    if view is None or view.base.op != "constant":
+        return None
+    values = np.asarray(view.base.params["value"])
+    return (int(values.min()), int(values.max())) if values.size else (0, 0)
 
 
 def joined(shape: tuple[int, ...], *strides: Strides) -> list[tuple[int, ...]]:
-    """(size, stride, stride, ...) of each axis, where neighbours that all strides run through as one are one."""
+    """(size, stride, stride, ...) of each axis; neighbours that all strides run through as one are one."""
     axes: list[tuple[int, ...]] = []
     for column in zip(shape, *strides, strict=True):
         n = column[0]
@@ -102,9 +150,10 @@ class _Mover:
 
     def __init__(
         self, x: Traced, views: Views, places: dict[Traced, tuple[str, int]], bits: int,
-        error: tuple[str, int] | None, sites: list[Site],
+        checks: Checks,
     ) -> None:  # fmt: skip
-        self.x, self.views, self.places, self.error, self.sites = x, views, places, error, sites
+        self.x, self.views, self.places, self.checks = x, views, places, checks
+        self.wanted = unchecked(x, views, checks.passed)
         self.w = Writer()
         self.t, self.size = _memory(x)
         self.bits, self.lanes = bits, bits // (8 * self.size)
@@ -117,7 +166,7 @@ class _Mover:
         base = view.base
         if base not in self.places:
             value = np.asarray(base.params["value"]).astype(base.dtype)[()]
-            return literal(_memory(base)[0], value.item()), (0,) * i.ndim
+            return Number(literal(_memory(base)[0], value.item())), (0,) * i.ndim
         pointer, first = self.places[base]
         return Spot(pointer, first + view.offset), view.strides
 
@@ -125,13 +174,15 @@ class _Mover:
 
     def address(self, at: Spot, t: str | None = None) -> str:
         index = self.w.index(list(at.terms), at.offset)
-        return at.pointer if index == "0" else self.w.set(f"getelementptr {t or self.t}, ptr {at.pointer}, i64 {index}")
+        if index == "0":
+            return at.pointer
+        return self.w.set(f"getelementptr {t or self.t}, ptr {at.pointer}, i64 {index}")
 
     def load(self, at: Source, lanes: int = 1, spread: bool = False) -> str:
         """As many elements as there are lanes, from each other's neighbourhood or all from one."""
         t = vector(lanes, self.t)
-        if isinstance(at, str):
-            return at if lanes == 1 else f"splat ({self.t} {at})"
+        if isinstance(at, Number):
+            return at.text if lanes == 1 else f"splat ({self.t} {at.text})"
         one = lanes == 1 or spread
         y = self.w.set(f"load {self.t if one else t}, ptr {self.address(at)}, align {self.size}")
         return self.spread(y, self.t, lanes) if spread else y
@@ -175,7 +226,9 @@ class _Mover:
 
     # ---------------------------------------------------------------- copying
 
-    def copy(self, shape: tuple[int, ...], source: Source, strides: Strides, target: Spot, out: Strides) -> None:
+    def copy(
+        self, shape: tuple[int, ...], source: Source, strides: Strides, target: Spot, out: Strides
+    ) -> None:
         if 0 in shape:
             return
         axes = joined(shape, strides, out)
@@ -191,22 +244,15 @@ class _Mover:
                 self.fill(n, s, t)
             else:
                 with self.w.loop(n) as i:
-                    level(k + 1, s.along(i, a) if isinstance(s, Spot) else s, t.along(i, b))
+                    level(k + 1, s.along(i, a), t.along(i, b))
 
         level(0, source, target)
 
     def fill(self, count: int, source: Source, target: Spot) -> None:
-        if isinstance(source, str) and source in ("0", literal("double", 0.0)):
+        if isinstance(source, Number) and source.text in ("0", literal("double", 0.0)):
             self.zeros(count, target)
-            return
-        one = self.load(source)
-
-        def strip(i: str, lanes: int) -> None:
-            value = f"splat ({self.t} {one})" if isinstance(source, str) and lanes > 1 else (
-                self.spread(one, self.t, lanes))  # fmt: skip
-            self.store(value, target.along(i, 1), lanes)
-
-        self.strips(count, strip)
+        else:
+            self.strips(count, lambda i, n: self.store(self.load(source, n, True), target.along(i, 1), n))
 
     def concatenate(self) -> None:
         axis, out = self.x.params["axis"], contiguous(self.x.shape)
@@ -241,7 +287,7 @@ class _Mover:
             elif counts[k] == shape[k]:
                 with self.w.loop(counts[k]) as i:
                     inner = t.on(before[k]).along(i, stepped[k])
-                    level(k + 1, s.along(i, strides[k]) if isinstance(s, Spot) else s, inner)
+                    level(k + 1, s.along(i, strides[k]), inner)
             elif steps[k] != 1 and counts[k] > 1:
                 self.zeros(shape[k] * out[k], t)
                 self.copy(*rest)
@@ -253,7 +299,7 @@ class _Mover:
                 else:
                     with self.w.loop(counts[k]) as i:
                         inner = t.on(before[k]).along(i, out[k])
-                        level(k + 1, s.along(i, strides[k]) if isinstance(s, Spot) else s, inner)
+                        level(k + 1, s.along(i, strides[k]), inner)
                 self.zeros((shape[k] - end) * out[k], t.on(end * out[k]))
 
         level(0, source, self.out)
@@ -261,7 +307,7 @@ class _Mover:
     # ---------------------------------------------------------------- indices
 
     def indexed(self, sizes: Sequence[int], others: Strides, body: Callable[[list[str], str], None]) -> None:
-        """Run over the index arrays: ``body(indices, number)``, with strides ``others`` for what the number counts.
+        """Run over the index arrays: ``body(indices, number)``, the number counted in strides ``others``.
 
         Each index is from 0 to below its size; nothing is called for a size of 0.
         """
@@ -278,51 +324,38 @@ class _Mover:
             if k < len(axes):
                 n, own, *steps = axes[k]
                 with self.w.loop(n) as i:
-                    inner = [s.along(i, a) if isinstance(s, Spot) else s for s, a in zip(at, steps, strict=True)]
-                    level(k + 1, [*number, (i, own)], inner)
+                    level(k + 1, [*number, (i, own)], [s.along(i, a) for s, a in zip(at, steps, strict=True)])
                 return
-            found = [self._index(j, s, n) for j, (s, n) in enumerate(zip(at, sizes, strict=True))]
+            found = [self._index(i, s, n) for i, s, n in zip(self.x.inputs[1:], at, sizes, strict=True)]
             if 0 not in sizes:
                 body(found, self.w.index(number))
 
         level(0, [], [s for s, _ in arrays])
 
-    def _index(self, which: int, at: Source, size: int) -> str:
+    def _index(self, which: Traced, at: Source, size: int) -> str:
         """An index, counted from the start and checked."""
-        w, known = self.w, self._bounds(which)
-        i = at if isinstance(at, str) else w.set(f"load i64, ptr {self.address(at, 'i64')}")
+        w, known = self.w, _bounds(which, self.views)
+        i = at.text if isinstance(at, Number) else w.set(f"load i64, ptr {self.address(at, 'i64')}")
         found = i
         if known is None or known[0] < 0:
             negative = w.set(f"icmp slt i64 {i}, 0")
             back = w.set(f"add i64 {i}, {size}")
             found = w.set(f"select i1 {negative}, i64 {back}, i64 {i}")
-        if known is not None and -size <= known[0] and known[1] < size:
+        if (which, size) not in self.wanted:
             return found
-        assert self.error is not None
-        op = self.x.op
-        if Site(op, size) not in self.sites:
-            self.sites.append(Site(op, size))
+        site = Site(self.x.op, size)
+        if site not in self.checks.sites:
+            self.checks.sites.append(site)
         fine = w.set(f"icmp ult i64 {found}, {size}")
         before, here = w.block, w.name()[1:]
         w.line(f"br i1 {fine}, label %in{here}, label %out{here}")
         w.line(f"out{here}:")
-        pointer, offset = self.error
-        cell = w.set(f"getelementptr i64, ptr {pointer}, i64 {offset}")
-        w.line(f"call void @note_index(ptr {cell}, i64 {self.sites.index(Site(op, size)) + 1}, i64 {i})")
+        cell = w.set(f"getelementptr i64, ptr %cells, i64 {self.checks.cell}")
+        w.line(f"call void @note_index(ptr {cell}, i64 {self.checks.sites.index(site) + 1}, i64 {i})")
         w.line(f"br label %in{here}")
         w.line(f"in{here}:")
         w.block = f"in{here}"
         return w.set(f"phi i64 [ {found}, %{before} ], [ 0, %out{here} ]")
-
-    def _bounds(self, which: int) -> tuple[int, int] | None:
-        """The least and largest of indices that are known while compiling."""
-        i = self.x.inputs[1 + which]
-        view = self.views.view(i)
-        assert view is not None
-        if view.base.op != "constant":
-            return None
-        values = np.asarray(view.base.params["value"])
-        return (int(values.min()), int(values.max())) if values.size else (0, 0)
 
     def gather(self) -> None:
         a = self.x.inputs[0]
@@ -334,9 +367,8 @@ class _Mover:
 
         def pick(indices: list[str], number: str) -> None:
             s = source
-            if isinstance(s, Spot):
-                for i, stride in zip(indices, strides, strict=False):
-                    s = s.along(i, stride)
+            for i, stride in zip(indices, strides, strict=False):
+                s = s.along(i, stride)
             self.copy(row, s, strides[m:], self.out.along(number, count), out[len(out) - len(row) :])
 
         self.indexed(a.shape[:m], contiguous(self.x.params["indexed"]), pick)
@@ -357,21 +389,20 @@ class _Mover:
                 def strip(i: str, lanes: int) -> None:
                     at = t.along(i, 1)
                     old = self.load(at, lanes)
-                    new = self.load(s.along(i, a) if isinstance(s, Spot) else s, lanes, spread=a == 0)
+                    new = self.load(s.along(i, a), lanes, spread=a == 0)
                     self.store(self.w.set(f"{add} {vector(lanes, self.t)} {old}, {new}"), at, lanes)
 
                 self.strips(n, strip)
             else:
                 with self.w.loop(n) as i:
-                    level(k + 1, s.along(i, a) if isinstance(s, Spot) else s, t.along(i, b))
+                    level(k + 1, s.along(i, a), t.along(i, b))
 
         def put(indices: list[str], number: str) -> None:
             t = self.out
             for i, stride in zip(indices, out, strict=False):
                 t = t.along(i, stride)
-            s = source.along(number, 1) if isinstance(source, Spot) else source
             if 0 not in row:
-                level(0, s, t)
+                level(0, source.along(number, 1), t)
 
         self.zeros(self.x.size, self.out)
         # the number counts g's elements where its own strides allow it, one axis after the other where not
@@ -379,28 +410,29 @@ class _Mover:
 
     # ---------------------------------------------------------------- along one axis
 
-    def others(self) -> tuple[Spot, int, int, list[tuple[int, ...]]]:
-        """The operand, size and stride of the axis, and the other axes joined: (size, its stride, the result's)."""
+    def others(self) -> tuple[Source, int, int, list[tuple[int, ...]]]:
+        """The operand, size and stride of the axis; the others joined: (size, its stride, the result's)."""
         (i,) = self.x.inputs
         source, strides = self.source(i)
-        assert isinstance(source, Spot)
         (axis,) = self.x.params["axis"]
         keep = [k for k in range(i.ndim) if k != axis]
         out = contiguous(self.x.shape)
         axes = joined(*(tuple(v[k] for k in keep) for v in (i.shape, strides, out)))
         return source, i.shape[axis], strides[axis], axes
 
-    def along_axis(self, axes: list[tuple[int, ...]], source: Spot, lanes_aside: bool,
-                   body: Callable[[Spot, Spot, int], None]) -> None:  # fmt: skip
-        """``body(source, target, lanes)`` for each row along the axis, or for as many side by side as lanes."""
+    def along_axis(
+        self, axes: list[tuple[int, ...]], source: Source, aside: bool,
+        row: Callable[[Source, Spot, int], None],
+    ) -> None:  # fmt: skip
+        """``row(source, target, lanes)`` for each row along the axis; ``aside``: for as many as are lanes."""
 
-        def level(k: int, s: Spot, t: Spot) -> None:
+        def level(k: int, s: Source, t: Spot) -> None:
             if k == len(axes):
-                body(s, t, 1)
+                row(s, t, 1)
                 return
             n, a, b = axes[k]
-            if lanes_aside and k == len(axes) - 1 and a == b == 1:
-                self.strips(n, lambda i, lanes: body(s.along(i, 1), t.along(i, 1), lanes))
+            if aside and k == len(axes) - 1 and a == b == 1:
+                self.strips(n, lambda i, lanes: row(s.along(i, 1), t.along(i, 1), lanes))
             else:
                 with self.w.loop(n) as i:
                     level(k + 1, s.along(i, a), t.along(i, b))
@@ -414,11 +446,11 @@ class _Mover:
         source, n, stride, axes = self.others()
         real = self.x.dtype.kind == "f"
         add = self.x.op == "cumsum"
-        op = {(True, True): "fadd", (False, True): "fmul", (True, False): "add", (False, False): "mul"}[add, real]
+        op = ("fadd" if add else "fmul") if real else "add" if add else "mul"
         start = literal(self.t, (-0.0 if real else 0) if add else 1)
         step = contiguous(self.x.shape)[self.x.params["axis"][0]]
 
-        def row(s: Spot, t: Spot, lanes: int) -> None:
+        def row(s: Source, t: Spot, lanes: int) -> None:
             v = vector(lanes, self.t)
             total = self.w.early(f"alloca {v}")
             self.w.line(f"store {v} {start if lanes == 1 else f'splat ({self.t} {start})'}, ptr {total}")
@@ -451,8 +483,11 @@ class _Mover:
             number = w.set(f"fcmp ord {v} {y}, {y}")
             return w.set(f"and {vector(lanes, 'i1')} {beats}, {number}")
 
-        def search(s: Spot, first: int, count: int, step: int, best: str, where: str, at: str, lanes: int) -> None:
-            """Look through vectors ``first``, ``first + 1``, ...; vector k holds what is at ``at + k * step``."""
+        def search(
+            s: Source, first: int, count: int, step: int, held: tuple[str, str], at: str, lanes: int
+        ) -> None:
+            """Look through vectors from ``first`` on; vector k holds what is at ``at + k * step``."""
+            best, where = held
             v, q, c = vector(lanes, self.t), vector(lanes, "i64"), vector(lanes, "i1")
             if count <= 0:
                 return
@@ -466,26 +501,26 @@ class _Mover:
                 w.line(f"store {v} {w.set(f'select {c} {wins}, {v} {x}, {v} {y}')}, ptr {best}")
                 w.line(f"store {q} {w.set(f'select {c} {wins}, {q} {number}, {q} {j}')}, ptr {where}")
 
-        def begin(s: Spot, lanes: int, at: str) -> tuple[str, str]:
+        def begin(s: Source, lanes: int, at: str) -> tuple[str, str]:
             v, q = vector(lanes, self.t), vector(lanes, "i64")
             best, where = w.early(f"alloca {v}"), w.early(f"alloca {q}")
             w.line(f"store {v} {self.load(s, lanes)}, ptr {best}")
             w.line(f"store {q} {at or ('0' if lanes == 1 else 'zeroinitializer')}, ptr {where}")
             return best, where
 
-        def aside(s: Spot, t: Spot, lanes: int) -> None:
-            best, where = begin(s, lanes, "")
-            search(s, 1, n - 1, 1, best, where, "", lanes)
-            self._store_index(where, t, lanes)
+        def aside(s: Source, t: Spot, lanes: int) -> None:
+            held = begin(s, lanes, "")
+            search(s, 1, n - 1, 1, held, "", lanes)
+            self._store_index(held[1], t, lanes)
 
-        def along(s: Spot, t: Spot, _: int) -> None:
+        def along(s: Source, t: Spot, _: int) -> None:
             lanes = self.lanes if stride == 1 and n >= 4 * self.lanes else 1
             if lanes == 1:
                 aside(s, t, 1)
                 return
             at = "<" + ", ".join(f"i64 {k}" for k in range(lanes)) + ">"
-            best, where = begin(s, lanes, at)
-            search(s, 1, n // lanes - 1, lanes, best, where, at, lanes)
+            best, where = held = begin(s, lanes, at)
+            search(s, 1, n // lanes - 1, lanes, held, at, lanes)
             v, q = vector(lanes, self.t), vector(lanes, "i64")
             xs, js = w.set(f"load {v}, ptr {best}"), w.set(f"load {q}, ptr {where}")
             y, j = (w.set(f"extractelement {a} {b}, i64 0") for a, b in ((v, xs), (q, js)))
@@ -501,7 +536,7 @@ class _Mover:
             w.line(f"store {self.t} {y}, ptr {one}")
             w.line(f"store i64 {j}, ptr {place}")
             rest = n // lanes * lanes
-            search(s, rest, n - rest, 1, one, place, "", 1)
+            search(s, rest, n - rest, 1, (one, place), "", 1)
             self._store_index(place, t, 1)
 
         if stride == 1 and n >= 4 * self.lanes:
@@ -538,8 +573,8 @@ def _memory(x: Traced) -> tuple[str, int]:
 
 
 def emit_move(
-    name: str, x: Traced, views: Views, places: dict[Traced, tuple[str, int]], parameters: Sequence[str], bits: int,
-    error: tuple[str, int] | None, sites: list[Site],
+    name: str, x: Traced, views: Views, places: dict[Traced, tuple[str, int]], parameters: Sequence[str],
+    bits: int, checks: Checks,
 ) -> tuple[str, set[str]]:  # fmt: skip
     """``x`` as a function ``@name`` of pointers.
 
@@ -548,16 +583,15 @@ def emit_move(
     places : dict
         For ``x`` and the memory of its operands, one of the pointers and elements from there; what has
         no place is a number.
-    error : (pointer, elements) or None
-        Two cells for the number of a site, counted from 1, and the wrong index.
-    sites : list of Site
-        Grows.
+    checks : Checks
+        Grows. If something is `unchecked`, one of the pointers is ``%cells``.
 
     Returns
     -------
     text, declarations
     """
-    m = _Mover(x, views, places, bits, error, sites)
+    m = _Mover(x, views, places, bits, checks)
     _MOVES[x.op](m)
+    checks.passed |= m.wanted
     pointers = ", ".join(f"ptr {p}" for p in parameters)
     return m.w.text(name, pointers, '"prefer-vector-width"="512" nounwind'), m.w.declared

@@ -7,6 +7,8 @@ NumPy's calling conventions end here. What the later stages see is a small vocab
 - ``sum max min prod any all`` over ``axis`` (a tuple), keeping the axes as ones
 - ``reshape transpose broadcast_to slice unslice concatenate``; ``unslice`` puts an array into zeros
 - ``gather`` and ``scatter_add``: integer arrays index the first axes
+- ``pack`` makes a vector of scalars, ``element`` takes one out
+- ``argmax argmin cumsum cumprod`` along ``axis`` (a tuple of one), keeping it, as one or as it is
 - ``matmul`` of two or more axes
 - ``call``: a function run by NumPy in the middle of the program; ``item`` picks one of its results,
   or of a loop's: ``scan while cond``
@@ -42,7 +44,7 @@ BINARY = (
 )
 ELEMENTWISE = frozenset((UNARY + " " + BINARY + " cast where sech2 sigmoid").split())
 REDUCTIONS = frozenset("sum max min prod any all".split())
-VIEWS = frozenset("reshape transpose broadcast_to slice".split())
+VIEWS = frozenset("reshape transpose broadcast_to slice element".split())
 
 
 # -------------------------------------------------------------------- making nodes
@@ -69,7 +71,10 @@ def node(
             inputs = tuple(adopted)  # type: ignore[arg-type]
             break
     assert trace is not None
-    return Traced(trace, op, inputs, shape, dtype, weak, params)
+    made = Traced(trace, op, inputs, shape, dtype, weak, params)
+    if trace.lines is not None:
+        trace.lines[made] = where_in_user_code()
+    return made
 
 
 def lift(x: Any) -> Traced:
@@ -109,6 +114,8 @@ def cast(x: Any, dtype: np.dtype[Any], weak: bool = False) -> Traced:
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     first = shapes[0]
+    if shapes.count(first) == len(shapes):
+        return first
     if all(s == first or s == () for s in shapes):
         return first if first or len(shapes) == 1 else max(shapes, key=len)
     return np.broadcast_shapes(*shapes)
@@ -121,7 +128,7 @@ _resolved: dict[Any, Any] = {}
 
 def _resolve(ufunc: np.ufunc, xs: Sequence[Traced]) -> tuple[tuple[np.dtype[Any], ...], np.dtype[Any]]:
     """The dtypes NumPy would compute in, and the result's."""
-    key = (ufunc, *[(x.dtype, x.weak) for x in xs])
+    key = (ufunc, *[(x.dtype.char, x.weak) for x in xs])
     found = _resolved.get(key)
     if found is None:
         kinds = {"f": float, "i": int, "c": complex}
@@ -131,41 +138,70 @@ def _resolve(ufunc: np.ufunc, xs: Sequence[Traced]) -> tuple[tuple[np.dtype[Any]
     return found  # type: ignore[no-any-return]
 
 
-def apply_ufunc(ufunc: np.ufunc, *operands: Any) -> Traced:
-    """``ufunc(*operands)`` with NumPy's promotion and broadcasting."""
-    name = ufunc.__name__
-    xs = [lift(x) for x in operands]
-    if name == "matmul":
-        return matmul(*xs)
-    if name == "conjugate" and xs[0].dtype.kind != "c" or name == "positive":
-        return xs[0]
-    if name == "fabs":
-        name = "absolute"
-    if name in ("deg2rad", "radians", "rad2deg", "degrees"):
-        return apply_ufunc(np.multiply, xs[0], math.pi / 180 if name in ("deg2rad", "radians") else 180 / math.pi)
-    if name == "ldexp":
-        return apply_ufunc(np.multiply, xs[0], apply_ufunc(np.exp2, cast(xs[1], xs[0].dtype)))
+_plans: dict[Any, Any] = {}
+
+
+def _plan(ufunc: np.ufunc, xs: Sequence[Traced]) -> Any:
+    """How a ufunc is written down for operands of these dtypes: name, theirs, its own; None: NumPy runs it."""
+    name = "absolute" if ufunc is np.fabs else ufunc.__name__
     if name not in ELEMENTWISE or any(x.dtype.kind == "c" or x.dtype.itemsize not in (1, 4, 8) for x in xs):
-        return _call(ufunc, tuple(operands), {})  # type: ignore[no-any-return]
+        return None
     dtypes, dtype = _resolve(ufunc, xs)
     if dtype.kind not in "fiub" or any(d.itemsize not in (1, 4, 8) for d in (*dtypes, dtype)):
-        return _call(ufunc, tuple(operands), {})  # type: ignore[no-any-return]
-    weak = all(x.weak for x in xs)
+        return None
+    return name, dtypes, dtype, all(x.weak for x in xs)
+
+
+def apply_ufunc(ufunc: np.ufunc, *operands: Any) -> Traced:
+    """``ufunc(*operands)`` with NumPy's promotion and broadcasting."""
+    xs = [x if type(x) is Traced else lift(x) for x in operands]
+    key = (ufunc, *[(x.dtype.char, x.weak) for x in xs])
     try:
-        shape = broadcast_shapes(*[x.shape for x in xs]) if len(xs) > 1 else xs[0].shape
-    except ValueError:
-        shapes = " and ".join(str(x.shape) for x in xs)
-        raise ValueError(
-            f"{name}: operands of shapes {shapes} do not broadcast together; counted from the last, "
-            "each pair of axes must be equal or one of them 1"
-        ) from None
-    inputs = tuple(x if x.dtype == d else cast(x, d, x.weak) for x, d in zip(xs, dtypes, strict=True))
+        plan = _plans[key]
+    except KeyError:
+        special = _SPECIAL.get(ufunc)
+        if special is not None:
+            made = special(*xs)
+            if made is not None:
+                return made
+        plan = _plans[key] = _plan(ufunc, xs)
+    if plan is None:
+        return _call(ufunc, operands, {})  # type: ignore[no-any-return]
+    name, dtypes, dtype, weak = plan
+    shape = xs[0].shape
+    if len(xs) > 1 and xs[1].shape != shape:
+        try:
+            shape = broadcast_shapes(shape, xs[1].shape)
+        except ValueError:
+            raise ValueError(
+                f"{name}: operands of shapes {shape} and {xs[1].shape} do not broadcast together; counted from the "
+                "last, each pair of axes must be equal or one of them 1"
+            ) from None
+    inputs = tuple([x if x.dtype is d or x.dtype == d else cast(x, d, x.weak) for x, d in zip(xs, dtypes)])
     return node(name, inputs, shape, dtype, weak)
 
 
+def _scaled(factor: float) -> Callable[..., Traced]:
+    return lambda x: apply_ufunc(np.multiply, x, factor)
+
+
+# Ufuncs that are written as something else; None from one of these: it is written as itself.
+_SPECIAL: dict[np.ufunc, Callable[..., Traced | None]] = {
+    np.matmul: lambda a, b: matmul(a, b),
+    np.conjugate: lambda x: None if x.dtype.kind == "c" else x,
+    np.positive: lambda x: x,
+    np.deg2rad: _scaled(math.pi / 180),
+    np.radians: _scaled(math.pi / 180),
+    np.rad2deg: _scaled(180 / math.pi),
+    np.degrees: _scaled(180 / math.pi),
+    np.ldexp: lambda x, n: apply_ufunc(np.multiply, x, apply_ufunc(np.exp2, cast(n, x.dtype))),
+}
+
+
 def array_ufunc(self: Traced, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-    if any(type(x) is Value for x in inputs):
-        return NotImplemented  # the Value knows what to do
+    for x in inputs:
+        if type(x) is Value:
+            return NotImplemented  # the Value knows what to do
     if method == "__call__" and not options:
         return apply_ufunc(ufunc, *inputs)
     if "out" in options:
@@ -175,6 +211,8 @@ def array_ufunc(self: Traced, ufunc: np.ufunc, method: str, *inputs: Any, **opti
         )
     if method == "reduce" and ufunc.__name__ in _REDUCE_NAMES:
         return REDUCE[_REDUCE_NAMES[ufunc.__name__]](inputs[0], **{"axis": 0, **options})
+    if method == "accumulate" and ufunc.__name__ in ("add", "multiply"):
+        return (cumsum if ufunc.__name__ == "add" else cumprod)(inputs[0], **{"axis": 0, **options})
     if method == "outer" and not options:
         a, b = map(lift, inputs)
         return apply_ufunc(ufunc, reshape(a, a.shape + (1,) * b.ndim), b)
@@ -312,6 +350,8 @@ def getitem(x: Traced, index: Any) -> Traced:
 
 def _indexed(x: Traced, index: Any) -> tuple[Traced, Callable[[Traced], Traced]]:
     """``x[index]``, and the way back: the function that puts a result's cotangent into zeros of x's shape."""
+    if type(index) is tuple and not index:
+        return x, lambda g: g
     parts = list(index) if isinstance(index, tuple) else [index]
     parts = [np.asarray(p) if isinstance(p, list) else p for p in parts]
     spread: list[Any] = []
@@ -502,6 +542,45 @@ def _accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
 REDUCE = {name: _reduction(name) for name in REDUCTIONS}
 
 
+def _arg(name: str) -> Callable[..., Traced]:
+    def find(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Traced:
+        x, keep = lift(a), keepdims is not np._NoValue and bool(keepdims)
+        if x.dtype.kind == "c" or out is not None:
+            return _call(getattr(np, name), (x,), {"axis": axis, "keepdims": keep})  # type: ignore[no-any-return]
+        if axis is None or not x.shape:
+            kept: tuple[int, ...] = (1,) * x.ndim
+            axes: tuple[int, ...] = (0,)
+            x = reshape(x, (x.size,))
+        else:
+            axes = _axes(x, operator.index(axis))
+            kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+        if x.shape[axes[0]] == 0 and (axis is None or math.prod(kept)):
+            raise ValueError(f"{name}: there is nothing to compare in an array of shape {lift(a).shape}")
+        shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+        y = node(name, (x,), shape, INT64, False, {"axis": axes})
+        dropped = () if axis is None else tuple(n for i, n in enumerate(shape) if i not in axes)
+        return reshape(y, kept if keep else dropped)
+
+    return find
+
+
+def _cumulative(name: str) -> Callable[..., Traced]:
+    def accumulate(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Traced:
+        x = lift(a)
+        kind = _accumulator(x.dtype) if dtype is None else np.dtype(dtype)
+        if kind.char not in "fdql" or x.dtype.kind in "uc" or out is not None:
+            return _call(getattr(np, name), (x,), {"axis": axis, "dtype": dtype})  # type: ignore[no-any-return]
+        if axis is None or not x.shape:
+            x, axis = reshape(x, (x.size,)), 0
+        return node(name, (cast(x, kind),), x.shape, kind, False, {"axis": _axes(x, operator.index(axis))})
+
+    return accumulate
+
+
+argmax, argmin = _arg("argmax"), _arg("argmin")
+cumsum, cumprod = _cumulative("cumsum"), _cumulative("cumprod")
+
+
 def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Traced:
     x = lift(a)
     if x.dtype.kind in "biu":
@@ -662,6 +741,7 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.sum: REDUCE["sum"], np.prod: REDUCE["prod"], np.any: REDUCE["any"], np.all: REDUCE["all"],
     np.max: lambda a, axis=None, out=None, **o: REDUCE["max"](a, axis, **o),
     np.min: lambda a, axis=None, out=None, **o: REDUCE["min"](a, axis, **o),
+    np.argmax: argmax, np.argmin: argmin, np.cumsum: cumsum, np.cumprod: cumprod,
     np.mean: mean, np.var: var, np.std: std, np.where: where, np.clip: clip, np.nan_to_num: nan_to_num,
     np.reshape: lambda a, /, shape=None, order="C", **o: reshape(lift(a), shape, order=order),
     np.ravel: lambda a, order="C": reshape(lift(a), (-1,) if lift(a).size else (0,)),
@@ -694,7 +774,7 @@ FUNCTIONS[np.permute_dims] = transpose
 
 
 def array_function(self: Traced, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
-    if any(issubclass(t, Value) for t in types):
+    if Value in types:
         return NotImplemented
     f = FUNCTIONS.get(function)
     if f is not None and not (function is np.where and len(args) == 1):
@@ -780,6 +860,10 @@ _ATTACHED: dict[str, Any] = {
     "clip": clip,
     "dot": FUNCTIONS[np.dot],
     "round": FUNCTIONS[np.round],
+    "argmax": argmax,
+    "argmin": argmin,
+    "cumsum": cumsum,
+    "cumprod": cumprod,
     "mean": mean,
     "var": var,
     "std": std,
@@ -788,7 +872,7 @@ _ATTACHED: dict[str, Any] = {
     **{name: REDUCE[name] for name in ("sum", "prod", "any", "all")},
     **{
         name: (lambda f: lambda self, *a, **k: _call(f, (self, *a), k))(getattr(np, name))
-        for name in ("argmax", "argmin", "argsort", "cumsum", "cumprod", "repeat", "take", "diagonal", "trace")
+        for name in ("argsort", "repeat", "take", "diagonal", "trace")
     },
 }
 for _name, _method in _ATTACHED.items():

@@ -65,11 +65,13 @@ class Program:
         roots = captured.roots()
         inputs = {slot: x for slot, x in zip(captured.slots, captured.inputs, strict=True)}
         updates = [inputs.get(slot) if slot else None for slot in captured.root_slots()]
-        self.image = image = lower(roots, updates)
+        self.image = image = lower(roots, updates, captured.figures)
         self._memory = np.zeros(image.arena + 64, np.uint8)
         start = -self._memory.ctypes.data % 64
         self._cells = np.zeros(max(image.cells, 1), np.float64)
         self._numbers = memoryview(self._cells)
+        self._wrong: Any = [0] if image.checks.cell is None else memoryview(self._cells.view(np.int64))
+        self._check = image.checks.cell or 0
         self._table = (ctypes.c_void_p * image.entries)()
         self._arrays: list[Any] = [None] * image.entries
         self._bind(ARENA, self._memory[start:])
@@ -80,6 +82,7 @@ class Program:
         self._steps: list[Any] = [
             call(image.library.address(s)) if isinstance(s, str) and image.library else s for s in image.steps
         ]
+        captured.figures.done("link")
         self._views = Views()
         self._lock = threading.Lock()
         self._plan(inputs)
@@ -140,7 +143,7 @@ class Program:
                     self._cell_writes.append((state.value, kind, home))
                 else:
                     self._writes.append((state.value, kind, self._reader(root, made, "array")))
-                    if kind == "grad" and s.entry != CELLS:
+                    if kind == "grad" and s.entry != CELLS and made not in image.early:
                         self._held_as_grad[s.entry] = state.value
 
     def _reader(self, root: Traced, made: Traced, kind: str) -> Callable[[], Any]:
@@ -249,6 +252,8 @@ class Program:
                 self._bind(entry, a)
         if len(self._steps) == 1 and not isinstance(self._steps[0], Traced):
             self._steps[0](table)
+            if self._wrong[self._check]:
+                raise self._wrong_index()
         else:
             self._mixed()
         results = [read() for read in self._outputs]
@@ -270,13 +275,26 @@ class Program:
         for step in self._steps:
             if not isinstance(step, Traced):
                 step(self._table)
+                if self._wrong[self._check]:
+                    raise self._wrong_index()
                 continue
             with np.errstate(all="ignore"):
                 y = run(step, [self._operand(i, objects) for i in step.inputs])
             if isinstance(y, tuple | list):
                 objects[step] = y
             else:
-                self._array(step)[...] = y
+                target = self._array(step)
+                target.flags.writeable = True  # it was not while it was shown as a gradient
+                target[...] = y
+
+    def _wrong_index(self) -> IndexError:
+        site, index = self._wrong[self._check : self._check + 2]
+        self._wrong[self._check] = 0
+        op, size = self.image.checks.sites[site - 1]
+        return IndexError(
+            f"{op}: index {index} is out of bounds for an axis of size {size}; raised by the compiled "
+            f"{self.name}, which has changed nothing"
+        )
 
     def _take_cells(self) -> None:
         """Read the numbers of Values that were given new ones since the last call."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import optree
 
+from chainrule.native import tape
 from chainrule.rules.elementary import sech2, sigmoid
 from chainrule.traced import Traced
 
@@ -86,6 +87,14 @@ def _reduce(x: Traced, a: Any) -> Any:
     return getattr(np, x.op)(a, axis=x.params["axis"], keepdims=True)
 
 
+def _extreme(x: Traced, a: Any) -> Any:
+    return getattr(np, x.op)(a, axis=x.params["axis"][0], keepdims=True)
+
+
+def _accumulate(x: Traced, a: Any) -> Any:
+    return getattr(np, x.op)(a, axis=x.params["axis"][0], dtype=x.dtype)
+
+
 def _scan(x: Traced, *a: Any) -> Any:
     p, body = x.params, x.params["body"]
     k, c, nodes = p["constants"], p["carries"], order(body.outputs)
@@ -131,6 +140,11 @@ _RUN: dict[str, Callable[..., Any]] = {
     "scatter_add": _scatter_add,
     "pack": lambda x, *a: np.array(a, x.dtype),
     "element": lambda x, a: a[x.params["index"]],
+    "argmax": _extreme,
+    "argmin": _extreme,
+    "cumsum": _accumulate,
+    "cumprod": _accumulate,
+    "tape": tape.run,
     "call": _call,
     "item": lambda x, a: a[x.params["index"]],
     "scan": _scan,

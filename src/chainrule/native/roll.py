@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.native.operations import ELEMENTWISE
+from chainrule.native.tape import tape
 from chainrule.traced import Traced
 
 __all__ = ["roll"]
@@ -36,6 +37,7 @@ SMALL = 64  # fewer scalar operations than this are left alone
 LANES = 4  # fewer lanes than this stay scalars
 PACKED = 8  # the same for lanes that must be packed first
 STRAIGHT = 1000  # so many scalars of a kind of their own may be left as they are
+BALANCED = 16  # from this many terms on, scalars are added in pairs
 WIDE = 5000  # from this many vector operations on, they are rolled themselves
 
 Ints = NDArray[np.int64]
@@ -59,7 +61,10 @@ def roll(roots: list[Traced]) -> list[Traced]:
         nodes = _order(roots)
         if sum(map(_scalar, nodes)) + len(wide) < STRAIGHT:
             return roots
-        return _Pass(roots, nodes, PACKED, wide).run()
+        packed = _Pass(roots, nodes, PACKED, wide).run()
+        if _cost(packed, bool(wide)) < _cost(roots, bool(wide)) / 2:
+            roots, nodes = packed, _order(packed)
+        return tape(roots, nodes)
     finally:
         if collecting:
             gc.enable()
@@ -67,6 +72,18 @@ def roll(roots: list[Traced]) -> list[Traced]:
 
 def _scalar(x: Traced) -> bool:
     return x.shape == () and x.op in ELEMENTWISE and x.dtype.kind in "fiub"
+
+
+def _cost(roots: list[Traced], wide: bool) -> int:
+    """Scalars computed, and what is moved between them and vectors; if ``wide``, vectors computed, too."""
+    final = set(roots)
+    cost = 0
+    for x in _order(roots):
+        if x.op == "pack":
+            cost += sum(i.op != "input" for i in x.inputs)
+        elif x.inputs and (wide or x.shape == ()) and not (x.op == "element" and x in final):
+            cost += x.op not in ("reshape", "slice", "broadcast_to")
+    return cost
 
 
 def _order(roots: Sequence[Traced]) -> list[Traced]:
@@ -98,6 +115,12 @@ def _order(roots: Sequence[Traced]) -> list[Traced]:
 def _joined(a: Ints, b: Ints) -> Ints:
     """Pairs as numbers, in the order of the pairs."""
     return np.unique(a * (int(b.max()) + 1) + b, return_inverse=True)[1]
+
+
+def slices(params: Any, shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """What a ``slice`` node takes."""
+    ends = [(a + n * k, a, k) for a, n, k in zip(params["starts"], shape, params["steps"])]
+    return tuple(slice(a, None if end < 0 else end, k) for end, a, k in ends)
 
 
 class _Pass:
@@ -140,6 +163,8 @@ class _Pass:
         self.pos = np.zeros(n, np.int64)
         self.vectors: list[Traced] = []
         self.made: dict[Any, Traced] = {}
+        self.views: dict[Traced, tuple[Traced, Ints]] = {}
+        self.base, self.flat = np.full(n, -1), np.zeros(n, np.int64)
         self.packed: dict[Any, Ints] = {}
         self.terms: dict[int, list[int]] = {}
 
@@ -181,6 +206,8 @@ class _Pass:
                         number[x] = number[found[0]]
                         k = -2
                     inputs = (inputs[0], found[0], inputs[2])
+            if k < 0 and op == "reshape" and not x.shape:
+                self.pick(i, x)
             kind.append(k)
             if k < 0:
                 a.append(-1)
@@ -199,6 +226,22 @@ class _Pass:
             n = len(inputs)
             b.append(number[inputs[1]] if n > 1 else -1)
             c.append(number[inputs[2]] if n > 2 else -1)
+
+    def pick(self, i: int, x: Traced) -> None:
+        """Note of a scalar taken out of an array which array that is, and where."""
+        views, chain, y = self.views, [], x
+        while y.op in ("reshape", "slice") and y not in views:
+            chain.append(y)
+            y = y.inputs[0]
+        if y not in views:
+            if y.size == 1:
+                return
+            views[y] = y, np.arange(y.size).reshape(y.shape)
+        base, index = views[y]
+        for y in reversed(chain):
+            index = index.reshape(y.shape) if y.op == "reshape" else index[slices(y.params, y.shape)]
+            views[y] = base, index
+        self.base[i], self.flat[i] = self.number[base], index
 
     def nested(self, x: Traced) -> tuple[Traced, bool] | None:
         """What ``where(m, where(n, y, z), z)`` is: the inner one if m = n, ``where(m, y, z)`` if m implies n."""
@@ -258,6 +301,7 @@ class _Pass:
         self.group = group = [-1] * len(kind)
         fresh = 0
         stage = self.stages()
+        base = self.base.tolist()
         for i, k in enumerate(kind):
             if k < 0:
                 if k == -2:
@@ -266,6 +310,8 @@ class _Pass:
                 if self.constant[i]:
                     x = self.nodes[i]
                     key: Any = (x.dtype.char, x.weak)
+                elif base[i] >= 0:
+                    key = (-1, base[i])
                 elif self.apart:
                     classes.append(fresh)
                     fresh += 1
@@ -410,16 +456,41 @@ class _Pass:
         self.final = _joined(pair, self.purposes(pair, lanes))
 
     def purposes(self, cls: Ints, lanes: NDArray[np.bool_]) -> Ints:
-        """Where a lane has several members of a class: the sum over lanes that each of them ends in."""
-        group = np.array(self.group)
-        aim = np.where(lanes & (group >= 0) & ~lanes[group], group, -1)
+        """Where a lane has several members of a class: the class, or the sum over lanes, each of them is for."""
         at = np.flatnonzero(lanes)
         place = _joined(cls[at], self.lane[at])
-        several = np.bincount(place)[place] > 1
-        crowded = np.zeros(len(cls) + 1, bool)
-        crowded[cls[at[several]]] = True
+        crowded = np.zeros(int(cls.max()) + 2, bool)
+        crowded[cls[at[np.bincount(place)[place] > 1]]] = True
+        aim = np.full(len(cls), -1)
+        some = np.flatnonzero(lanes & crowded[cls])
+        self.merge(some.tolist())
+        for i in some[::-1].tolist():
+            if self.uses[i] == 1:  # and so for what its user is for
+                j = self.user[i]
+                aim[i] = len(cls) + j if not lanes[j] else aim[j] if crowded[cls[j]] else cls[j]
         crowded[cls[at[aim[at] < 0]]] = False
         return np.where(lanes & crowded[cls], aim, -1) + 1
+
+    def merge(self, some: list[int]) -> None:
+        """What is computed twice in a lane is computed once."""
+        known: dict[Any, int] = {}
+        canon, uses, user = self.canon, self.uses, self.user
+        for i in some:
+            operands: Any = self.terms.get(i)
+            if operands is None:
+                operands = [self.a[i], self.b[i], self.c[i]]
+                key: Any = (self.lane[i], self.kind[i], *canon[operands].tolist())
+            else:
+                key = (self.lane[i], self.kind[i], "terms", *np.sort(canon[operands]).tolist())
+            first = known.setdefault(key, i)
+            if first != i:
+                canon[i] = first
+                self.classes[i] = -1
+                uses[first] += uses[i]
+                for j in operands:
+                    if j >= 0:
+                        uses[j] -= 1
+                        user[j] = first
 
     # ---------------------------------------------------------------- the new program
 
@@ -442,7 +513,7 @@ class _Pass:
                     x = nodes[i]
                     if self.constant[i] or not x.inputs:
                         new[i] = x
-                    else:
+                    elif self.base[i] < 0:
                         inputs = tuple(self.scalar(self.number[j]) for j in x.inputs)
                         same = all(p is q for p, q in zip(inputs, x.inputs))
                         new[i] = x if same else self.node(x.op, inputs, x.shape, x.dtype, x.weak, x.params)
@@ -478,9 +549,13 @@ class _Pass:
 
     def scalar(self, i: int) -> Traced:
         """The node of the new program with the value of node ``i`` alone."""
+        i = int(self.canon[self.canon[i]])
         x = self.new[i]
         if x is None:
-            vector, at = self.vectors[self.vec[i]], int(self.pos[i])
+            if self.base[i] >= 0:
+                vector, at = self.flattened(int(self.base[i])), int(self.flat[i])
+            else:
+                vector, at = self.vectors[self.vec[i]], int(self.pos[i])
             old = self.nodes[i]
             if old.shape:
                 rest = old.shape
@@ -496,7 +571,7 @@ class _Pass:
         if i in self.terms:
             self.new[i] = self.sum_of(x, *self.parts(self.matrix(np.array([i])), x.shape), None)
             return
-        operands = [int(self.canon[j]) for j in (self.a[i], self.b[i], self.c[i]) if j >= 0]
+        operands = [int(self.canon[self.canon[j]]) for j in (self.a[i], self.b[i], self.c[i]) if j >= 0]
         first = self.first.setdefault((self.kind[i], *operands), i)
         if first != i:
             self.new[i] = self.new[first]
@@ -538,7 +613,7 @@ class _Pass:
 
         What is computed twice in a lane comes once; what is too few is emitted at once, one by one.
         """
-        columns = self.canon[columns]
+        columns = self.canon[self.canon[columns]]
         homes = self.vec[columns]
         which = np.zeros(len(members), np.int64)
         if (homes != homes[:, :1]).any():
@@ -612,8 +687,15 @@ class _Pass:
                 return (m // q, q)
         return (m,)
 
+    def flattened(self, i: int) -> Traced:
+        x = self.scalar(i)
+        return self.shaped(x, (x.size,))
+
     def pack(self, e: Ints) -> Traced:
         """What is in no vector, as one."""
+        base = int(self.base[e[0]])
+        if base >= 0 and (self.base[e] == base).all():
+            return self.taken(self.flattened(base), self.flat[e])
         numbers = e.tolist()
         x = self.nodes[numbers[0]]
         shape = (len(e), *x.shape)
@@ -664,7 +746,7 @@ class _Pass:
 
     def matrix(self, members: Ints) -> tuple[Ints, list[tuple[int, int]]]:
         """The terms, a row for each member; and the runs of columns that are of one class."""
-        terms = self.canon[np.array([self.terms[i] for i in members.tolist()])]
+        terms = self.canon[self.canon[np.array([self.terms[i] for i in members.tolist()])]]
         row = [self.classes[t] for t in terms[0].tolist()]
         cuts = [k for k in range(len(row)) if k == 0 or row[k] != row[k - 1]]
         runs = list(zip(cuts, [*cuts[1:], len(row)]))
@@ -708,6 +790,12 @@ class _Pass:
             y = self.shaped(y, (*y.shape[: 0 if m is None else 1], *y.shape[1 if m is None else 2 :]))
             plain.append(y)
         plain.sort(key=lambda p: len(p.shape))  # scalars before vectors
+        scalars = sum(p.shape == () for p in plain)
+        while scalars > BALANCED and weak == x.weak:  # many scalars: in pairs, so that no long chain is left
+            pairs = zip(plain[:scalars:2], plain[1:scalars:2])
+            left = [self.node(x.op, p, (), x.dtype, weak) for p in pairs]
+            plain[:scalars] = left + plain[scalars - scalars % 2 : scalars]
+            scalars = (scalars + 1) // 2
         y = plain[0]
         for p in plain[1:]:
             y = self.node(x.op, (y, p), np.broadcast_shapes(y.shape, p.shape), x.dtype, weak)

@@ -63,6 +63,8 @@ class Views:
                 0 if i < lead or shape[i - lead] != n else v.strides[i - lead] for i, n in enumerate(x.shape)
             )
             return View(v.base, v.offset, strides)
+        if x.op == "element":
+            return View(v.base, v.offset + x.params["index"] * v.strides[0], ())
         if x.op == "slice":
             offset = v.offset + sum(a * s for a, s in zip(x.params["starts"], v.strides, strict=True))
             return View(v.base, offset, tuple(a * s for a, s in zip(x.params["steps"], v.strides, strict=True)))

@@ -16,7 +16,7 @@ __all__ = ["Stack", "conform", "describe", "differentiable", "operand", "restore
 
 def operand(x: Any) -> Any:
     """The raw data of an operand, as a graph may keep it."""
-    return x if type(x) is not Value else x._current() if x.primitive is None else x._data
+    return x._current() if type(x) is Value else x
 
 
 def sort_of(x: Any) -> tuple[tuple[int, ...], np.dtype[Any], bool] | None:

@@ -263,8 +263,7 @@ def _fixed(plan: Plan, args: Sequence[Any]) -> None:
 
 def _tangents(outs: Flat, seeds: dict[Value, Any], until: int, record: bool) -> Flat:
     """The tangents of what a function returned; None for what has no derivative."""
-    with np.errstate(all="ignore"):
-        found = tangent(order([v for v in outs if type(v) is Value], until), seeds, record=record)
+    found = tangent(order([v for v in outs if type(v) is Value], until), seeds, record=record)
     return [
         found[v] if type(v) is Value and v in found else zeros_like(v) if differentiable(raw(v)) else None
         for v in outs
@@ -274,8 +273,7 @@ def _tangents(outs: Flat, seeds: dict[Value, Any], until: int, record: bool) -> 
 def _cotangents(outs: Flat, gs: Flat, until: int, record: bool) -> Callable[[Value], Any]:
     """Sweep back through what a function recorded: gives the cotangent of anything it began with."""
     seeds = [(v, fit(g, v._data)) for v, g in zip(outs, gs) if type(v) is Value and g is not None]
-    with np.errstate(all="ignore"):
-        found = adjoint(seeds, until=until, record=record)
+    found = adjoint(seeds, until=until, record=record)
     return lambda v: fit(found[v] if v in found else zeros_like(v), v._data)
 
 

@@ -181,10 +181,12 @@ def _box(n: Node) -> tuple[str, str, tuple[Row, ...], float, float]:
         return "", "", rows, max(width, 34.0), len(rows) * LINE + 8
     title = summary.shorten(summary.printable(n.name), _NAME_COLUMNS)
     kind_text = type_text(n) if n.shape or n.dtype != "float64" else ""
-    rows = (
+    rows: tuple[Row, ...] = (
         *_rows("data", "data", n.data, n.data_detail),
         *_rows("grad", "grad", n.gradient, n.gradient_detail),
     )
+    if n.kernel:
+        rows = _rows("data", "by", n.kernel, "")
     header = columns(title, NAME) + (columns(kind_text, SMALL) + 14 if kind_text else 0)
     width = max(header, CAPTION + max(columns(r.text, TEXT) for r in rows)) + 2 * PAD
     return title, kind_text, rows, max(width, 96.0), HEADER + 4 + len(rows) * LINE + FOOT

@@ -54,6 +54,8 @@ class Node:
     dtype : str
     unexpanded : int
         How many operands of a result are not drawn, because the graph is cut off there.
+    kernel : str
+        In the graph of a compiled program, what computes it: such nodes have neither data nor gradient.
     """
 
     id: str
@@ -69,6 +71,7 @@ class Node:
     shape: tuple[int, ...] = ()
     dtype: str = ""
     unexpanded: int = 0
+    kernel: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,5 +68,5 @@ def _rows(n: Node) -> list[str]:
         return [n.symbol]
     if n.kind == "constant":
         return [n.name, n.data] if n.name else [n.data]
-    rows = [n.name, f"data {n.data}", f"grad {n.gradient}"]
+    rows = [n.name, f"by {n.kernel}"] if n.kernel else [n.name, f"data {n.data}", f"grad {n.gradient}"]
     return rows if not n.shape else [rows[0], type_text(n), *rows[1:]]

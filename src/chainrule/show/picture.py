@@ -13,9 +13,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from chainrule.native.graph import ProgramGraph
 from chainrule.show import dot, layout, summary, svg, text
 from chainrule.show import names as naming
 from chainrule.show.description import Graph, describe
+from chainrule.show.program import describe_program
 from chainrule.value import Value
 
 __all__ = ["Picture", "draw"]
@@ -136,7 +138,7 @@ _FORMS = {".svg": "svg", ".html": "html", ".json": "json", ".dot": "dot", ".gv":
 
 
 def draw(
-    value: Value | Iterable[Value],
+    value: Value | Iterable[Value] | ProgramGraph,
     *,
     names: Mapping[str, Any] | None = None,
     direction: str = "LR",
@@ -152,7 +154,8 @@ def draw(
     Parameters
     ----------
     value : Value, or list, tuple or dict of Values
-        What to draw; the graph of several in one picture.
+        What to draw; the graph of several in one picture. Or the ``graph`` of a compiled function:
+        its operations, and for each of them the kernel that computes it.
     names : mapping from str to object, optional
         Names for nodes, looked up before the caller's own variables: ``{"x": x, "model": model}``.
     direction : {"LR", "TB"}
@@ -185,7 +188,7 @@ def draw(
     v2    = a * b    -6    1     ∂v2/∂a = b = -3, ∂v2/∂b = a = 2
     c     = v2 + a   -4    1     ∂c/∂v2 = 1, ∂c/∂a = 1
     """
-    outputs = _values(value)
+    outputs = [] if isinstance(value, ProgramGraph) else _values(value)
     if direction not in _DIRECTIONS:
         raise ValueError(
             f"draw: direction is {direction!r}, expected 'LR' (left to right) or 'TB' (top to bottom)"
@@ -194,6 +197,8 @@ def draw(
         raise ValueError(f"draw: max_nodes is {max_nodes!r}, expected an integer of at least 1")
     if names is not None and not isinstance(names, Mapping):
         raise TypeError(f"draw: names is {type(names).__name__}, expected a dict from names to objects")
+    if isinstance(value, ProgramGraph):
+        return Picture(describe_program(value, max_nodes), direction)
     scopes = [*([] if names is None else [names]), *naming.caller()]
     return Picture(describe(outputs, scopes, max_nodes), direction)
 

@@ -164,7 +164,7 @@ def _in_words(graph: Graph) -> tuple[str, str]:
     values = [n for n in graph.nodes if n.kind in {"leaf", "result"}]
     words = [
         f"{_short(n.name)}{' = ' + summary.printable(n.expression) if n.expression else ''}: "
-        f"data {n.data}, grad {n.gradient}."
+        + (f"by {n.kernel}." if n.kernel else f"data {n.data}, grad {n.gradient}.")
         for n in values[-30:]
     ]
     count = f"{len(values)} values, {sum(n.kind == 'operation' for n in graph.nodes)} operations."
@@ -295,6 +295,8 @@ def _tooltip(n: Node) -> str:
     if n.kind == "constant":
         return "\n".join(t for t in (_short(n.name) or "constant", n.data, n.data_detail, type_text(n)) if t)
     lines = [_short(n.name) + (f" = {summary.printable(n.expression)}" if n.expression else "")]
+    if n.kernel:
+        return "\n".join([*lines, f"by {n.kernel}", type_text(n)])
     lines += [f"data {n.data}" + (f" ({n.data_detail})" if n.data_detail else "")]
     lines += [f"grad {n.gradient}" + (f" ({n.gradient_detail})" if n.gradient_detail else "")]
     return "\n".join([*lines, type_text(n)])

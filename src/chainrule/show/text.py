@@ -35,12 +35,16 @@ def text(graph: Graph) -> str:
             edges.setdefault(e.target, []).append(e)
     values = [n for n in graph.nodes if n.kind in {"leaf", "result"}]
     shapes = any(n.shape or n.dtype != "float64" for n in values)
-    head = ["name", "operation", *(["type"] if shapes else []), "data", "grad", "local derivatives"]
-    rows = [head]
+    compiled = any(n.kernel for n in values)
+    found = ["kernel"] if compiled else ["data", "grad", "local derivatives"]
+    rows = [["name", "operation", *(["type"] if shapes else []), *found]]
     for n in values:
         row = [_cell(n.name), _operation(n)]
         if shapes:
             row.append(type_text(n))
+        if compiled:
+            rows.append([*row, n.kernel])
+            continue
         row += [_numbers(n.data, n.data_detail), _numbers(n.gradient, n.gradient_detail)]
         # An edge with no derivative comes from a constant.
         row.append(_once(e.label for e in edges.get("o" + n.id[1:], ()) if e.label))

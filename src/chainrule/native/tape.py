@@ -1,0 +1,398 @@
+"""Tape: thousands of scalar operations without lanes, grouped by depth and kind.
+
+All of them live in one flat buffer of doubles, the initial values first. A group is one operation on
+many operands: they are gathered from anywhere in the buffer, the results are stored side by side.
+Which is which stands in an array of integers, so that the machine code is small however long the tape.
+
+``tape`` is an operation of the captured program: its input is the vector of initial values, its result
+the whole buffer; ``params`` has the ``groups``, each ``(op, indices of the operands, start)``. Masks are
+0.0 and 1.0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.native import vectormath
+from chainrule.rules.elementary import sech2, sigmoid
+from chainrule.traced import Traced
+
+__all__ = ["run", "tape", "tape_indices", "tape_ir"]
+
+LONG = 2000  # fewer scalars than this stay scalars
+LANES = 8  # of the vectors in machine code
+
+Ints = NDArray[np.int64]
+BOOL, FLOAT64 = np.dtype(bool), np.dtype(np.float64)
+
+# What each operation is in LLVM; T stands for the type, F for its name in intrinsics.
+_PLAIN = {
+    "add":         "fadd T %x, %y",
+    "subtract":    "fsub T %x, %y",
+    "multiply":    "fmul T %x, %y",
+    "divide":      "fdiv T %x, %y",
+    "negative":    "fneg T %x",
+    "reciprocal":  "fdiv T ONE, %x",
+    "square":      "fmul T %x, %x",
+    "absolute":    "call T @llvm.fabs.F(T %x)",
+    "sqrt":        "call T @llvm.sqrt.F(T %x)",
+    "floor":       "call T @llvm.floor.F(T %x)",
+    "ceil":        "call T @llvm.ceil.F(T %x)",
+    "trunc":       "call T @llvm.trunc.F(T %x)",
+    "rint":        "call T @llvm.rint.F(T %x)",
+    "copysign":    "call T @llvm.copysign.F(T %x, T %y)",
+}  # fmt: skip
+_COMPARED = {
+    "less": "olt", "less_equal": "ole", "greater": "ogt", "greater_equal": "oge", "equal": "oeq", "not_equal": "une",
+    "isnan": "uno",
+}  # fmt: skip
+_LOGICAL = {
+    "logical_and": "and", "bitwise_and": "and", "logical_or": "or", "bitwise_or": "or", "logical_xor": "xor",
+    "bitwise_xor": "xor",
+}  # fmt: skip
+_CHOSEN = {"maximum": "oge", "minimum": "ole"}  # of two: the first where this holds, or where it is nan
+_OTHER = ("where", "logical_not", "invert", "cast", "truth", "sign")
+NAMES = (*_PLAIN, *_COMPARED, *_LOGICAL, *_CHOSEN, *_OTHER, *vectormath.FUNCTIONS)
+_CODE = {name: i for i, name in enumerate(NAMES)}
+
+
+# -------------------------------------------------------------------- making one
+
+
+def tape(roots: list[Traced], nodes: list[Traced]) -> list[Traced]:
+    """The roots with long stretches of scalars on tapes; ``nodes`` are all there are, inputs first."""
+    number = {x: i for i, x in enumerate(nodes)}
+    n = len(nodes)
+    taped = [_fits(x) for x in nodes]
+    stage, depth = [0] * n, [0] * n
+    # A tape must not need what needs it: how often the way to a node leaves the tapes and comes back
+    for i, x in enumerate(nodes):
+        s = d = 0
+        for y in x.inputs:
+            j = number[y]
+            t = stage[j]
+            if taped[j]:
+                if not taped[i]:
+                    t += 1
+                elif t > s:
+                    d = depth[j] + 1
+                elif t == s and depth[j] >= d:
+                    d = depth[j] + 1
+            elif t > s:
+                d = 0
+            if t > s:
+                s = t
+        stage[i], depth[i] = s, d
+    counts = np.bincount(np.array(stage)[taped]) if any(taped) else np.zeros(1)
+    if counts.max() < LONG:
+        return roots
+    worth = [k < len(counts) and bool(counts[k] >= LONG) for k in range(max(stage) + 1)]
+    new: dict[int, Traced] = {}
+    place: dict[int, tuple[Traced, int]] = {}
+
+    def value(i: int) -> Traced:
+        found = new.get(i)
+        if found is None:
+            x, (buffer, at) = nodes[i], place[i]
+            found = Traced(x.origin, "element", (buffer,), (), FLOAT64, x.weak and x.dtype == FLOAT64, {"index": at})
+            if x.dtype == BOOL:
+                zero = Traced(x.origin, "constant", (), (), FLOAT64, False, {"value": 0.0})
+                found = Traced(x.origin, "not_equal", (found, zero), (), BOOL, x.weak)
+            new[i] = found
+        return found
+
+    members: dict[int, list[int]] = {}
+    for i in sorted(range(n), key=lambda i: (stage[i], taped[i])):
+        s = stage[i]
+        if taped[i] and worth[s]:
+            members.setdefault(s, []).append(i)
+            continue
+        if members and max(members) < s:
+            last = max(members)
+            place |= _write(nodes, members.pop(last), number, depth, value)
+        x = nodes[i]
+        inputs = tuple([value(number[y]) for y in x.inputs])
+        same = all(p is q for p, q in zip(inputs, x.inputs))
+        new[i] = x if same else Traced(x.origin, x.op, inputs, x.shape, x.dtype, x.weak, x.params)
+    for some in members.values():
+        place |= _write(nodes, some, number, depth, value)
+    return [value(number[r]) for r in roots]
+
+
+def _fits(x: Traced) -> bool:
+    return (
+        x.shape == ()
+        and x.op in _CODE
+        and bool(x.inputs)
+        and (x.dtype == FLOAT64 or x.dtype == BOOL)
+        and all(i.dtype == FLOAT64 or i.dtype == BOOL for i in x.inputs)
+        and (x.op not in _LOGICAL or x.inputs[0].dtype == BOOL)
+        and (x.op not in ("invert", "logical_not") or x.inputs[0].dtype == BOOL)
+    )
+
+
+def _write(
+    nodes: list[Traced], members: list[int], number: dict[Traced, int], depth: list[int], value: Any
+) -> dict[int, tuple[Traced, int]]:
+    """One tape: where in its buffer each of the members is."""
+    names = {i: _name(nodes[i]) for i in members}
+    members.sort(key=lambda i: (depth[i], names[i]))
+    mine = set(members)
+    position: dict[int, int] = {}
+    given: list[Traced] = []
+    constants: dict[float | str, int] = {}
+    plain: list[float] = []
+    waiting: list[tuple[int, int]] = []  # constants come behind all else that is given
+    for i in members:
+        for y in nodes[i].inputs:
+            j = number[y]
+            if j in mine or j in position:
+                continue
+            x = value(j)
+            if x.op == "constant":
+                v = float(np.asarray(x.params["value"]))
+                at = constants.setdefault(v if v else repr(v), len(plain))
+                if at == len(plain):
+                    plain.append(v)
+                waiting.append((j, at))
+                position[j] = -1
+            else:
+                position[j] = len(given)
+                given.append(x)
+    for j, at in waiting:
+        position[j] = len(given) + at
+    trace = nodes[members[0]].origin
+    parts = []
+    if given:
+        inputs = tuple(_as_float(x) for x in given)
+        parts.append(Traced(trace, "pack", inputs, (len(given),), FLOAT64))
+    if plain:
+        parts.append(Traced(trace, "constant", (), (len(plain),), FLOAT64, False, {"value": np.array(plain)}))
+    start = len(given) + len(plain)
+    initial = parts[0] if len(parts) == 1 else Traced(trace, "concatenate", tuple(parts), (start,), FLOAT64, False,
+                                                      {"axis": 0})  # fmt: skip
+    groups: list[tuple[str, NDArray[np.int32], int]] = []
+    at = 0
+    while at < len(members):
+        name, d = names[members[at]], depth[members[at]]
+        end = at
+        while end < len(members) and names[members[end]] == name and depth[members[end]] == d:
+            position[members[end]] = start + end
+            end += 1
+        table = [[position[number[y]] for y in nodes[i].inputs] for i in members[at:end]]
+        groups.append((name, np.array(table, np.int32).T.copy(), start + at))
+        at = end
+    size = start + len(members)
+    made = Traced(trace, "tape", (initial,), (size,), FLOAT64, False, {"groups": tuple(groups)})
+    return {i: (made, position[i]) for i in members}
+
+
+def _name(x: Traced) -> str:
+    return "truth" if x.op == "cast" and x.dtype == BOOL else x.op
+
+
+def _as_float(x: Traced) -> Traced:
+    return x if x.dtype == FLOAT64 else Traced(x.origin, "cast", (x,), (), FLOAT64)
+
+
+# -------------------------------------------------------------------- what it means
+
+_SPECIAL = {
+    "where": lambda c, a, b: np.where(c != 0, a, b),
+    "cast": lambda a: a,
+    "invert": lambda a: a == 0,
+    "truth": lambda a: a != 0,
+    "sech2": sech2.run,
+    "sigmoid": sigmoid.run,
+    **{name: (lambda f: lambda a, b: f(a != 0, b != 0))(getattr(np, name)) for name in _LOGICAL},
+}
+
+
+def run(x: Traced, initial: Any) -> Any:
+    """The buffer after all groups, by NumPy."""
+    buffer = np.empty(x.shape)
+    buffer[: len(initial)] = initial
+    for op, operands, start in x.params["groups"]:
+        f = _SPECIAL.get(op) or getattr(np, op)
+        buffer[start : start + operands.shape[1]] = f(*buffer[operands])
+    return buffer
+
+
+# -------------------------------------------------------------------- machine code
+
+
+def tape_indices(x: Traced) -> NDArray[np.int32]:
+    """The groups as the machine code reads them: code, length, start, operands; -1 at the end."""
+    parts = []
+    for op, operands, start in x.params["groups"]:
+        parts += [np.array([_CODE[op], operands.shape[1], start], np.int32), operands.ravel()]
+    return np.concatenate([*parts, np.array([-1], np.int32)])
+
+
+def tape_ir(x: Traced, name: str) -> str:
+    """LLVM IR of ``void @name(ptr buffer, ptr indices)``, and of what it calls.
+
+    ``buffer`` holds the initial values and receives the rest; ``indices`` are `tape_indices`. Groups run in
+    blocks of 8, what is over one by one.
+    """
+    ops = sorted({op for op, *_ in x.params["groups"]})
+    called = [op for op in ops if op in vectormath.FUNCTIONS and op not in _PLAIN]
+    lines = [
+        f"define void @{name}(ptr noalias %buffer, ptr noalias readonly %indices) nounwind {{",
+        "entry:",
+        "  br label %next",
+        "next:",
+        "  %group = phi ptr [ %indices, %entry ]" + "".join(f", [ %{op}.after, %{op}.done ]" for op in ops),
+        "  %code = load i32, ptr %group, align 4",
+        "  %count.at = getelementptr i32, ptr %group, i64 1",
+        "  %start.at = getelementptr i32, ptr %group, i64 2",
+        "  %first = getelementptr i32, ptr %group, i64 3",
+        "  switch i32 %code, label %end [",
+        *[f"    i32 {_CODE[op]}, label %{op}" for op in ops],
+        "  ]",
+        "end:",
+        "  ret void",
+    ]
+    for op in ops:
+        lines += _group(op)
+    lines.append("}")
+    declared = [
+        f"declare <{LANES} x double> @llvm.masked.gather.v{LANES}f64.v{LANES}p0"
+        f"(<{LANES} x ptr>, i32, <{LANES} x i1>, <{LANES} x double>)"
+    ]
+    for op in ops:
+        text = _PLAIN.get(op, "")
+        if "@llvm" in text:
+            intrinsic = text.split("@llvm.")[1].split(".")[0]
+            for lanes in (LANES, 1):
+                t, f = _type(lanes)
+                declared.append(f"declare {t} @llvm.{intrinsic}.{f}({', '.join([t] * _arity(op))})")
+    defined = vectormath.definitions([(op, "double", lanes) for op in called for lanes in (LANES, 1)]) if called else ""
+    declared = [d for d in declared if d not in defined]
+    return "\n".join([*declared, defined, *lines]) + "\n"
+
+
+def _type(lanes: int) -> tuple[str, str]:
+    return ("double", "f64") if lanes == 1 else (f"<{lanes} x double>", f"v{lanes}f64")
+
+
+def _arity(op: str) -> int:
+    if op in _PLAIN:
+        return 2 if "%y" in _PLAIN[op] else 1
+    if op in vectormath.FUNCTIONS:
+        return vectormath.FUNCTIONS[op]
+    if op == "where":
+        return 3
+    return 1 if op in (*_OTHER, "isnan") else 2
+
+
+def _group(op: str) -> list[str]:
+    """The loops of one operation: over blocks, then over what is left."""
+    arity = _arity(op)
+    lines = [
+        f"{op}:",
+        f"  %{op}.count32 = load i32, ptr %count.at, align 4",
+        f"  %{op}.start32 = load i32, ptr %start.at, align 4",
+        f"  %{op}.count = zext i32 %{op}.count32 to i64",
+        f"  %{op}.start = zext i32 %{op}.start32 to i64",
+        f"  %{op}.out = getelementptr double, ptr %buffer, i64 %{op}.start",
+        f"  %{op}.a0 = getelementptr i32, ptr %first, i64 0",
+        *[f"  %{op}.a{k} = getelementptr i32, ptr %{op}.a{k - 1}, i64 %{op}.count" for k in range(1, arity)],
+        f"  %{op}.after = getelementptr i32, ptr %{op}.a{arity - 1}, i64 %{op}.count",
+        f"  %{op}.whole = and i64 %{op}.count, -{LANES}",
+        f"  %{op}.any = icmp ne i64 %{op}.whole, 0",
+        f"  br i1 %{op}.any, label %{op}.block, label %{op}.rest",
+    ]
+    for lanes, block, first, last, then in (
+        (LANES, "block", "0", "whole", "rest"), (1, "single", f"%{op}.whole", "count", "done")
+    ):  # fmt: skip
+        if lanes == 1:
+            lines += [
+                f"{op}.rest:",
+                f"  %{op}.more = icmp ult i64 %{op}.whole, %{op}.count",
+                f"  br i1 %{op}.more, label %{op}.single, label %{op}.done",
+            ]
+        t, f = _type(lanes)
+        source = op if lanes > 1 else f"{op}.rest"
+        v = f"{op}.{lanes}"
+        lines += [f"{op}.{block}:", f"  %{v}.i = phi i64 [ {first}, %{source} ], [ %{v}.j, %{op}.{block} ]"]
+        for k in range(arity):
+            lines.append(f"  %{v}.p{k} = getelementptr i32, ptr %{op}.a{k}, i64 %{v}.i")
+            if lanes == 1:
+                lines += [
+                    f"  %{v}.n{k} = load i32, ptr %{v}.p{k}, align 4",
+                    f"  %{v}.w{k} = zext i32 %{v}.n{k} to i64",
+                    f"  %{v}.q{k} = getelementptr double, ptr %buffer, i64 %{v}.w{k}",
+                    f"  %{v}.x{k} = load double, ptr %{v}.q{k}, align 8",
+                ]
+            else:
+                mask = "<" + ", ".join(["i1 true"] * lanes) + ">"
+                lines += [
+                    f"  %{v}.n{k} = load <{lanes} x i32>, ptr %{v}.p{k}, align 4",
+                    f"  %{v}.w{k} = zext <{lanes} x i32> %{v}.n{k} to <{lanes} x i64>",
+                    f"  %{v}.q{k} = getelementptr double, ptr %buffer, <{lanes} x i64> %{v}.w{k}",
+                    f"  %{v}.x{k} = call {t} @llvm.masked.gather.{f}.v{lanes}p0(<{lanes} x ptr> %{v}.q{k}, i32 8, "
+                    f"<{lanes} x i1> {mask}, {t} poison)",
+                ]
+        lines += _body(op, v, lanes)
+        lines += [
+            f"  %{v}.to = getelementptr double, ptr %{op}.out, i64 %{v}.i",
+            f"  store {t} %{v}.r, ptr %{v}.to, align 8",
+            f"  %{v}.j = add i64 %{v}.i, {lanes}",
+            f"  %{v}.on = icmp ult i64 %{v}.j, %{op}.{last}",
+            f"  br i1 %{v}.on, label %{op}.{block}, label %{op}.{then}",
+        ]
+    return [*lines, f"{op}.done:", "  br label %next"]
+
+
+def _body(op: str, v: str, lanes: int) -> list[str]:
+    """``%v.r`` from ``%v.x0, %v.x1, ...``."""
+    t, f = _type(lanes)
+    b = "i1" if lanes == 1 else f"<{lanes} x i1>"
+    x, y, z = (f"%{v}.x{k}" for k in range(3))
+    one = "1.0" if lanes == 1 else "<" + ", ".join(["double 1.0"] * lanes) + ">"
+    yes = "true" if lanes == 1 else "<" + ", ".join(["i1 true"] * lanes) + ">"
+    zero = "0.0" if lanes == 1 else "zeroinitializer"
+    truth = f"  %{v}.r = uitofp {b} %{v}.b to {t}"
+    if op in _PLAIN:
+        text = _PLAIN[op].replace("%x", x).replace("%y", y).replace("ONE", one)
+        return [f"  %{v}.r = " + text.replace("T ", f"{t} ").replace(".F(", f".{f}(")]
+    if op in _COMPARED:
+        return [f"  %{v}.b = fcmp {_COMPARED[op]} {t} {x}, {zero if op == 'isnan' else y}", truth]
+    if op in _LOGICAL:
+        return [
+            f"  %{v}.m = fcmp une {t} {x}, {zero}",
+            f"  %{v}.n = fcmp une {t} {y}, {zero}",
+            f"  %{v}.b = {_LOGICAL[op]} {b} %{v}.m, %{v}.n",
+            truth,
+        ]
+    if op in _CHOSEN:
+        return [
+            f"  %{v}.m = fcmp {_CHOSEN[op]} {t} {x}, {y}",
+            f"  %{v}.n = fcmp uno {t} {x}, {zero}",
+            f"  %{v}.b = or {b} %{v}.m, %{v}.n",
+            f"  %{v}.r = select {b} %{v}.b, {t} {x}, {t} {y}",
+        ]
+    if op == "where":
+        return [f"  %{v}.b = fcmp une {t} {x}, {zero}", f"  %{v}.r = select {b} %{v}.b, {t} {y}, {t} {z}"]
+    if op == "cast":
+        return [f"  %{v}.r = select {b} {yes}, {t} {x}, {t} {x}"]
+    if op == "truth":
+        return [f"  %{v}.b = fcmp une {t} {x}, {zero}", truth]
+    if op in ("invert", "logical_not"):
+        return [f"  %{v}.b = fcmp oeq {t} {x}, {zero}", truth]
+    if op == "sign":
+        return [
+            f"  %{v}.m = fcmp ogt {t} {x}, {zero}",
+            f"  %{v}.n = fcmp olt {t} {x}, {zero}",
+            f"  %{v}.s = uitofp {b} %{v}.m to {t}",
+            f"  %{v}.u = uitofp {b} %{v}.n to {t}",
+            f"  %{v}.d = fsub {t} %{v}.s, %{v}.u",
+            f"  %{v}.b = fcmp uno {t} {x}, {zero}",
+            f"  %{v}.r = select {b} %{v}.b, {t} {x}, {t} %{v}.d",
+        ]
+    arguments = ", ".join(f"{t} {a}" for a in (x, y)[: _arity(op)])
+    return [f"  %{v}.r = call {t} {vectormath.function(op, 'double', lanes)}({arguments})"]
