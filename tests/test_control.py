@@ -370,7 +370,8 @@ BAD = [
         lambda: cr.scan(lambda c, x: ({"h": c["h"] + X}, x), {"h": 0.0}, X),
         TypeError,
         r"scan: carry\['h'\] starts as a Python float and the step returned float64 of shape "
-        r"\(3,\), expected the same shape and dtype; start with an array, for instance np.zeros\(\(3,\), np.float64\)",
+        r"\(3,\), expected the same shape and dtype; "
+        r"start with an array, for instance np.zeros\(\(3,\), np.float64\)",
     ),
     (
         lambda: cr.scan(lambda c, x: (c + 0.5, x), 0, X),

@@ -129,7 +129,8 @@ class Traced:
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         raise self._no_number(
             "np.asarray", "it has no numbers yet",
-            "join traced values with np.stack or chainrule.array; out= and a[i] = v need np.where or .at",
+            "join traced values with np.stack or chainrule.array; out= and a[i] = v need np.where or .at; "
+            "a plain array is indexed by one as cr.Value(a)[i], or goes through the xs of cr.scan",
         )  # fmt: skip
 
     def __setitem__(self, index: Any, new: Any) -> None:

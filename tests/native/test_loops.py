@@ -226,6 +226,16 @@ def test_fori() -> None:
         captured(lambda n, x: cr.grad(lambda x: np.sum(f(n, x)))(x), 6, x)
 
 
+def test_a_counter_indexes_an_array() -> None:
+    """A plain array cannot be asked for a traced entry; the error says how a Value can."""
+    table, x = reals(4), reals(3)
+    f = lambda x: np.sum(cr.fori(0, 4, lambda i, c: c * x + Value(table)[i], x))
+    for g in (lambda x: cr.data(f(x)), cr.grad(f)):
+        same(executed(g)(x), g(x))
+    with pytest.raises(TracedError, match=r"test_loops.*indexed by one as cr\.Value\(a\)\[i\]"):
+        captured(lambda x: cr.fori(0, 4, lambda i, c: c + table[i], x), x)
+
+
 def either(x: Any, y: Any) -> Any:
     """Branches that read different Values, of which one ignores its operand."""
     a, b = cr.cond(
@@ -390,12 +400,13 @@ def test_derivatives_of_a_compiled_loop() -> None:
     f = partial(LOOPS[0].function, cr.scan)
     args, t = LOOPS[0].args, directions(LOOPS[0].args)
     fast = cr.compile(f)
+    along = lambda f, w, *rest: cr.hvp(lambda w: f(w, *rest), w, t[0])
     for g, h in (
         (fast, f),
         (cr.grad(fast), cr.grad(f)),
         (cr.hessian(fast), cr.hessian(f)),
         (lambda *a: cr.jvp(fast, a, t), lambda *a: cr.jvp(f, a, t)),
-        (lambda *a: cr.hvp(lambda w: fast(w, *a[1:]), a[0], t[0]), lambda *a: cr.hvp(lambda w: f(w, *a[1:]), a[0], t[0])),
+        (lambda *a: along(fast, *a), lambda *a: along(f, *a)),
     ):
         same(g(*args), h(*args))
 

@@ -22,16 +22,18 @@ def array(shape, kind="f8", seed=0):
 
 
 def same(f, *xs):
-    """Compiled, ``f`` gives the very bits that NumPy does, by machine code alone; the compiled function."""
+    """Compiled, ``f`` gives the very bits that NumPy does, by machine code alone."""
     compiled = cr.compile(f)
-    got, want = compiled(*xs), f(*xs)
-    assert np.asarray(got).dtype == np.asarray(want).dtype
-    assert np.shape(got) == np.shape(want)
-    np.testing.assert_array_equal(got, want)
-    real = np.asarray(want).dtype.kind == "f"
-    assert not real or np.array_equal(np.signbit(got), np.signbit(want))
+    results, wanted = compiled(*xs), f(*xs)
+    if type(wanted) is not list:
+        results, wanted = [results], [wanted]
+    assert len(results) == len(wanted)
+    for got, want in zip(results, wanted):
+        assert np.asarray(got).dtype == np.asarray(want).dtype
+        assert np.shape(got) == np.shape(want)
+        np.testing.assert_array_equal(got, want)
+        assert np.asarray(want).dtype.kind != "f" or np.array_equal(np.signbit(got), np.signbit(want))
     assert "nothing falls back" in str(compiled.report())
-    return compiled
 
 
 def views(a):
@@ -69,15 +71,15 @@ def test_concatenate(kind, axis):
 def test_concatenate_of_views(number):
     a, b = array((6, 4, 10)), array((6, 4, 10), seed=1)
     f = view(a, number)
-    for axis in range(f(a).ndim):
-        same(lambda x, y: np.concatenate([f(x), f(y), f(x * 2)], axis), a, b)
+    same(lambda x, y: [np.concatenate([f(x), f(y), f(x * 2)], k) for k in range(f(x).ndim)], a, b)
 
 
 def test_concatenate_of_numbers_constants_and_empty_arrays():
     a = array((3, 70))
     c = array((3, 5), seed=1)
     same(lambda x: np.concatenate([np.broadcast_to(7.5, (3, 65)), x, np.zeros((3, 9)), c, x[:, :0]], 1), a)
-    same(lambda x: np.concatenate([np.broadcast_to(x[0, 0], (40,)), np.broadcast_to(x[:, 1:2], (3, 4)).ravel()]), a)
+    wide = lambda x: [np.broadcast_to(x[:1, :1], (3, 40)), np.broadcast_to(x[:, 1:2], (3, 4))]
+    same(lambda x: np.concatenate(wide(x), 1), a)
     same(lambda x: np.concatenate([x, x]), np.zeros((0, 3)))
     same(lambda x: np.stack([x, x * 2, x.sum()]), np.float64(2))
     same(lambda x: np.stack([x, -x], -1), a)
@@ -107,7 +109,8 @@ def test_pad(kind, shape, pad):
 
 SLICES = [
     np.s_[::2], np.s_[1::3], np.s_[::-1], np.s_[-2:0:-2], np.s_[3:4], np.s_[2:2],
-    np.s_[:, ::2], np.s_[:, ::-1], np.s_[1:3, 2:9], np.s_[..., 4], np.s_[2], np.s_[:, :, 1:3], np.s_[::2, 1, ::-2],
+    np.s_[:, ::2], np.s_[:, ::-1], np.s_[1:3, 2:9], np.s_[..., 4], np.s_[2], np.s_[:, :, 1:3],
+    np.s_[::2, 1, ::-2],
     np.s_[:, 3:4, 5], np.s_[1:-1, :, 1:-1], np.s_[:, 1:2], np.s_[4:1:-1, ::5],
 ]  # fmt: skip
 
@@ -124,8 +127,8 @@ def test_a_slice_put_back(index):
     g = array(a[index].shape, seed=1)
     compiled = cr.compile(lambda x, g: scatter(g, index, x.shape))
     np.testing.assert_array_equal(compiled(a, g), back(a, g))
-    turned = np.ascontiguousarray(g.T)
-    np.testing.assert_array_equal(cr.compile(lambda x, h: scatter(h.T, index, x.shape))(a, turned), back(a, g))
+    turned = cr.compile(lambda x, h: scatter(h.T, index, x.shape))(a, np.ascontiguousarray(g.T))
+    np.testing.assert_array_equal(turned, back(a, g))
     np.testing.assert_array_equal(
         cr.compile(lambda x: scatter(np.broadcast_to(2.5, g.shape), index, x.shape))(a), back(a, 2.5)
     )
@@ -143,15 +146,14 @@ def test_pack_and_element():
         y = node("reshape", (v[:1, :1],), (), v.dtype)
         c = np.multiply(np.multiply(s, 0) + 3.5, 1.0)
         p = node("pack", (x, s, c, y, t * 2, s), (6,), v.dtype)
-        q = node("pack", tuple(node("element", (p,), (), v.dtype, False, {"index": k}) for k in (5, 1, 3)), (3,), v.dtype)
-        return q
+        parts = tuple(node("element", (p,), (), v.dtype, False, {"index": k}) for k in (5, 1, 3))
+        return node("pack", parts, (3,), v.dtype)
 
-    for kind in ("f8", "f4", "i8"):
+    for kind in ("f8", "f4"):
         v = array((3, 2), kind)
         s, t = v.dtype.type(5), v.dtype.type(7)
-        if kind != "i8":
-            got = cr.compile(there_and_back)(v, s, t)
-            np.testing.assert_array_equal(got, there_and_back(v, s, t).astype(kind))
+        got = cr.compile(there_and_back)(v, s, t)
+        np.testing.assert_array_equal(got, there_and_back(v, s, t).astype(kind))
     got = cr.compile(lambda *xs: node("pack", tuple(xs), (40,), np.dtype(bool)))(*(np.arange(40) % 3 == 0))
     np.testing.assert_array_equal(got, np.arange(40) % 3 == 0)
 
@@ -159,7 +161,7 @@ def test_pack_and_element():
 def test_an_element_in_a_loop():
     def f(v, w):
         s = node("element", (v[::-1],), (), v.dtype, False, {"index": 1}) if isinstance(v, Traced) else v[-2]
-        return w * s + s
+        return w + s
 
     same(f, array(5), array((3, 4), seed=1))
 
@@ -171,28 +173,30 @@ def indices(shape, n, seed=0):
     return np.random.default_rng(seed).integers(-n, n, shape)
 
 
+ROWS = [(), (1,), (5,), (128,), (3, 7), (0,)]
+MANY = [indices(shape, 6) for shape in [(1,), (9,), (4, 5), (0,), (3, 0)]] + [np.array(-2)]
+
+
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("row", [(), (1,), (5,), (128,), (3, 7), (0,)])
-@pytest.mark.parametrize("shape", [(), (1,), (9,), (4, 5), (0,), (3, 0)])
-def test_gather_rows(kind, row, shape):
-    a, i = array((6, *row), kind), indices(shape, 6)
-    same(lambda a, i: a[i], a, np.asarray(i))
+@pytest.mark.parametrize("row", ROWS)
+def test_gather_rows(kind, row):
+    same(lambda a, *many: [a[i] for i in many], array((6, *row), kind), *MANY)
 
 
 @pytest.mark.parametrize("kind", ["f8", "f4", "i8"])
-@pytest.mark.parametrize("row", [(), (1,), (5,), (128,), (3, 7), (0,)])
-@pytest.mark.parametrize("shape", [(), (1,), (9,), (4, 5), (0,), (3, 0)])
-def test_scatter_add_rows(kind, row, shape):
-    i, g = indices(shape, 6), array((*shape, *row), kind, 1)
+@pytest.mark.parametrize("row", ROWS)
+def test_scatter_add_rows(kind, row):
+    given = [array((*i.shape, *row), kind, 1) for i in MANY]
 
-    def f(g, i):
-        if isinstance(g, Traced):
-            return scatter(g, i, (6, *row))
-        out = np.zeros((6, *row), kind)
-        np.add.at(out, i, g)
-        return out
+    def f(*many):
+        if isinstance(many[0], Traced):
+            return [scatter(g, i, (6, *row)) for g, i in zip(given, many)]
+        made = [np.zeros((6, *row), kind) for _ in many]
+        for out, i, g in zip(made, many, given):
+            np.add.at(out, i, g)
+        return made
 
-    same(f, g, np.asarray(i))
+    same(f, *MANY)
 
 
 def test_scatter_add_of_booleans_is_or():
@@ -210,14 +214,14 @@ PICKS = [
     lambda a, i, j: a[..., i],
     lambda a, i, j: a[2, i],
     lambda a, i, j: a[np.arange(4), i],
-    lambda a, i, j: a[::2, ::-1][i % 2, j],
+    lambda a, i, j: a[::2, ::-1][np.clip(i, -2, 1), j],
     lambda a, i, j: a.T[i, j],
     lambda a, i, j: a.reshape(8, 16)[i],
     lambda a, i, j: np.transpose(a, (1, 2, 0))[i],
     lambda a, i, j: a[np.array([-1, 0, 2]), :, i[:3]],
     lambda a, i, j: a[i[::-1], j],
     lambda a, i, j: np.broadcast_to(a[:1, :1], (4, 4, 8))[i],
-    lambda a, i, j: np.broadcast_to(2.0, (4, 3))[i] * np.sum(a),
+    lambda a, i, j: np.broadcast_to(a[1, 1, 1], (4, 3))[i],
 ]
 
 
@@ -236,16 +240,16 @@ def test_gather_and_its_transpose(number):
 
 def test_a_broadcast_gradient_is_scattered():
     a, i = array((5, 40), "f4"), indices((3, 6), 5)
-    f = lambda a, i: cr.grad(lambda a: np.sum(a[i]))(a)  # noqa: E731
+    f = lambda a, i: cr.grad(lambda a: np.sum(a[i]))(a)
     np.testing.assert_array_equal(cr.compile(f)(a, i), f(a, i))
-    g = lambda a, i, s: cr.grad(lambda a: np.sum(a[i] * s))(a)  # noqa: E731
+    g = lambda a, i, s: cr.grad(lambda a: np.sum(a[i] * s))(a)
     for s in (2.0, array((3, 6, 1), "f4"), array(40, "f4"), array((6, 40), "f4")):
         np.testing.assert_allclose(cr.compile(g)(a, i, s), g(a, i, s), rtol=1e-6, atol=1e-6)
 
 
 def test_one_in_each_row():
     logits, labels = array((16, 1000), "f4"), indices(16, 1000)
-    f = lambda x, y: cr.grad(lambda x: -np.sum(x[np.arange(16), y]))(x)  # noqa: E731
+    f = lambda x, y: cr.grad(lambda x: -np.sum(x[np.arange(16), y]))(x)
     np.testing.assert_array_equal(cr.compile(f)(logits, labels), f(logits, labels))
 
 
@@ -277,9 +281,9 @@ def test_an_index_out_of_bounds(wrong, at):
 def test_the_first_wrong_index_is_named_and_the_axis_it_belongs_to():
     a = array((5, 30))
     compiled = cr.compile(lambda a, i, j: a[i, j])
-    with pytest.raises(IndexError, match="index 31 .* size 30"):
+    with pytest.raises(IndexError, match=r"index 31 .* size 30"):
         compiled(a, np.array([1, 4, 8]), np.array([2, 31, 99]))
-    with pytest.raises(IndexError, match="index 8 .* size 5"):
+    with pytest.raises(IndexError, match=r"index 8 .* size 5"):
         compiled(a, np.array([1, 8, 9]), np.array([2, 3, 99]))
 
 
@@ -292,10 +296,10 @@ def test_scatter_add_out_of_bounds():
 
 def test_nothing_to_pick_from():
     compiled = cr.compile(lambda a, i: a[i])
-    with pytest.raises(IndexError, match="index 0 .* size 0"):
+    with pytest.raises(IndexError, match=r"index 0 .* size 0"):
         compiled(np.zeros((0, 3)), np.array([0]))
     assert compiled(np.zeros((0, 3)), np.zeros(0, int)).shape == (0, 3)
-    with pytest.raises(IndexError, match="index 9 .* size 2"):
+    with pytest.raises(IndexError, match=r"index 9 .* size 2"):
         cr.compile(lambda a, i: a[i])(np.zeros((2, 0)), np.array([9]))
 
 
@@ -311,7 +315,7 @@ def test_a_wrong_index_leaves_state_as_it_was():
         for p in (table, w, count):
             p.grad = None
         w.data = w.data * 0.5  # before any index is looked at
-        loss = cr.mean((table[i] * w + count) ** 2)
+        loss = np.mean((table[i] * w + count) ** 2)
         loss.backward()
         for p in (table, w, count):
             p.data = p.data - 0.1 * p.grad
@@ -358,11 +362,8 @@ SHAPES = [(1,), (2,), (7,), (200,), (3, 1), (1, 65), (5, 4), (4, 33), (3, 50, 2)
 def test_extremes(f, kind):
     for shape in SHAPES:
         a = array(shape, kind)  # of few different numbers: there are ties
-        for axis in (None, *range(-len(shape), len(shape))):
-            if axis is None or axis >= 0:
-                same(lambda a: f(a, axis), a)
-            else:
-                same(lambda a: f(a, axis=axis, keepdims=True), a)
+        same(lambda a: [f(a), *[f(a, k) for k in range(a.ndim)]], a)
+        same(lambda a: [f(a, keepdims=True), *[f(a, axis=~k, keepdims=True) for k in range(a.ndim)]], a)
 
 
 @pytest.mark.parametrize("f", [np.argmax, np.argmin], ids=lambda f: f.__name__)
@@ -372,13 +373,11 @@ def test_extremes_of_special_values(f, kind):
     for n, side in itertools.product((3, 40, 90), (1, 40)):
         a = rng.choice(np.array(HARD, kind), (side, n))
         a[: side // 2] = rng.choice(np.array([0.0, -0.0, np.inf, -np.inf], kind), (side // 2, n))
-        for axis in (0, 1, None):
-            same(lambda a: f(a, axis), a)
+        same(lambda a: [f(a, 0), f(a, 1), f(a)], a)
         one = np.zeros((n, n), kind)  # nan at every place, alone and followed by one
         one[np.arange(n), np.arange(n)] = np.nan
         one[:, -1] = np.nan
-        same(lambda a: f(a, 1), one)
-        same(lambda a: f(a, 0), one)
+        same(lambda a: [f(a, 1), f(a, 0)], one)
         same(lambda a: f(a, 1), np.full((2, n), np.nan, kind))
 
 
@@ -387,8 +386,7 @@ def test_extremes_of_special_values(f, kind):
 def test_cumulative(f, kind):
     for shape in [*SHAPES, (0,), (3, 0), (0, 3)]:
         a = array(shape, kind)
-        for axis in (None, *range(-len(shape), len(shape))):
-            same(lambda a: f(a, axis), a)
+        same(lambda a: [f(a), *[f(a, k) for k in range(-1, a.ndim)]], a)
     same(f, np.array(HARD)[:2])
     same(lambda a: f(a, 1), np.array(HARD).reshape(2, 4))
     same(lambda a: f(a, dtype=np.float64), array(5, "f4"))
@@ -399,9 +397,8 @@ def test_cumulative(f, kind):
 def test_along_views(f, number):
     a = array((6, 4, 40))
     g = view(a, number)
-    for axis in range(g(a).ndim):
-        same(lambda a: f(g(a), axis), a)
-        same(lambda a: f(g(a * 2), axis) + 1, a)
+    same(lambda a: [f(g(a), k) for k in range(g(a).ndim)], a)
+    same(lambda a: [f(g(a * 2), k) + 1 for k in range(g(a).ndim)], a)
 
 
 def test_methods_and_numbers():
@@ -421,13 +418,19 @@ def test_methods_and_numbers():
 def test_the_largest_of_nothing():
     for axis in (None, 0):
         with pytest.raises(ValueError, match="argmax: there is nothing to compare in an array of shape"):
-            cr.compile(lambda a: np.argmax(a, axis))(np.zeros((0, 3)))
+            cr.compile(lambda a, axis=axis: np.argmax(a, axis))(np.zeros((0, 3)))
 
 
 def test_the_reference_is_numpy():
-    def f(a):
-        y = np.argmax(a, 1) if isinstance(a, Traced) else None
-        assert y is None or np.array_equal(run(y.inputs[0], [array((3, 5))]), np.argmax(array((3, 5)), 1)[:, None])
-        return a
+    a = array((3, 5))
+    want = {"argmax": np.argmax(a, 1)[:, None], "argmin": np.argmin(a, 1)[:, None], "cumsum": np.cumsum(a, 1)}
 
-    cr.compile(f)(array((3, 5)))
+    def f(x):
+        for name, y in want.items():
+            made = getattr(x, name)(1)
+            made = made if made.op == name else made.inputs[0]  # seen through the reshape that drops the axis
+            assert made.op == name
+            np.testing.assert_array_equal(run(made, [a]), y)
+        return x
+
+    cr.compile(f)(a)

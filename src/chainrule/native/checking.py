@@ -178,7 +178,8 @@ def _explain(program: Program, given: list[Any], plain: list[_Item], compiled: l
     captured, name = program.captured, program.name
     if len(plain) != len(compiled):
         raise CheckError(_missed(name, "it returned other containers than when it was captured"))
-    nodes = order(captured.roots())
+    written = {x: i for i, x in enumerate(captured.trace.lines or ())}
+    nodes = sorted(order(captured.roots()), key=lambda x: written.get(x, -1))  # as in the user's program
     values = evaluate(nodes, given)
     spread = _spread(nodes, given, values, {x.node for x in compiled if x.node is not None})
     for p, c in zip(plain, compiled, strict=True):
@@ -194,7 +195,10 @@ def _explain(program: Program, given: list[Any], plain: list[_Item], compiled: l
         bad = _beyond(c.data, _like(values[c.node], c.data), spread[c.node])
         if bad is None:
             continue
-        fault = _culprit(captured, nodes, given) or _culprit_of(captured, c.node, given)
+        try:
+            fault = _culprit(captured, nodes, given) or _culprit_of(captured, c.node, given)
+        except Exception:  # what is known already must be said
+            fault = None
         met = _numbers(bad, "compiled code gives", c.data, "NumPy", _like(values[c.node], c.data))
         raise CheckError(_wrong(captured, name, c.label + met, fault))
 
@@ -253,7 +257,7 @@ class _Fault:
 def _returned(captured: Captured, nodes: Sequence[Traced], given: list[Any]) -> Found:
     """The nodes' values by machine code that returns all of them. State comes as arguments."""
     slots = [Slot("argument", i) for i in range(len(captured.slots))]
-    spec = optree.tree_structure([0] * len(nodes))
+    spec = optree.tree_structure([0] * len(nodes))  # type: ignore[arg-type]
     outputs = [Output("array", x) for x in nodes]
     every = replace(captured, slots=slots, outputs=outputs, spec=spec, states=[])
     return dict(zip(nodes, Program("check", every, Guards(len))(given), strict=True))
@@ -350,17 +354,17 @@ _FAULT = "This is a fault of chainrule: please report it with this function; wit
 
 def _missed(name: str, what: str) -> str:
     return (
-        f"compile(check=True): {name}: {what}. The program was captured from an earlier run, so {name} depends "
-        "on something that compile does not see, such as a file, the time, or a Python object that it changes "
-        "itself; pass it as an argument, or keep it in a Value"
+        f"compile(check=True): {name}: {what}. The program was captured from an earlier run, and {name} "
+        "depends on something that compile does not see, such as a file, the time, or a Python object that "
+        "it changes itself; pass it as an argument, or keep it in a Value"
     )
 
 
 def _wrong(captured: Captured, name: str, met: str, fault: _Fault | None) -> str:
     if fault is None:
         return (
-            f"compile(check=True): {name}: {met}. No single operation is wrong by itself, so it is the way they "
-            f"are combined. {_FAULT}"
+            f"compile(check=True): {name}: {met}. No single operation is wrong by itself, so it is the way "
+            f"they are combined. {_FAULT}"
         )
     x = fault.node
     source = x.inputs[0] if x.op == "item" else x
@@ -373,7 +377,7 @@ def _wrong(captured: Captured, name: str, met: str, fault: _Fault | None) -> str
     at = np.unravel_index(int(np.argmax(fault.bad)), fault.bad.shape)
     for number, (i, value) in enumerate(zip(x.inputs, fault.operands, strict=True)):
         lines.append(f"  operand {number}: {_operand(x, i, value, at, known)}")
-    line = (getattr(captured.trace, "lines", None) or {}).get(x)
+    line = (captured.trace.lines or {}).get(x)
     if line:
         lines.append(f"  at {line}")
     lines.append(f"  so {met}")

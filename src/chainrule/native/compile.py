@@ -175,7 +175,7 @@ class Compiled:
                     return self.function(*[a if i in self.static else next(rest) for i, a in enumerate(args)], **kwargs)
 
             captured = capture(self.name, call, list(leaves), lines=self.check)
-            figures.done("capture", captured.roots())
+            figures.done("capture")
             captured.figures = figures
             captured.names = argument_names(self.function, self.static, args, kwargs)
             drawn = guards.drawn()

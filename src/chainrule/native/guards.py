@@ -7,6 +7,7 @@ dictionaries and instances is looked over; at each call it is compared with what
 
 from __future__ import annotations
 
+import operator
 import random
 import types
 from collections.abc import Callable, Iterator
@@ -35,9 +36,9 @@ class Guards:
     """
 
     def __init__(self, f: Callable[..., Any]) -> None:
-        self.mappings: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
+        self.containers: list[Any] = []  # lists and dictionaries, and as they were
+        self.were: list[Any] = []
         self.names: list[tuple[dict[str, Any], str, Any]] = []
-        self.sequences: list[tuple[list[Any], list[Any]]] = []
         self.cells: list[tuple[Any, Any]] = []
         self.arrays: list[tuple[np.ndarray, bytes]] = []
         self.generators: list[Any] = []
@@ -69,17 +70,17 @@ class Guards:
         if isinstance(x, types.FunctionType):
             return self._function(x)
         if type(x) is list:
-            self.sequences.append((x, list(x)))
+            self.containers.append(x), self.were.append(list(x))
             return list(x)
         if isinstance(x, tuple | set | frozenset):
             return list(x)
         if type(x) is dict:
-            self.mappings.append((x, dict(x)))
+            self.containers.append(x), self.were.append(dict(x))
             return list(x.values())
         attributes = getattr(x, "__dict__", None)
         if type(attributes) is not dict:
             return []
-        self.mappings.append((attributes, dict(attributes)))
+        self.containers.append(attributes), self.were.append(dict(attributes))
         return list(attributes.values())
 
     def _function(self, f: types.FunctionType) -> list[Any]:
@@ -102,8 +103,7 @@ class Guards:
         """Whether everything is as it was."""
         try:
             return (
-                all(d == was for d, was in self.mappings)
-                and all(s == was for s, was in self.sequences)
+                all(map(operator.eq, self.containers, self.were))
                 and all(_same(d.get(name, self), was) for d, name, was in self.names)
                 and all(_same(c.cell_contents, was) for c, was in self.cells)
                 and all(a.tobytes() == was for a, was in self.arrays)

@@ -26,14 +26,25 @@ from typing import Any
 import numpy as np
 
 from chainrule.native.capture import Trace
-from chainrule.native.operations import FLOAT64, apply_ufunc, broadcast_to, cast, lift, node
+from chainrule.native.operations import (
+    FLOAT64,
+    apply_ufunc,
+    broadcast_to,
+    cast,
+    concatenate,
+    lift,
+    matmul,
+    node,
+    reshape,
+    transpose,
+)
 from chainrule.native.reference import order
 from chainrule.rules.carry import conform, describe, operand, sort_of, truth
-from chainrule.rules.control import Flat, Plan, Ran, lifted, outside_of
+from chainrule.rules.control import Flat, Parts, Plan, Ran, lifted, outside_of
 from chainrule.traced import Traced, TracedError, capturing, current_trace, set_trace, where_in_user_code
 from chainrule.value import Value
 
-__all__ = ["SubProgram", "capture_cond", "capture_scan", "capture_while", "pick", "trimmed"]
+__all__ = ["SubProgram", "capture_cond", "capture_scan", "capture_while", "trimmed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,10 +182,13 @@ def _made(op: str, inputs: Sequence[Traced], results: Sequence[Traced], params: 
     return node(op, tuple(inputs), (), FLOAT64, False, {**params, "results": shapes, "weak": weak})
 
 
-def pick(made: Traced, index: int) -> Traced:
-    """One of the results of a node that has several."""
-    shape, dtype = made.params["results"][index]
-    return node("item", (made,), shape, dtype, made.params["weak"][index], {"index": index})
+def _picked(made: Traced) -> list[Traced]:
+    """The results of a node that has several, each as a node."""
+    p = made.params
+    return [
+        node("item", (made,), shape, dtype, weak, {"index": i})
+        for i, ((shape, dtype), weak) in enumerate(zip(p["results"], p["weak"]))
+    ]
 
 
 # -------------------------------------------------------------------- scan
@@ -196,27 +210,35 @@ def capture_scan(plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool) -
                 tracked = grown
                 continue
             after = _carried(plan, trace, new, before)
-            terms = [trace.own(_raw(s)) for s in terms]
-            totals = [trace.placeholder(s.shape, s.dtype, s.weak) for s in terms]
-            added = [trace.own(apply_ufunc(np.add, t, s)) for t, s in zip(totals, terms)]
             stacked = [trace.own(_leaf(name, plan.y_label(j), y)) for j, y in enumerate(ys)]
             if any(values):
                 stacked += before  # the carry each step began with, for the derivative
+            terms = [trace.own(_raw(s)) for s in terms]
+            products = [_Products.of(s, set(entries)) for s in terms]
+            rest = [s for s, p in zip(terms, products) if p is None]
+            totals = [trace.placeholder(s.shape, s.dtype, s.weak) for s in rest]
+            added = [trace.own(apply_ufunc(np.add, t, s)) for t, s in zip(totals, rest)]
+            factors = list(dict.fromkeys(x for p in products if p is not None for x in p.stacked))
             break
-    zeros = [broadcast_to(cast(0.0, s.dtype, s.weak), s.shape) for s in terms]
+    zeros = [broadcast_to(cast(0.0, s.dtype, s.weak), s.shape) for s in rest]
     inputs = _numbered([*trace.adopted.values(), *before, *totals, *entries])
     params = {
         "name": name,
-        "body": SubProgram(inputs, [*after, *added, *stacked]),
+        "body": SubProgram(inputs, [*after, *added, *stacked, *factors]),
         "constants": len(trace.adopted),
         "carries": len(before) + len(totals),
         "xs": len(rows),
         "length": length,
         "reverse": reverse,
     }
-    results = [*after, *added, *[_like_stack(y, length) for y in stacked]]
-    made = _made("scan", [*trace.adopted, *first, *zeros, *rows], results, params)
-    return Ran(made, (len(first), len(terms), len(ys)), values, outside)
+    results = [*after, *added, *[_like_stack(y, length) for y in (*stacked, *factors)]]
+    found = _picked(_made("scan", [*trace.adopted, *first, *zeros, *rows], results, params))
+    c, m = len(after), len(after) + len(added)
+    sums, ends = iter(found[c:m]), m + len(stacked)
+    arrays = dict(zip(entries, rows)) | dict(zip(factors, found[ends:]))
+    totals = [next(sums) if p is None else p.total(arrays) for p in products]
+    every = [*found[:c], *totals, *found[m:ends]]
+    return Ran(Parts(dict(enumerate(every))), (c, len(terms), len(ys)), values, outside)
 
 
 def _carried(plan: Plan, trace: Inner, new: Flat, before: Flat) -> list[Traced]:
@@ -228,6 +250,60 @@ def _carried(plan: Plan, trace: Inner, new: Flat, before: Flat) -> list[Traced]:
 
 def _like_stack(y: Traced, length: int) -> Traced:
     return Traced(y.origin, "input", (), (length, *y.shape), y.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class _Products:
+    """A sum over all steps of products ``aᵢᵀ bᵢ``, such as a weight's gradient: one product after the loop.
+
+    ``Σᵢ aᵢᵀ bᵢ = [a₁; a₂; …]ᵀ [b₁; b₂; …]``, where the loop collects the factors that are not its xs.
+
+    Attributes
+    ----------
+    left, right : list of (Traced, int)
+        The factors, and how many columns they have; as yet in any shape.
+    stacked : list of Traced
+        What the loop has to collect.
+    """
+
+    left: list[tuple[Traced, int]]
+    right: list[tuple[Traced, int]]
+    stacked: list[Traced]
+
+    @classmethod
+    def of(cls, term: Traced, entries: set[Traced]) -> _Products | None:
+        """The term as such a sum; None if it is none, or its factors are larger than itself."""
+        left, right, waiting = [], [], [term]
+        while waiting:
+            x = waiting.pop()
+            if x.op == "add" and all(i.shape == x.shape for i in x.inputs):
+                waiting += x.inputs
+            elif x.op == "matmul" and x.ndim == 2:
+                a, b = x.inputs
+                left.append((_flat(a if a.shape[1] == 1 else transpose(a)), a.shape[0]))
+                right.append((_flat(b), b.shape[1]))
+            else:
+                return None
+        stacked = list(dict.fromkeys(x for x, _ in left + right if x not in entries))
+        same = any(x.op in ("input", "constant") for x in stacked)  # at every step
+        if same or sum(x.size for x in stacked) > term.size:
+            return None
+        return cls(left, right, stacked)
+
+    def total(self, arrays: dict[Traced, Traced]) -> Traced:
+        """The sum, from arrays of the factors of all steps."""
+        a, b = [
+            concatenate([reshape(arrays[x], (arrays[x].size // n, n)) for x, n in side], 0)
+            for side in (self.left, self.right)
+        ]
+        return matmul(transpose(a), b)
+
+
+def _flat(x: Traced) -> Traced:
+    """What has the same elements in the same order, before it was reshaped, or turned twice."""
+    while x.op == "reshape" or (x.op == "transpose" and x.inputs[0].op == "transpose"):
+        (x,) = x.inputs if x.op == "reshape" else x.inputs[0].inputs
+    return x
 
 
 # -------------------------------------------------------------------- while
@@ -259,7 +335,7 @@ def capture_while(plan: Plan, init: Flat) -> Ran:
         "carries": len(before),
     }
     made = _made("while", [*trace.adopted, *first], after, params)
-    return Ran(made, (len(first), 0, 0), values, outside)
+    return Ran(Parts(dict(enumerate(_picked(made)))), (len(first), 0, 0), values, outside)
 
 
 # -------------------------------------------------------------------- cond
@@ -289,7 +365,8 @@ def capture_cond(plan: Plan, predicate: Traced, operands: Flat) -> Ran:
         "constants": len(trace.adopted),
     }
     made = _made("cond", [predicate, *trace.adopted, *given], one, params)
-    return Ran(made, (len(one), 0, 0), [a or b for a, b in zip(values, others)], outside | more)
+    values = [a or b for a, b in zip(values, others)]
+    return Ran(Parts(dict(enumerate(_picked(made)))), (len(one), 0, 0), values, outside | more)
 
 
 # -------------------------------------------------------------------- what nobody reads

@@ -8,7 +8,6 @@ row of cells for single numbers.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +18,7 @@ from chainrule.native.emit import Nest, emit_nest, is_number
 from chainrule.native.figures import Figures
 from chainrule.native.fuse import Cluster, fuse
 from chainrule.native.machine import Library, host, load
+from chainrule.native.memory import ARENA, CELLS, LOOPS, Memory, Shared, Storage
 from chainrule.native.moves import NOTE_INDEX, Checks, emit_move, is_move, unchecked
 from chainrule.native.operations import REDUCTIONS, VIEWS
 from chainrule.native.reference import order
@@ -29,20 +29,7 @@ from chainrule.native.vectormath import definitions
 from chainrule.native.views import Views
 from chainrule.traced import Traced
 
-__all__ = ["Image", "Storage", "lower"]
-
-ALIGN = 64
-# Entries of the table: the arena, the cells, then one for each array.
-ARENA, CELLS, FIRST = 0, 1, 2
-
-
-@dataclass(frozen=True)
-class Storage:
-    """Where a node's numbers lie: an entry of the table, and bytes from there."""
-
-    entry: int
-    offset: int = 0
-
+__all__ = ["ARENA", "CELLS", "Image", "Storage", "lower"]
 
 @dataclass
 class Image:
@@ -90,18 +77,12 @@ def lower(
     roots: Sequence[Traced], updates: Sequence[Traced | None] | None = None, figures: Figures | None = None
 ) -> Image:
     """Machine code for ``roots``; those with an input in ``updates`` take its place if they can."""
-    views = Views()
     figures = figures or Figures()
     roots = roll(list(roots))
     figures.done("roll", roots)
     roots = simplify(roots)
     figures.done("simplify", roots)
-    roots = _plain(roots, views)
-    units = fuse(roots, views)
-    figures.done("fuse")
-    stored = _stored(units, roots, views)
-    builder = _Builder(views, units, roots, stored, updates or [None] * len(roots))
-    return builder.build(figures)
+    return _build(roots, updates or [None] * len(roots), figures)
 
 
 # -------------------------------------------------------------------- what has to be copied
@@ -122,7 +103,7 @@ def copied(x: Traced) -> Traced:
 _READS_STRIDES = {"matmul", "copy"}
 
 
-def _plain(roots: Sequence[Traced], views: Views) -> list[Traced]:
+def _plain(roots: Sequence[Traced], views: Views, elements: bool = True) -> list[Traced]:
     """Put a copy where memory cannot be read as it lies: reshapes across strides, and views that are results."""
     from chainrule.native.fuse import is_loop
 
@@ -138,7 +119,8 @@ def _plain(roots: Sequence[Traced], views: Views) -> list[Traced]:
     made: dict[Traced, Traced] = {}
     result = []
     for r in out:
-        if r.op in VIEWS or r.op in ("input", "constant") or r in made:
+        element = elements and r.op == "element" and r.dtype.char == "d" and is_loop(r.inputs[0])
+        if not element and (r.op in VIEWS or r.op in ("input", "constant") or r in made):
             r = copied(r)
         made[r] = r
         result.append(r)
@@ -168,7 +150,7 @@ def _readable(x: Traced, user: Traced, views: Views) -> Traced:
 
 def _stored(units: Iterable[Cluster | Traced], roots: Sequence[Traced], views: Views) -> set[Traced]:
     """Every node that must lie in memory."""
-    stored = set(roots)
+    stored = {r.inputs[0] if r.op == "element" else r for r in roots}
     for u in units:
         if isinstance(u, Cluster):
             inside = set(u.members)
@@ -193,251 +175,231 @@ def _stored(units: Iterable[Cluster | Traced], roots: Sequence[Traced], views: V
 # -------------------------------------------------------------------- building
 
 
-class _Builder:
+class _Part:
+    """A sequence of units being written: a whole program, or the body of one of its loops."""
+
     def __init__(
-        self,
-        views: Views,
-        units: list[Cluster | Traced],
-        roots: list[Traced],
-        stored: set[Traced],
-        updates: Sequence[Traced | None],
+        self, roots: Sequence[Traced], updates: Sequence[Traced | None], shared: Shared, module: _Module, name: str = ""
     ) -> None:
-        self.views, self.units, self.roots, self.stored, self.updates = views, units, roots, stored, updates
-        self.in_place: set[Traced] = set()
-        self.home: dict[Traced, int] = {}
-        self.written: set[int] = set()
-        self.free: set[Traced] = set()  # packs of cells that lie side by side already
-        self.storage: dict[Traced, Storage] = {}
-        self.constants: dict[int, np.ndarray] = {}
-        self.entries = FIRST
-        self.cells = 0
-        self.declared: set[str] = set()
-        self.needs: set[tuple[str, str, int]] = set()
-        self.scratch = 0
-        self.checks = Checks()
-        self.early: set[Traced] = set()
-        self.functions: list[str] = []
-        self.kernels: list[str] = []
+        self.views = Views()
+        self.roots = _plain(roots, self.views, elements=not name)
+        self.units = fuse(self.roots, self.views)
+        self.stored = _stored(self.units, self.roots, self.views)
+        self.updates, self.shared, self.module, self.name = updates, shared, module, name
+        self.memory = Memory(shared, self.views, self.units, self.roots, self.stored, updates)
+        self.bodies: dict[Traced, list[_Part]] = {}
+        self.items = {
+            (u.inputs[0], u.params["index"]): u for u in self.units if not isinstance(u, Cluster) and u.op == "item"
+        }
 
-    def build(self, figures: Figures) -> Image:
-        self._place()
-        steps: list[str | Traced] = []
-        calls: list[str] = []
-        bits = host().vector_bits
+    def native(self, x: Traced) -> bool:
+        """Whether there is machine code for a unit that is no nest."""
+        if x.op == "matmul" or is_move(x):
+            return True
+        if x.op == "item":
+            return x.inputs[0].op in LOOPS and self.native(x.inputs[0])
+        if x.op not in LOOPS:
+            return False
+        if x not in self.bodies:
+            name = f"{self.name}{x.op}{len(self.bodies)}_"
+            self.bodies[x] = [
+                _Part(simplify(outputs), updates, self.shared, self.module, f"{name}{k}")
+                for k, (outputs, updates) in enumerate(_bodies(x))
+            ]
+        return all(
+            isinstance(u, Cluster) or part.native(u) for part in self.bodies[x] for u in part.units
+        )
+
+    def lines(self) -> list[str]:
+        """The units as lines of one function; all of them must be native."""
+        out: list[str] = []
         for number, u in enumerate(self.units):
-            if u in self.free:
-                continue
-            if isinstance(u, Cluster):
-                calls += self._nest(f"nest{number}", u, bits)
-            elif u.op == "matmul":
-                calls += self._matmul(f"matmul{number}", u)
-            elif is_move(u):
-                calls += self._move(f"move{number}", u, bits)
-            else:
-                if calls:
-                    steps.append(self._segment(len(steps), calls))
-                    calls = []
-                steps.append(u)
-        calls += self._going_home()
-        if calls:
-            steps.append(self._segment(len(steps), calls))
-        text = "\n".join([definitions(sorted(self.needs)), blas.DECLARATIONS, *sorted(self.declared - _known(
-            definitions(sorted(self.needs)) + blas.DECLARATIONS)), *self.functions])  # fmt: skip
-        text = text.replace("ARENA_END", str(self.arena))
-        image = Image(
-            self.roots, self.units, steps, self.storage, self.entries, self.arena + self.scratch, self.cells, text,
-            self.constants, self.in_place, self.home, self.written, kernels=self.kernels,
-            checks=self.checks, early=self.early,
-        )  # fmt: skip
-        if any(isinstance(s, str) for s in steps):
-            blas.symbols()
-            figures.done("emit")
-            image.library = load(text)
-            figures.cached = image.library.cached
-            figures.done("LLVM")
-        return image
+            if u not in self.memory.free:
+                out += self.unit(number, u)
+        return out
 
-    # ---------------------------------------------------------------- memory
+    def unit(self, number: int, u: Cluster | Traced) -> list[str]:
+        bits = host().vector_bits
+        if isinstance(u, Cluster):
+            return self._nest(f"{self.name}nest{number}", u, bits)
+        if u.op == "matmul":
+            return self._matmul(f"{self.name}matmul{number}", u)
+        if u.op == "item":
+            return []  # written where it lies by its loop
+        if u.op in LOOPS:
+            return {"scan": self._scan, "while": self._while, "cond": self._cond}[u.op](f"{self.name}{u.op}{number}", u)
+        return self._move(f"{self.name}move{number}", u, bits)
 
-    def _place(self) -> None:
-        """Give every stored node its place; the arena is shared by lives that do not overlap."""
-        roots = set(self.roots)
-        nodes = order(self.roots)
-        self._pack_cells()
-        in_place = self._in_place()
-        for x in nodes:
-            if x in self.storage or x in in_place:
-                continue
-            if x.op == "input" or (x.op == "constant" and (x.shape or x in self.stored)) or x in roots:
-                if x.shape or x.op == "constant" or x.dtype.itemsize > 8:
-                    self.storage[x] = Storage(self.entries)
-                    if x.op == "constant":
-                        self.constants[self.entries] = np.array(x.params["value"], x.dtype, order="C")
-                    self.entries += 1
-                else:
-                    self._cell(x)
-        for r, u in in_place.items():
-            self.storage[r] = self.storage[u]
-            self.in_place.add(r)
-            self.written.add(self.storage[u].entry)
-        for r, update in zip(self.roots, self.updates, strict=True):
-            if update is not None and update in self.storage and self.storage[r].entry == CELLS:
-                self.home[r] = self.storage[update].offset // 8
-        born: dict[Traced, int] = {}
-        died: dict[Traced, int] = {}
-        for t, u in enumerate(self.units):
-            members = u.members if isinstance(u, Cluster) else [u]
-            for m in members:
-                if m in self.stored and m not in self.storage:
-                    if m.shape or m.op == "call" or m.dtype.itemsize > 8:
-                        born.setdefault(m, t)
-                        died.setdefault(m, t)
-                    else:
-                        self._cell(m)
-                for x in m.inputs:
-                    view = self.views.view(x)
-                    if view is not None and view.base in born:
-                        died[view.base] = t
-        self.arena = self._arena(born, died)
+    # ---------------------------------------------------------------- loops and branches
 
-    def _pack_cells(self) -> None:
-        """Inputs that are packed into a vector get cells side by side, which then are the vector."""
-        for u in self.units:
-            if isinstance(u, Cluster) or u.op != "pack":
-                continue
-            if all(x.op == "input" and x.weak and x.dtype.char == "d" and x not in self.storage for x in u.inputs):
-                if len(set(u.inputs)) == len(u.inputs):
-                    self.storage[u] = Storage(CELLS, 8 * self.cells)
-                    for x in u.inputs:
-                        self._cell(x)
-                    self.free.add(u)
+    def _at(self, x: Traced) -> Storage:
+        """Where an operand of a loop lies."""
+        view = self.views.view(x)
+        assert view is not None
+        return self.memory.storage[view.base].on(view.offset * x.dtype.itemsize)
 
-    def _in_place(self) -> dict[Traced, Traced]:
-        """Roots that may be written over the input they replace: nothing reads that afterwards."""
-        found: dict[Traced, Traced] = {}
-        taken: set[Traced] = set()
-        times = Counter(self.roots)
-        last: dict[Traced, int] = {}
-        made: dict[Traced, int] = {}
-        checked = -1  # nothing is overwritten while an index may still turn out wrong
-        passed: set[tuple[Traced, int]] = set()
-        for t, u in enumerate(self.units):
-            if not isinstance(u, Cluster) and is_move(u) and (wanted := unchecked(u, self.views, passed)):
-                checked, passed = t, passed | wanted
-            for m in u.members if isinstance(u, Cluster) else [u]:
-                made[m] = t
-                for x in m.inputs:
-                    view = self.views.view(x)
-                    if view is not None:
-                        last[view.base] = t
-        self.early = {r for r in self.roots if made[r] <= checked}
-        for r, update in zip(self.roots, self.updates, strict=True):
-            if update is None or not r.shape or update not in last or times[r] > 1:
-                continue
-            t = made[r]
-            unit = self.units[t]
-            if last[update] > t or t <= checked or update in taken:
-                continue
-            if last[update] == t:
-                if not isinstance(unit, Cluster):
-                    continue
-                nest = Nest(unit, self.views, self.stored)
-                own = nest.out[r][1]
-                if any(v.base is update and (v.offset or s != own) for v, s in nest.accesses.values()):
-                    continue
-                if r.op in REDUCTIONS:
-                    continue
-            found[r] = update
-            taken.add(update)
-        return found
-
-    def _going_home(self) -> list[str]:
-        """Copy new numbers to where the old ones were, in runs."""
-        pairs = sorted((h, self.storage[r].offset // 8) for r, h in self.home.items())
-        lines: list[str] = []
-        i = 0
-        while i < len(pairs):
-            j = i + 1
-            while j < len(pairs) and pairs[j] == (pairs[i][0] + j - i, pairs[i][1] + j - i):
-                j += 1
-            if not lines:
-                lines.append(f"%home.t = getelementptr ptr, ptr %table, i64 {CELLS}")
-                lines.append("%home = load ptr, ptr %home.t")
-            lines.append(f"%home.to{i} = getelementptr double, ptr %home, i64 {pairs[i][0]}")
-            lines.append(f"%home.from{i} = getelementptr double, ptr %home, i64 {pairs[i][1]}")
-            lines.append(
-                f"call void @llvm.memmove.p0.p0.i64(ptr %home.to{i}, ptr %home.from{i}, i64 {8 * (j - i)}, i1 false)"
-            )
-            self.declared.add("declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)")
-            i = j
+    def _body(self, part: _Part, given: Sequence[Storage], targets: Sequence[Storage], inputs: Sequence[Traced]) -> list[str]:
+        """A sub-program, reading its inputs where ``given`` and leaving its outputs where ``targets``."""
+        memory = part.memory
+        memory.base = self.memory.base + self.memory.arena
+        memory.storage.update(zip(inputs, given, strict=True))
+        copies = memory.place_body(targets)
+        lines = part.lines()
+        for k, (r, target) in enumerate(copies):
+            lines += self._copy(f"{part.name}c{k}", memory.storage[r], target, r.nbytes)
         return lines
 
-    def _cell(self, x: Traced) -> None:
-        self.storage[x] = Storage(CELLS, 8 * self.cells)
-        self.cells += 1
+    def _results(self, x: Traced) -> list[Storage]:
+        """Where a loop's results go: to its items, or, if nobody wants them, to a place of no importance."""
+        return [
+            self.memory.storage[self.items[x, k]]
+            if (x, k) in self.items
+            else self.memory.room(math.prod(shape) * dtype.itemsize)
+            for k, (shape, dtype) in enumerate(x.params["results"])
+        ]
 
-    def _arena(self, born: dict[Traced, int], died: dict[Traced, int]) -> int:
-        """First fit, largest first among what is born together; returns the size."""
-        placed: list[tuple[int, int, int, int]] = []  # offset, end, born, died
-        top = 0
-        for x in sorted(born, key=lambda x: -x.nbytes):
-            size = max(-(-x.nbytes // ALIGN) * ALIGN, ALIGN)
-            offset = 0
-            for start, end, b, d in placed:
-                if b <= died[x] and born[x] <= d and start < offset + size and offset < end:
-                    offset = end
-            self.storage[x] = Storage(ARENA, offset)
-            placed.append((offset, offset + size, born[x], died[x]))
-            placed.sort()
-            top = max(top, offset + size)
-        return top
+    def _scan(self, name: str, x: Traced) -> list[str]:
+        p = x.params
+        n, consts, carries = p["length"], p["constants"], p["carries"]
+        (part,), results = self.bodies[x], self._results(x)
+        given = [self._at(i) for i in x.inputs]
+        counter = f"%i.{name}"
+
+        def turning(s: Storage, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Storage:
+            size = math.prod(shape[1:]) * dtype.itemsize
+            return s.on((n - 1) * size, counter, -size) if p["reverse"] else s.on(0, counter, size)
+
+        lines = self._starts(name, x, given[consts : consts + carries], results, consts)
+        inputs = [
+            *given[:consts],
+            *results[:carries],
+            *[turning(s, i.shape, i.dtype) for s, i in zip(given[consts + carries :], x.inputs[consts + carries :], strict=True)],
+        ]
+        targets = results[:carries] + [
+            turning(s, shape, dtype) for s, (shape, dtype) in zip(results[carries:], p["results"][carries:], strict=True)
+        ]
+        if n == 0:
+            return lines
+        body = self._body(part, inputs, targets, p["body"].inputs)
+        self.module.kernels.append(f"{name}: the {len(part.units)} above, {n} times")
+        self.module.allocas.append(f"%c.{name} = alloca i64")
+        return [
+            *lines,
+            f"store i64 0, ptr %c.{name}",
+            f"br label %head.{name}",
+            f"head.{name}:",
+            f"{counter} = load i64, ptr %c.{name}",
+            *body,
+            f"%n.{name} = add i64 {counter}, 1",
+            f"store i64 %n.{name}, ptr %c.{name}",
+            f"%d.{name} = icmp eq i64 %n.{name}, {n}",
+            f"br i1 %d.{name}, label %done.{name}, label %head.{name}",
+            f"done.{name}:",
+        ]
+
+    def _starts(self, name: str, x: Traced, given: Sequence[Storage], results: Sequence[Storage], first: int) -> list[str]:
+        """Copy what the carries begin with to where they are carried."""
+        lines = []
+        for k, s in enumerate(given):
+            lines += self._copy(f"{name}s{k}", s, results[k], x.inputs[first + k].nbytes)
+        return lines
+
+    def _while(self, name: str, x: Traced) -> list[str]:
+        p = x.params
+        consts = p["constants"]
+        condition, body = self.bodies[x]
+        results, given = self._results(x), [self._at(i) for i in x.inputs]
+        lines = self._starts(name, x, given[consts:], results, consts)
+        inputs = [*given[:consts], *results]
+        truth = self.memory.room(8)
+        asked = self._body(condition, inputs, [truth], p["condition"].inputs)
+        turn = self._body(body, inputs, results, p["body"].inputs)
+        return [
+            *lines,
+            f"br label %head.{name}",
+            f"head.{name}:",
+            *asked,
+            *self._truth(name, truth),
+            f"br i1 %true.{name}, label %turn.{name}, label %done.{name}",
+            f"turn.{name}:",
+            *turn,
+            f"br label %head.{name}",
+            f"done.{name}:",
+        ]
+
+    def _cond(self, name: str, x: Traced) -> list[str]:
+        results, given = self._results(x), [self._at(i) for i in x.inputs]
+        yes, no = (
+            self._body(part, given[1:], results, branch.inputs)
+            for part, branch in zip(self.bodies[x], x.params["branches"], strict=True)
+        )
+        return [
+            *self._truth(name, given[0]),
+            f"br i1 %true.{name}, label %yes.{name}, label %no.{name}",
+            f"yes.{name}:",
+            *yes,
+            f"br label %done.{name}",
+            f"no.{name}:",
+            *no,
+            f"br label %done.{name}",
+            f"done.{name}:",
+        ]
+
+    def _truth(self, name: str, s: Storage) -> list[str]:
+        lines, at = self._address(f"%truth.{name}", s)
+        return [*lines, f"%byte.{name} = load i8, ptr {at}", f"%true.{name} = icmp ne i8 %byte.{name}, 0"]
+
+    def _copy(self, name: str, source: Storage, target: Storage, size: int) -> list[str]:
+        if source == target or not size:
+            return []
+        a, at = self._address(f"%from.{name}", source)
+        b, to = self._address(f"%to.{name}", target)
+        self.module.declared.add("declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)")
+        return [*a, *b, f"call void @llvm.memmove.p0.p0.i64(ptr {to}, ptr {at}, i64 {size}, i1 false)"]
 
     # ---------------------------------------------------------------- functions
 
-    def _pointer(self, w: Writer, s: Storage) -> str:
-        """Load a table entry, and go to the offset."""
-        at = w.set(f"getelementptr ptr, ptr %table, i64 {s.entry}")
-        base = w.set(f"load ptr, ptr {at}")
-        return base
+    def _address(self, name: str, s: Storage) -> tuple[list[str], str]:
+        """Lines that work out an address, and its name."""
+        lines = [
+            f"{name}.t = getelementptr ptr, ptr %table, i64 {s.entry}",
+            f"{name}.b = load ptr, ptr {name}.t",
+        ]
+        at = f"{name}.b"
+        if s.offset:
+            lines.append(f"{name}.o = getelementptr i8, ptr {at}, i64 {s.offset}")
+            at = f"{name}.o"
+        for k, (counter, step) in enumerate(s.steps):
+            lines.append(f"{name}.m{k} = mul i64 {counter}, {step}")
+            lines.append(f"{name}.s{k} = getelementptr i8, ptr {at}, i64 {name}.m{k}")
+            at = f"{name}.s{k}"
+        return lines, at
 
     def _places(self, used: Iterable[Traced]) -> tuple[dict[Traced, tuple[str, int]], dict[str, Storage]]:
         """Names for the memory a function works on: parameters, and elements from there."""
         places: dict[Traced, tuple[str, int]] = {}
-        names: dict[str, Storage] = {}
+        names: dict[Storage, str] = {}
         for x in used:
-            s = self.storage[x]
+            s = self.memory.storage[x]
             if s.entry == CELLS:
                 places[x] = ("%cells", s.offset // (1 if MEMORY[x.dtype.char] == "i8" else x.dtype.itemsize))
-                names["%cells"] = Storage(CELLS)
+                names[Storage(CELLS)] = "%cells"
             else:
-                name = f"%a{s.entry}_{s.offset}"
-                places[x] = (name, 0)
-                names[name] = s
-        return places, names
+                places[x] = (names.setdefault(s, f"%a{len(names)}"), 0)
+        return places, {name: s for s, name in names.items()}
 
     def _call(self, function: str, names: dict[str, Storage], scratch: bool = True) -> list[str]:
         lines, arguments = [], []
         for name, s in names.items():
-            at = f"{name}.{function}"
-            lines.append(f"{at}.t = getelementptr ptr, ptr %table, i64 {s.entry}")
-            lines.append(f"{at}.b = load ptr, ptr {at}.t")
-            if s.offset:
-                lines.append(f"{at}.p = getelementptr i8, ptr {at}.b, i64 {s.offset}")
-            arguments.append(f"ptr {at}.{'p' if s.offset else 'b'}")
+            more, at = self._address(f"{name}.{function}", s)
+            lines += more
+            arguments.append(f"ptr {at}")
         if scratch:
             lines.append(f"%scratch.{function}.b = load ptr, ptr %table")
             lines.append(f"%scratch.{function} = getelementptr i8, ptr %scratch.{function}.b, i64 ARENA_END")
             arguments.append(f"ptr %scratch.{function}")
         lines.append(f"call void @{function}({', '.join(arguments)})")
         return lines
-
-    def _segment(self, number: int, calls: list[str]) -> str:
-        name = f"segment{number}"
-        if any("label %stop" in line for line in calls):
-            calls = [*calls, "ret void", "stop:"]
-        body = "\n  ".join([*calls, "ret void"])
-        self.functions.append(f"define void @{name}(ptr %table) {{\n  {body}\n}}\n")
-        return name
 
     def _nest(self, name: str, cluster: Cluster, bits: int) -> list[str]:
         if 0 in cluster.loops:
@@ -446,32 +408,32 @@ class _Builder:
         used = [v.base for v, _ in nest.accesses.values()] + nest.stored
         places, names = self._places(dict.fromkeys(used))
         text, declared, needs, scratch = emit_nest(name, nest, places, bits)
-        self.functions.append(text)
-        self.declared |= declared
-        self.needs |= needs
-        self.scratch = max(self.scratch, scratch)
+        self.module.functions.append(text)
+        self.module.declared |= declared
+        self.module.needs |= needs
+        self.module.scratch = max(self.module.scratch, scratch)
         ops = " ".join(dict.fromkeys(m.op for m in cluster.members))
-        self.kernels.append(f"{name}: {len(cluster.members)} fused over {cluster.loops}: {ops[:100]}")
+        self.module.kernels.append(f"{name}: {len(cluster.members)} fused over {cluster.loops}: {ops[:100]}")
         return self._call(name, names)
 
     def _move(self, name: str, x: Traced, bits: int) -> list[str]:
         bases = [self.views.view(i).base for i in x.inputs]  # type: ignore[union-attr]
         places, names = self._places(dict.fromkeys([*(b for b in bases if not is_number(b)), x]))
-        checks = bool(unchecked(x, self.views, self.checks.passed))
+        checks = bool(unchecked(x, self.views, self.shared.checks.passed))
         if checks:
-            if self.checks.cell is None:
-                self.checks.cell, self.cells = self.cells, self.cells + 2
-                self.functions.append(NOTE_INDEX)
+            if self.shared.checks.cell is None:
+                self.shared.checks.cell, self.shared.cells = self.shared.cells, self.shared.cells + 2
+                self.module.functions.append(NOTE_INDEX)
             names["%cells"] = Storage(CELLS)
-        text, declared = emit_move(name, x, self.views, places, list(names), bits, self.checks)
-        self.functions.append(text)
-        self.declared |= declared
-        self.kernels.append(f"{name}: {x.op} of {', '.join(str(i.shape) for i in x.inputs[:6])} to {x.shape}")
+        text, declared = emit_move(name, x, self.views, places, list(names), bits, self.shared.checks)
+        self.module.functions.append(text)
+        self.module.declared |= declared
+        self.module.kernels.append(f"{name}: {x.op} of {', '.join(str(i.shape) for i in x.inputs[:6])} to {x.shape}")
         calls = self._call(name, names, scratch=False)
         if checks:  # nothing after it runs, so nothing is changed, if an index was wrong
             at = f"%wrong.{name}"
             calls += [
-                f"{at}.at = getelementptr i64, ptr %cells.{name}.b, i64 {self.checks.cell}",
+                f"{at}.at = getelementptr i64, ptr %cells.{name}.b, i64 {self.shared.checks.cell}",
                 f"{at} = load i64, ptr {at}.at",
                 f"{at}.any = icmp ne i64 {at}, 0",
                 f"br i1 {at}.any, label %stop, label %after.{name}",
@@ -523,11 +485,104 @@ class _Builder:
 
         emit()
         parameters = ", ".join(f"ptr {p}" for p in names)
-        self.functions.append(w.text(name, parameters))
-        self.kernels.append(f"{name}: {m} x {k} @ {k} x {n}" + (f", {math.prod(batch)} times" if batch else ""))
+        self.module.functions.append(w.text(name, parameters))
+        self.module.kernels.append(f"{name}: {m} x {k} @ {k} x {n}" + (f", {math.prod(batch)} times" if batch else ""))
         return self._call(name, names, scratch=False)
 
 
-def _known(text: str) -> set[str]:
-    return {line.strip() for line in text.splitlines() if line.startswith("declare")}
+class _Module:
+    """The functions of a program, and what they need."""
 
+    def __init__(self) -> None:
+        self.functions: list[str] = []
+        self.declared: set[str] = set()
+        self.needs: set[tuple[str, str, int]] = set()
+        self.scratch = 0
+        self.kernels: list[str] = []
+        self.allocas: list[str] = []
+
+    def segment(self, number: int, lines: list[str]) -> str:
+        """A function that the program calls: what is done between two steps of NumPy's."""
+        name = f"segment{number}"
+        if any("label %stop" in line for line in lines):
+            lines = [*lines, "ret void", "stop:"]
+        body = "\n  ".join([*self.allocas, *lines, "ret void"])
+        self.functions.append(f"define void @{name}(ptr %table) {{\n  {body}\n}}\n")
+        self.allocas = []
+        return name
+
+    def text(self, arena: int) -> str:
+        given = definitions(sorted(self.needs)) + "\n" + blas.DECLARATIONS
+        known = {line.strip() for line in given.splitlines() if line.startswith("declare")}
+        text = "\n".join([given, *sorted(self.declared - known), *self.functions])
+        return text.replace("ARENA_END", str(arena))
+
+
+def _bodies(x: Traced) -> list[tuple[list[Traced], list[Traced | None]]]:
+    """The sub-programs of a loop or branch: outputs, and for each the carry whose place it takes."""
+    p = x.params
+    if x.op == "cond":
+        return [(list(b.outputs), [None] * len(b.outputs)) for b in p["branches"]]
+    body, consts = p["body"], p["constants"]
+    carries: list[Traced | None] = list(body.inputs[consts : consts + len(x.inputs) - consts])
+    if x.op == "scan":
+        carries = list(body.inputs[consts : consts + p["carries"]])
+        return [(list(body.outputs), carries + [None] * (len(body.outputs) - len(carries)))]
+    return [(list(p["condition"].outputs), [None]), (list(body.outputs), carries)]
+
+
+def _build(roots: Sequence[Traced], updates: Sequence[Traced | None], figures: Figures) -> Image:
+    shared, module = Shared(), _Module()
+    part = _Part(roots, updates, shared, module)
+    figures.done("fuse")
+    memory = part.memory
+    memory.place()
+    steps: list[str | Traced] = []
+    lines: list[str] = []
+    for number, u in enumerate(part.units):
+        if u in memory.free:
+            continue
+        if isinstance(u, Cluster) or part.native(u):
+            lines += part.unit(number, u)
+            continue
+        if lines:
+            steps.append(module.segment(len(steps), lines))
+            lines = []
+        steps.append(u)
+    lines += _going_home(memory, module)
+    if lines:
+        steps.append(module.segment(len(steps), lines))
+    image = Image(
+        part.roots, part.units, steps, memory.storage, shared.entries, shared.top + module.scratch, shared.cells,
+        module.text(shared.top), shared.constants, memory.in_place, memory.home, memory.written,
+        kernels=module.kernels, checks=shared.checks, early=memory.early,
+    )  # fmt: skip
+    if any(isinstance(s, str) for s in steps):
+        blas.symbols()
+        figures.done("emit")
+        image.library = load(image.ir)
+        figures.cached = image.library.cached
+        figures.done("LLVM")
+    return image
+
+
+def _going_home(memory: Memory, module: _Module) -> list[str]:
+    """Copy new numbers to where the old ones were, in runs."""
+    pairs = sorted((h, memory.storage[r].offset // 8) for r, h in memory.home.items())
+    lines: list[str] = []
+    i = 0
+    while i < len(pairs):
+        j = i + 1
+        while j < len(pairs) and pairs[j] == (pairs[i][0] + j - i, pairs[i][1] + j - i):
+            j += 1
+        if not lines:
+            lines.append(f"%home.t = getelementptr ptr, ptr %table, i64 {CELLS}")
+            lines.append("%home = load ptr, ptr %home.t")
+        lines.append(f"%home.to{i} = getelementptr double, ptr %home, i64 {pairs[i][0]}")
+        lines.append(f"%home.from{i} = getelementptr double, ptr %home, i64 {pairs[i][1]}")
+        lines.append(
+            f"call void @llvm.memmove.p0.p0.i64(ptr %home.to{i}, ptr %home.from{i}, i64 {8 * (j - i)}, i1 false)"
+        )
+        module.declared.add("declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)")
+        i = j
+    return lines

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from chainrule.native.text import MEMORY, Writer, literal
+from chainrule.native.text import MEMORY, Writer, literal, short
 from chainrule.native.views import Views, contiguous
 from chainrule.traced import Traced
 
@@ -95,6 +95,7 @@ class Number(NamedTuple):
 
 Strides = tuple[int, ...]
 Source = Spot | Number
+_Row = Callable[[Source, Spot, int], None]  # from where, to where, how many lanes
 
 
 def is_move(x: Traced) -> bool:
@@ -178,14 +179,22 @@ class _Mover:
             return at.pointer
         return self.w.set(f"getelementptr {t or self.t}, ptr {at.pointer}, i64 {index}")
 
-    def load(self, at: Source, lanes: int = 1, spread: bool = False) -> str:
-        """As many elements as there are lanes, from each other's neighbourhood or all from one."""
+    def load(self, at: Source, lanes: int = 1, apart: int = 1) -> str:
+        """As many elements as there are lanes, so far apart; 0: one in every lane."""
         t = vector(lanes, self.t)
         if isinstance(at, Number):
             return at.text if lanes == 1 else f"splat ({self.t} {at.text})"
-        one = lanes == 1 or spread
-        y = self.w.set(f"load {self.t if one else t}, ptr {self.address(at)}, align {self.size}")
-        return self.spread(y, self.t, lanes) if spread else y
+        address = self.address(at)
+        if lanes == 1 or apart == 1:
+            return self.w.set(f"load {t}, ptr {address}, align {self.size}")
+        if apart == 0:
+            return self.spread(self.w.set(f"load {self.t}, ptr {address}, align {self.size}"), self.t, lanes)
+        steps = ", ".join(f"i64 {k * apart}" for k in range(lanes))
+        many = self.w.set(f"getelementptr {self.t}, ptr {address}, <{lanes} x i64> <{steps}>")
+        name = f"@llvm.masked.gather.{short(t)}.v{lanes}p0"
+        self.w.declared.add(f"declare {t} {name}(<{lanes} x ptr>, <{lanes} x i1>, {t})")
+        every = f"<{lanes} x i1> splat (i1 true)"
+        return self.w.set(f"call {t} {name}(<{lanes} x ptr> align {self.size} {many}, {every}, {t} poison)")
 
     def store(self, value: str, at: Spot, lanes: int = 1) -> None:
         self.w.line(f"store {vector(lanes, self.t)} {value}, ptr {self.address(at)}, align {self.size}")
@@ -252,7 +261,7 @@ class _Mover:
         if isinstance(source, Number) and source.text in ("0", literal("double", 0.0)):
             self.zeros(count, target)
         else:
-            self.strips(count, lambda i, n: self.store(self.load(source, n, True), target.along(i, 1), n))
+            self.strips(count, lambda i, n: self.store(self.load(source, n, 0), target.along(i, 1), n))
 
     def concatenate(self) -> None:
         axis, out = self.x.params["axis"], contiguous(self.x.shape)
@@ -389,7 +398,7 @@ class _Mover:
                 def strip(i: str, lanes: int) -> None:
                     at = t.along(i, 1)
                     old = self.load(at, lanes)
-                    new = self.load(s.along(i, a), lanes, spread=a == 0)
+                    new = self.load(s.along(i, a), lanes, a)
                     self.store(self.w.set(f"{add} {vector(lanes, self.t)} {old}, {new}"), at, lanes)
 
                 self.strips(n, strip)
@@ -421,18 +430,17 @@ class _Mover:
         return source, i.shape[axis], strides[axis], axes
 
     def along_axis(
-        self, axes: list[tuple[int, ...]], source: Source, aside: bool,
-        row: Callable[[Source, Spot, int], None],
-    ) -> None:  # fmt: skip
-        """``row(source, target, lanes)`` for each row along the axis; ``aside``: for as many as are lanes."""
+        self, axes: list[tuple[int, ...]], source: Source, aside: bool, row: _Row
+    ) -> None:
+        """``row(source, target, lanes)`` for each row along the axis, or for so many side by side."""
 
         def level(k: int, s: Source, t: Spot) -> None:
             if k == len(axes):
                 row(s, t, 1)
                 return
             n, a, b = axes[k]
-            if aside and k == len(axes) - 1 and a == b == 1:
-                self.strips(n, lambda i, lanes: row(s.along(i, 1), t.along(i, 1), lanes))
+            if aside and k == len(axes) - 1:
+                self.strips(n, lambda i, lanes: row(s.along(i, a), t.along(i, b), lanes))
             else:
                 with self.w.loop(n) as i:
                     level(k + 1, s.along(i, a), t.along(i, b))
@@ -460,7 +468,7 @@ class _Mover:
                 self.w.line(f"store {v} {new}, ptr {total}")
                 self.store(new, t.along(i, step), lanes)
 
-        self.along_axis(axes, source, True, row)
+        self.along_axis(axes, source, bool(axes) and axes[-1][1:] == (1, 1), row)
 
     def extreme(self) -> None:
         """argmax, argmin: the first one; the first nan, if there is any."""
@@ -469,85 +477,98 @@ class _Mover:
         (i,) = self.x.inputs
         source, n, stride, axes = self.others()
         self.t, self.size = _memory(i)
-        self.lanes = self.bits // (8 * max(self.size, 4))  # beside each stands an index
-        kind = i.dtype.kind
-        most = self.x.op == "argmax"
-        w = self.w
+        self.lanes = self.bits // (8 * max(self.size, 4))
+        least = self.lanes
+        at = "i32" if self.size < 8 and n < 2**31 else "i64"  # a position
+        apart = axes[-1][1] if axes else 0  # rows side by side
+        kind, w = i.dtype.kind, self.w
+        over = "gt" if self.x.op == "argmax" else "lt"
 
-        def better(v: str, x: str, y: str, lanes: int) -> str:
+        def better(x: str, y: str, lanes: int) -> str:
             """Whether x takes y's place."""
+            v = vector(lanes, self.t)
             if kind != "f":
-                sign = "u" if kind == "b" else "s"
-                return w.set(f"icmp {sign}{'gt' if most else 'lt'} {v} {x}, {y}")
-            beats = w.set(f"fcmp u{'gt' if most else 'lt'} {v} {x}, {y}")  # or either is nan
+                return w.set(f"icmp {'u' if kind == 'b' else 's'}{over} {v} {x}, {y}")
+            beats = w.set(f"fcmp u{over} {v} {x}, {y}")  # or either is nan
             number = w.set(f"fcmp ord {v} {y}, {y}")
             return w.set(f"and {vector(lanes, 'i1')} {beats}, {number}")
 
-        def search(
-            s: Source, first: int, count: int, step: int, held: tuple[str, str], at: str, lanes: int
-        ) -> None:
-            """Look through vectors from ``first`` on; vector k holds what is at ``at + k * step``."""
-            best, where = held
-            v, q, c = vector(lanes, self.t), vector(lanes, "i64"), vector(lanes, "i1")
+        def pick(wins: str, x: str, y: str, t: str, lanes: int) -> str:
+            v = vector(lanes, t)
+            return w.set(f"select {vector(lanes, 'i1')} {wins}, {v} {x}, {v} {y}")
+
+        def begin(x: str, j: str, lanes: int) -> tuple[str, str]:
+            """Memory for the best so far, and where it is."""
+            v, q = vector(lanes, self.t), vector(lanes, at)
+            best, where = w.early(f"alloca {v}"), w.early(f"alloca {q}")
+            w.line(f"store {v} {x}, ptr {best}")
+            w.line(f"store {q} {j}, ptr {where}")
+            return best, where
+
+        def search(s: Source, first: int, count: int, held: tuple[str, str], lanes: int, inside: str) -> None:
+            """Go on with ``count`` vectors from ``first``. ``inside``: positions from a vector's first."""
+            v, q = vector(lanes, self.t), vector(lanes, at)
+            step = lanes if inside else 1
             if count <= 0:
                 return
             with w.loop(count) as k:
-                x = self.load(s.on(first * step * stride).along(k, step * stride), lanes)
-                number = self.spread(w.index([(k, step)], first * step), "i64", lanes)
-                if at:
-                    number = w.set(f"add {q} {number}, {at}")
-                y, j = w.set(f"load {v}, ptr {best}"), w.set(f"load {q}, ptr {where}")
-                wins = better(v, x, y, lanes)
-                w.line(f"store {v} {w.set(f'select {c} {wins}, {v} {x}, {v} {y}')}, ptr {best}")
-                w.line(f"store {q} {w.set(f'select {c} {wins}, {q} {number}, {q} {j}')}, ptr {where}")
+                x = self.load(s.on(first * stride).along(k, step * stride), lanes, 1 if inside else apart)
+                j = w.index([(k, step)], first)
+                j = self.spread(w.set(f"trunc i64 {j} to i32") if at == "i32" else j, at, lanes)
+                if inside:
+                    j = w.set(f"add {q} {j}, {inside}")
+                y, i = w.set(f"load {v}, ptr {held[0]}"), w.set(f"load {q}, ptr {held[1]}")
+                wins = better(x, y, lanes)
+                w.line(f"store {v} {pick(wins, x, y, self.t, lanes)}, ptr {held[0]}")
+                w.line(f"store {q} {pick(wins, j, i, at, lanes)}, ptr {held[1]}")
 
-        def begin(s: Source, lanes: int, at: str) -> tuple[str, str]:
-            v, q = vector(lanes, self.t), vector(lanes, "i64")
-            best, where = w.early(f"alloca {v}"), w.early(f"alloca {q}")
-            w.line(f"store {v} {self.load(s, lanes)}, ptr {best}")
-            w.line(f"store {q} {at or ('0' if lanes == 1 else 'zeroinitializer')}, ptr {where}")
-            return best, where
+        def finish(held: tuple[str, str], t: Spot, lanes: int) -> None:
+            q, wide = vector(lanes, at), vector(lanes, "i64")
+            j = w.set(f"load {q}, ptr {held[1]}")
+            j = w.set(f"sext {q} {j} to {wide}") if at == "i32" else j
+            w.line(f"store {wide} {j}, ptr {self.address(t, 'i64')}, align 8")
 
         def aside(s: Source, t: Spot, lanes: int) -> None:
-            held = begin(s, lanes, "")
-            search(s, 1, n - 1, 1, held, "", lanes)
-            self._store_index(held[1], t, lanes)
+            held = begin(self.load(s, lanes, apart), "0" if lanes == 1 else "zeroinitializer", lanes)
+            search(s, 1, n - 1, held, lanes, "")
+            finish(held, t, lanes)
 
         def along(s: Source, t: Spot, _: int) -> None:
-            lanes = self.lanes if stride == 1 and n >= 4 * self.lanes else 1
-            if lanes == 1:
-                aside(s, t, 1)
-                return
-            at = "<" + ", ".join(f"i64 {k}" for k in range(lanes)) + ">"
-            best, where = held = begin(s, lanes, at)
-            search(s, 1, n // lanes - 1, lanes, held, at, lanes)
-            v, q = vector(lanes, self.t), vector(lanes, "i64")
-            xs, js = w.set(f"load {v}, ptr {best}"), w.set(f"load {q}, ptr {where}")
-            y, j = (w.set(f"extractelement {a} {b}, i64 0") for a, b in ((v, xs), (q, js)))
-            for k in range(1, lanes):  # the better one; of equal ones, the first
-                x, i = (w.set(f"extractelement {a} {b}, i64 {k}") for a, b in ((v, xs), (q, js)))
-                wins, loses = better(self.t, x, y, 1), better(self.t, y, x, 1)
-                earlier = w.set(f"icmp slt i64 {i}, {j}")
-                ties = w.set(f"and i1 {earlier}, {w.set(f'xor i1 {loses}, true')}")
-                wins = w.set(f"or i1 {wins}, {ties}")
-                y = w.set(f"select i1 {wins}, {self.t} {x}, {self.t} {y}")
-                j = w.set(f"select i1 {wins}, i64 {i}, i64 {j}")
-            one, place = w.early(f"alloca {self.t}"), w.early("alloca i64")
-            w.line(f"store {self.t} {y}, ptr {one}")
-            w.line(f"store i64 {j}, ptr {place}")
+            lanes = least * (4 if n >= 64 * least else 1)  # four at a time do not wait for each other
+            inside = "<" + ", ".join(f"{at} {k}" for k in range(lanes)) + ">"
+            held = begin(self.load(s, lanes), inside, lanes)
+            search(s, lanes, n // lanes - 1, held, lanes, inside)
             rest = n // lanes * lanes
-            search(s, rest, n - rest, 1, (one, place), "", 1)
-            self._store_index(place, t, 1)
+            x = w.set(f"load {vector(lanes, self.t)}, ptr {held[0]}")
+            j = w.set(f"load {vector(lanes, at)}, ptr {held[1]}")
+            while lanes > 1:  # halves on top of each other: the better one; of equal ones, the first
+                lanes //= 2
+                x, y = self._halves(x, self.t, lanes)
+                j, i = self._halves(j, at, lanes)
+                c = vector(lanes, "i1")
+                earlier = w.set(f"icmp slt {vector(lanes, at)} {j}, {i}")
+                behind = better(y, x, lanes)
+                not_behind = w.set(f"xor {c} {behind}, {'true' if lanes == 1 else 'splat (i1 true)'}")
+                ties = w.set(f"and {c} {not_behind}, {earlier}")
+                wins = w.set(f"or {c} {better(x, y, lanes)}, {ties}")
+                x, j = pick(wins, x, y, self.t, lanes), pick(wins, j, i, at, lanes)
+            held = begin(x, j, 1)
+            search(s, rest, n - rest, held, 1, "")
+            finish(held, t, 1)
 
-        if stride == 1 and n >= 4 * self.lanes:
+        if stride == 1 and n >= 4 * least:
             self.along_axis(axes, source, False, along)
         else:
-            self.along_axis(axes, source, True, aside)
+            self.along_axis(axes, source, bool(axes) and axes[-1][2] == 1, aside)
 
-    def _store_index(self, where: str, t: Spot, lanes: int) -> None:
-        q = vector(lanes, "i64")
-        at = self.address(t, "i64")
-        self.w.line(f"store {q} {self.w.set(f'load {q}, ptr {where}')}, ptr {at}, align 8")
+    def _halves(self, x: str, t: str, lanes: int) -> list[str]:
+        """A vector's two halves, of so many lanes each."""
+        whole, found = vector(2 * lanes, t), []
+        for first in (0, lanes):
+            places = ", ".join(f"i32 {first + k}" for k in range(lanes))
+            half = self.w.set(f"shufflevector {whole} {x}, {whole} poison, <{lanes} x i32> <{places}>")
+            found.append(half if lanes > 1 else self.w.set(f"extractelement <1 x {t}> {half}, i64 0"))
+        return found
 
 
 _MOVES: dict[str, Callable[[_Mover], None]] = {

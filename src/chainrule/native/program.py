@@ -283,9 +283,7 @@ class Program:
             if isinstance(y, tuple | list):
                 objects[step] = y
             else:
-                target = self._array(step)
-                target.flags.writeable = True  # it was not while it was shown as a gradient
-                target[...] = y
+                self._array(step)[...] = y
 
     def _wrong_index(self) -> IndexError:
         site, index = self._wrong[self._check : self._check + 2]

@@ -194,7 +194,7 @@ def report(program: Program, programs: int = 1) -> Report:
         program.name, ", ".join(given), programs, kernels,
         _speed(image.arena + results + constants + inputs),
         image.arena + 8 * image.cells, results, constants,
-        {**figures.nodes, "fuse": count(image.roots)}, dict(figures.seconds), figures.cached,
+        {"capture": count(captured.roots()), **figures.nodes, "fuse": count(image.roots)}, dict(figures.seconds), figures.cached,
     )  # fmt: skip
 
 
@@ -225,7 +225,8 @@ def _units(image: Image) -> Iterable[tuple[str, Any]]:
     written = {int(number): stem + number for stem, number in _FUNCTION.findall(image.ir)}
     for number, unit in enumerate(image.units):
         if unit in by_numpy:
-            yield "NumPy", unit
+            if unit.op != "item":  # picks one of several results
+                yield "NumPy", unit
         elif number in written:  # else it has no elements, or only says where numbers lie
             yield written[number], unit
 
@@ -256,7 +257,7 @@ def flops(x: Traced) -> int | None:
     """The arithmetic of one operation, counted as `Kernel` says; None where nobody knows."""
     if x.op in _MOVES:
         return 0
-    if x.op in ELEMENTWISE:
+    if x.op in ELEMENTWISE or x.op in ("cumsum", "cumprod"):
         return x.size
     if x.op in REDUCTIONS or x.op == "scatter_add":
         return x.inputs[0].size
@@ -338,12 +339,12 @@ def _why(x: Traced) -> str:
     if odd and "results" not in x.params:
         return f"native code works on float64, float32, int64, int32 and bool, not on {odd[0]}"
     if x.op in ELEMENTWISE or x.op in REDUCTIONS:
-        return f"{x.op} of {x.dtype}: integers have native code for + - × only"
+        return f"native code for {x.dtype} does + - × and comparisons only"
     if x.op == "call":
-        return f"{x.params['name']} has no native code"
+        return "no native code for it"
     if x.op in ("scan", "while", "cond"):
         return f"the body of this {x.op} is carried out operation by operation"
-    return f"{x.op} has no native code yet"
+    return "no native code for it"
 
 
 def _kind(x: Traced) -> str:
@@ -470,7 +471,8 @@ def _table(r: Report) -> list[str]:
 def _summary(r: Report) -> list[str]:
     nests = [k for k in r.kernels if k.name.startswith("nest")]
     products = sum(k.name.startswith("matmul") for k in r.kernels)
-    parts = [f"{sum(k.operations for k in nests)} operations fused into {_several(len(nests), 'loop nest')}"]
+    fused = _several(sum(k.operations for k in nests), "operation")
+    parts = [f"{fused} fused into {_several(len(nests), 'loop nest')}"]
     if products:
         parts.append(f"{_several(products, 'matrix product')} by BLAS")
     falls: Counter[str] = Counter(f"{k.what.split(' of ')[0]}: {k.why}" for k in r.fallbacks)

@@ -37,6 +37,7 @@ SMALL = 64  # fewer scalar operations than this are left alone
 LANES = 4  # fewer lanes than this stay scalars
 PACKED = 8  # the same for lanes that must be packed first
 STRAIGHT = 1000  # so many scalars of a kind of their own may be left as they are
+PACKED_TERMS = 64  # so many scalars are packed to be summed
 BALANCED = 16  # from this many terms on, scalars are added in pairs
 WIDE = 5000  # from this many vector operations on, they are rolled themselves
 
@@ -55,15 +56,21 @@ def roll(roots: list[Traced]) -> list[Traced]:
         nodes = _order(roots)
         if sum(_scalar(x) and x.dtype.kind == "f" for x in nodes) < SMALL:
             return roots
+        wide: set[Traced] = set()
         first = _Pass(roots, nodes, LANES)
-        roots = first.run()
-        wide = {x for x in first.fresh if x.shape} if len(first.vectors) > WIDE else set()
-        nodes = _order(roots)
+        if first.read():
+            roots = first.emit()
+            nodes = _order(roots)
+            if len(first.vectors) > WIDE:
+                wide = {x for x in first.fresh if x.shape}
         if sum(map(_scalar, nodes)) + len(wide) < STRAIGHT:
             return roots
-        packed = _Pass(roots, nodes, PACKED, wide).run()
-        if _cost(packed, bool(wide)) < _cost(roots, bool(wide)) / 2:
-            roots, nodes = packed, _order(packed)
+        second = _Pass(roots, nodes, PACKED, wide)
+        if second.read():
+            packed = second.emit()
+            after = _order(packed)
+            if _cost(packed, after, bool(wide)) < _cost(roots, nodes, bool(wide)) / 2:
+                roots, nodes = packed, after
         return tape(roots, nodes)
     finally:
         if collecting:
@@ -74,11 +81,11 @@ def _scalar(x: Traced) -> bool:
     return x.shape == () and x.op in ELEMENTWISE and x.dtype.kind in "fiub"
 
 
-def _cost(roots: list[Traced], wide: bool) -> int:
+def _cost(roots: list[Traced], nodes: list[Traced], wide: bool) -> int:
     """Scalars computed, and what is moved between them and vectors; if ``wide``, vectors computed, too."""
     final = set(roots)
     cost = 0
-    for x in _order(roots):
+    for x in nodes:
         if x.op == "pack":
             cost += sum(i.op != "input" for i in x.inputs)
         elif x.inputs and (wide or x.shape == ()) and not (x.op == "element" and x in final):
@@ -115,6 +122,20 @@ def _order(roots: Sequence[Traced]) -> list[Traced]:
 def _joined(a: Ints, b: Ints) -> Ints:
     """Pairs as numbers, in the order of the pairs."""
     return np.unique(a * (int(b.max()) + 1) + b, return_inverse=True)[1]
+
+
+def _parts(n: int, s: Ints, t: Ints) -> Ints:
+    """Of n nodes with edges s–t: the first node of the connected part that each belongs to."""
+    part = np.arange(n)
+    while True:
+        a, b = part[s], part[t]
+        apart = a != b
+        if not apart.any():
+            return part
+        s, t, a, b = s[apart], t[apart], a[apart], b[apart]
+        np.minimum.at(part, np.maximum(a, b), np.minimum(a, b))
+        while ((further := part[part]) != part).any():
+            part = further
 
 
 def slices(params: Any, shape: tuple[int, ...]) -> tuple[slice, ...]:
@@ -168,16 +189,18 @@ class _Pass:
         self.packed: dict[Any, Ints] = {}
         self.terms: dict[int, list[int]] = {}
 
-    def run(self) -> list[Traced]:
-        self.read()
+    def read(self) -> bool:
+        """Look for lanes; whether it is worth emitting a new program."""
+        self.note()
         self.intern()
-        self.split()
-        self.emit()
-        return [self.scalar(self.number[r]) for r in self.roots]
+        rolled = self.split()
+        if self.apart:
+            return rolled > 0 or bool(self.terms)
+        return rolled > sum(k >= 0 for k in self.kind) / 2
 
     # ---------------------------------------------------------------- the program as numbers
 
-    def read(self) -> None:
+    def note(self) -> None:
         """Kinds and operands of all nodes; equal constants become one."""
         number: dict[Traced, int] = {}
         kinds: dict[Any, int] = {}
@@ -404,21 +427,19 @@ class _Pass:
 
     # ---------------------------------------------------------------- lanes
 
-    def split(self) -> None:
-        """Find what hangs together, and tell apart members of a class that lie in different groups."""
-        from scipy.sparse import coo_matrix
-        from scipy.sparse.csgraph import connected_components
+    def split(self) -> int:
+        """Find what hangs together, and tell apart members of a class that lie in different groups.
 
+        Returns how many nodes are in classes that are large enough.
+        """
         n = len(self.kind)
         kind, cls = np.array(self.kind), np.array(self.classes)
         self.lane = np.zeros(n, np.int64)
         count = np.bincount(cls + 1)[1:]
         self.final = cls
-        if not self.apart:
-            return
         lanes = (kind >= 0) & (cls >= 0) & (count[cls] >= self.lanes)
-        if not lanes.any():
-            return
+        if not (self.apart and lanes.any()):
+            return int(lanes.sum())
         sources, targets = [], []
         for e in (self.a, self.b, self.c):
             e = np.array(e)
@@ -437,23 +458,18 @@ class _Pass:
         alone = ~repeated & lanes[every] & lanes[owner]
         sources.append(owner[alone])
         targets.append(every[alone])
-        s, t = np.concatenate(sources), np.concatenate(targets)
-        number, part = connected_components(coo_matrix((np.ones(len(s), bool), (s, t)), (n, n)), directed=False)
+        part = self.lane = _parts(n, np.concatenate(sources), np.concatenate(targets))
         # parts with the same classes in them, and summed in the same sums, are lanes of one group
         draw = np.random.default_rng(0).integers(0, 2**63, (2, len(count)), np.uint64)
         mark = np.zeros(n, np.uint64)
         mark[lanes] = draw[0][cls[lanes]]
         np.add.at(mark, every, draw[1][cls[owner]])
-        signature = np.zeros(number, np.uint64)
+        signature = np.zeros(n, np.uint64)
         np.add.at(signature, part[lanes], mark[lanes])
-        first = np.full(number, n)
-        np.minimum.at(first, part, np.arange(n))
-        rank = np.empty(number, np.int64)
-        rank[np.argsort(first, kind="stable")] = np.arange(number)
-        self.lane = rank[part]
         group = np.unique(signature, return_inverse=True)[1]
         pair = _joined(cls, np.where(lanes, group[part], 0))
         self.final = _joined(pair, self.purposes(pair, lanes))
+        return int(lanes.sum())
 
     def purposes(self, cls: Ints, lanes: NDArray[np.bool_]) -> Ints:
         """Where a lane has several members of a class: the class, or the sum over lanes, each of them is for."""
@@ -494,8 +510,8 @@ class _Pass:
 
     # ---------------------------------------------------------------- the new program
 
-    def emit(self) -> None:
-        """Class by class, operands first: a vector operation, or scalars as before."""
+    def emit(self) -> list[Traced]:
+        """The new roots. Class by class, operands first: a vector operation, or scalars as before."""
         kind, new, nodes = self.kind, self.new, self.nodes
         rank = self.final
         if not self.apart:  # stage by stage: first what is no scalar operation, as it comes
@@ -524,6 +540,7 @@ class _Pass:
                 self.emit_sums(order[start:stop])
             else:
                 self.emit_vector(order[start:stop])
+        return [self.scalar(self.number[r]) for r in self.roots]
 
     def node(
         self, op: str, inputs: tuple[Traced, ...], shape: tuple[int, ...], dtype: np.dtype[Any],
@@ -569,6 +586,11 @@ class _Pass:
     def emit_scalar(self, i: int) -> None:
         x = self.nodes[i]
         if i in self.terms:
+            terms = self.terms[i]
+            if len(terms) < PACKED_TERMS and all(self.new[t] is not None for t in terms):
+                plain = [self.scalar(t) for t in terms]
+                self.new[i] = self.sum_of(x, plain, [], None)
+                return
             self.new[i] = self.sum_of(x, *self.parts(self.matrix(np.array([i])), x.shape), None)
             return
         operands = [int(self.canon[self.canon[j]]) for j in (self.a[i], self.b[i], self.c[i]) if j >= 0]
@@ -766,13 +788,17 @@ class _Pass:
         plain: list[Traced] = []
         reduced: list[Traced] = []
         for start, stop in runs:
+            if m == 1 and stop - start == 1:
+                plain.append(self.scalar(int(terms[0, start])))
+                continue
             part = terms[:, start:stop]
             rest = self.nodes[part[0, 0]].shape
             home = self.vec[part[0]]
             cuts = np.flatnonzero(np.diff(home, prepend=-2)).tolist()
             for s, t in zip(cuts, [*cuts[1:], len(home)]):
                 some = part[:, s:t]
-                if t - s < LANES or home[s] < 0 and self.constant[some[0, 0]]:
+                few = LANES if m > 1 or home[s] >= 0 else PACKED_TERMS
+                if t - s < few or home[s] < 0 and self.constant[some[0, 0]]:
                     for e in some.T:
                         plain.append(self.scalar(int(e[0])) if m == 1 else self.operand_on(e, (m,), len(base)))
                 else:

@@ -138,8 +138,8 @@ def _write(
     nodes: list[Traced], members: list[int], number: dict[Traced, int], depth: list[int], value: Any
 ) -> dict[int, tuple[Traced, int]]:
     """One tape: where in its buffer each of the members is."""
-    names = {i: _name(nodes[i]) for i in members}
-    members.sort(key=lambda i: (depth[i], names[i]))
+    key = {i: (depth[i], _name(nodes[i])) for i in members}
+    members.sort(key=key.__getitem__)
     mine = set(members)
     position: dict[int, int] = {}
     given: list[Traced] = []
@@ -174,17 +174,16 @@ def _write(
     start = len(given) + len(plain)
     initial = parts[0] if len(parts) == 1 else Traced(trace, "concatenate", tuple(parts), (start,), FLOAT64, False,
                                                       {"axis": 0})  # fmt: skip
+    position |= {i: start + k for k, i in enumerate(members)}
+    table = np.zeros((3, len(members)), np.int32)
+    for k in range(3):
+        having = [(at, x[k]) for at, i in enumerate(members) if len(x := nodes[i].inputs) > k]
+        table[k, [at for at, _ in having]] = [position[number[y]] for _, y in having]
     groups: list[tuple[str, NDArray[np.int32], int]] = []
-    at = 0
-    while at < len(members):
-        name, d = names[members[at]], depth[members[at]]
-        end = at
-        while end < len(members) and names[members[end]] == name and depth[members[end]] == d:
-            position[members[end]] = start + end
-            end += 1
-        table = [[position[number[y]] for y in nodes[i].inputs] for i in members[at:end]]
-        groups.append((name, np.array(table, np.int32).T.copy(), start + at))
-        at = end
+    ends = [k for k in range(1, len(members)) if key[members[k]] != key[members[k - 1]]]
+    for at, end in zip([0, *ends], [*ends, len(members)]):
+        i = members[at]
+        groups.append((key[i][1], table[: len(nodes[i].inputs), at:end], start + at))
     size = start + len(members)
     made = Traced(trace, "tape", (initial,), (size,), FLOAT64, False, {"groups": tuple(groups)})
     return {i: (made, position[i]) for i in members}

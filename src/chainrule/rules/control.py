@@ -75,28 +75,13 @@ class Item(Primitive):
         return [(x, Parts({params["index"]: g}))] if x.serial >= since else []
 
 
-def _pick(data: Any, *, index: int) -> Any:
-    if type(data) is not Traced:
-        return data.get(index)
-    from chainrule.native.loops import pick  # loaded already: it made what is traced
-
-    return pick(data, index)
-
-
-item = Item(_pick, name="item")
+item = Item(lambda parts, *, index: parts.get(index), name="item")
 
 
 def _result(y: Any, index: int) -> Any:
     """A result of a node; recorded, if the node is given as a Value and the result has a derivative."""
-    if type(y) is Value and _dtype(y._data, index).kind in "fc":
-        return item(y, index=index)
-    return _pick(raw(y), index=index)
-
-
-def _dtype(data: Any, index: int) -> np.dtype[Any]:
-    if type(data) is Traced:
-        return data.params["results"][index][1]  # type: ignore[no-any-return]
-    return np.asarray(data.get(index)).dtype
+    found = raw(y).get(index)
+    return item(y, index=index) if type(y) is Value and differentiable(found) else found
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +128,7 @@ class Ran:
 
     Attributes
     ----------
-    data : Parts or Traced
+    data : Parts
         The results: last carries, sums, stacked ys; and, if there are Values, the stacked carries.
     counts : tuple of int
         How many carries, sums and ys there are.
@@ -153,21 +138,20 @@ class Ran:
         The Values from outside that were read, by serial.
     """
 
-    data: Any
+    data: Parts
     counts: tuple[int, int, int]
     values: list[bool]
     outside: dict[int, Value] = field(default_factory=dict)
 
     def record(self, primitive: Primitive, plan: Plan, first: Flat, rest: Flat, **shown: Any) -> list[Any]:
         """The results; Values if they came as such, and then there is a node that made them."""
-        y = self.data
+        y: Any = self.data
         if any(self.values):
             closed = [self.outside[serial] for serial in sorted(self.outside)]
             inputs = tuple(x if type(x) is Value else _held(x) for x in (*first, *closed, *rest))
             plan = replace(plan, closed=tuple(closed), counts=self.counts)
-            args = tuple(map(operand, inputs))
-            y = result(y if type(y) is Traced else None, primitive, inputs, args, {"f": plan, **shown})
-            y._data = self.data
+            y = result(None, primitive, inputs, tuple(map(operand, inputs)), {"f": plan, **shown})
+            y._data = self.data  # only now: what a capture would have run again has run
         return [_result(y if value else self.data, i) for i, value in enumerate(self.values)]
 
 
@@ -336,7 +320,7 @@ class Scan(Primitive):
         dx = [fit(tangents[n + c + j], raw(xs[j])) for j in to]
         pushed = plan.derived("tangent", labels, step)
         carry, dys, dsums = loop(pushed, [*init, *dc], [*xs, *dx], params["length"], params["reverse"])
-        smooth = [c + m + j for j in range(r) if _dtype(raw(y), c + m + j).kind in "fc"]
+        smooth = [i for i in range(c + m, c + m + r) if differentiable(raw(y).get(i))]
         kept = [c + m + r + i for i in at]
         return Parts(
             dict(zip(at, carry[c:])) | dict(zip(range(c, c + m), dsums)) | dict(zip(smooth + kept, dys))
@@ -502,7 +486,7 @@ class Cond(Primitive):
 
         ts = [fit(tangents[n + i], raw(operands[i])) for i in at]
         found = branch(plan.derived("tangent", (), *map(pushed, plan.functions)), args[0], [*operands, *ts])
-        smooth = [i for i in range(plan.counts[0]) if _dtype(raw(y), i).kind in "fc"]
+        smooth = [i for i in range(plan.counts[0]) if differentiable(raw(y).get(i))]
         return Parts(dict(zip(smooth, found)))
 
     def pull(

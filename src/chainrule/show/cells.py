@@ -181,7 +181,7 @@ def _box(n: Node) -> tuple[str, str, tuple[Row, ...], float, float]:
         return "", "", rows, max(width, 34.0), len(rows) * LINE + 8
     title = summary.shorten(summary.printable(n.name), _NAME_COLUMNS)
     kind_text = type_text(n) if n.shape or n.dtype != "float64" else ""
-    rows: tuple[Row, ...] = (
+    rows = (
         *_rows("data", "data", n.data, n.data_detail),
         *_rows("grad", "grad", n.gradient, n.gradient_detail),
     )
