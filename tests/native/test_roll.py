@@ -3,6 +3,7 @@
 import collections
 import ctypes
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -80,13 +81,13 @@ def moons(count, sizes, held_out=0, seed=1337):
 
 
 def test_moons():
-    few, before = rolled(moons(12, [16, 16, 1]), [0.1])
-    more, _ = rolled(moons(20, [16, 16, 1]), [0.1])
-    assert len(few) == len(more) < 4_000 < before
+    few, before = rolled(moons(6, [16, 16, 1]), [0.1])
+    more, _ = rolled(moons(9, [16, 16, 1]), [0.1])
+    assert len(few) == len(more) < 4_000 < before / 5
     found = kinds(few)
     assert found["subtract", (337,)] == 1  # p - rate*g of all parameters at once
     assert found["pack", (337,)] == 2  # of the parameters, and of the sums over samples
-    assert found["maximum", (12,)] == found["greater", (12,)] == 33
+    assert found["maximum", (6,)] == found["greater", (6,)] == 33
     assert found["sum", (1,)] == kinds(more)["sum", (1,)] == 339
     assert not ops(few)["gather"]
     assert not any(x.shape == () for x in few if x.op in ("where", "subtract"))
@@ -128,7 +129,8 @@ def recurrent(batch, steps, width, seed=0):
         for row in data:
             h = [Value(0.0)] * width
             for x in row:
-                h = [np.tanh(sum((a * b for a, b in zip(w[i], h, strict=True)), u[i] * x)) for i in range(width)]
+                h = [np.tanh(sum((a * b for a, b in zip(v, h, strict=True)), c * x))
+                     for v, c in zip(w, u, strict=True)]  # fmt: skip
             total = total + sum(h) * sum(h)
         total.backward()
         return [total.data, *[q.grad for q in p]]
@@ -184,8 +186,20 @@ def test_ragged():
         return total, y
 
     nodes, _ = rolled(f, [0.3, 0.2, 0.1])
-    assert kinds(nodes)["tanh", (96,)] + kinds(nodes)["tanh", (95,)] >= 1
+    assert kinds(nodes)["tanh", (95,)] == 1  # 1 of the 96 is subtracted
     assert len(nodes) < 60
+
+
+def test_what_is_subtracted_is_summed():
+    def f(*p):
+        total = 0.0
+        for i in range(30):
+            total -= np.log(p[0] * float(i) + p[1])
+        return total
+
+    nodes, _ = rolled(f, [0.3, 0.2])
+    assert kinds(nodes)["log", (30,)] == 1
+    assert len(nodes) < 15
 
 
 def test_lanes_that_need_each_other():
@@ -206,7 +220,7 @@ def test_lanes_that_need_each_other():
 
 def test_small_programs_are_untouched():
     def f(*p):
-        return sum(a * b for a, b in zip(p, p[1:], strict=False))
+        return sum(a * b for a, b in pairwise(p))
 
     captured = capture("f", lambda flat: f(*flat), [1.0] * 20)
     roots = captured.roots()
@@ -231,7 +245,7 @@ def test_special_values_of_constants():
     old, values = evaluate(order(roots), data), evaluate(order(new), data)
     for x, y in zip(roots, new, strict=True):
         a, b = np.asarray(values[y]), np.asarray(old[x])
-        assert a.dtype == b.dtype and (np.isnan(a) and np.isnan(b) or a.tobytes() == b.tobytes()), (a, b)
+        assert a.dtype == b.dtype and ((np.isnan(a) and np.isnan(b)) or a.tobytes() == b.tobytes()), (a, b)
 
 
 def test_dtypes_stay_apart():
@@ -268,7 +282,8 @@ def program(seed):
     def f(*p):
         shared, outs = list(p), []
         for _ in range(rng.randint(1, 3)):
-            template = [(rng.randrange(len(table)), *[rng.random() for _ in range(4)]) for _ in range(rng.randint(2, 12))]
+            steps = range(rng.randint(2, 12))
+            template = [(rng.randrange(len(table)), *[rng.random() for _ in range(4)]) for _ in steps]
             lanes, own, wild = rng.choice([3, 5, 9, 20, 33]), rng.randint(0, 3), rng.random() < 0.4
             outs = []
             for _ in range(lanes):
@@ -310,7 +325,8 @@ def test_random_programs(start, again, taped, monkeypatch):
     if again:
         monkeypatch.setattr(module, "STRAIGHT", 0)
         monkeypatch.setattr(module, "WIDE", 0)
-        monkeypatch.setattr(module, "_cost", lambda roots, *_: -1 if any(r.op == "element" for r in roots) else 1)
+        cost = iter([0, 1] * 100)  # whatever comes of it is taken
+        monkeypatch.setattr(module, "_cost", lambda *_: next(cost))
     if taped:
         monkeypatch.setattr(tapes, "LONG", 10)
     before = after = 0
@@ -341,7 +357,7 @@ def tangle(count, leaves, seed=1):
 def test_what_has_no_lanes_goes_on_a_tape():
     nodes, before = rolled(*tangle(20_000, 30))
     (tape,) = [x for x in nodes if x.op == "tape"]
-    assert before > 5_000 and len(nodes) < 50
+    assert before > 4_000 and len(nodes) < 50
     assert tape.shape[0] > 3_000
 
 
@@ -368,16 +384,18 @@ def test_what_needs_the_other_comes_on_a_later_tape(monkeypatch):
 
 
 EVERY = [
-    *"add subtract multiply divide copysign maximum minimum power arctan2 hypot logaddexp remainder fmod".split(),
-    *"negative reciprocal square absolute sqrt floor ceil trunc rint sign exp log tanh sin cos log1p expm1".split(),
+    *"add subtract multiply divide copysign maximum minimum power arctan2 hypot logaddexp remainder".split(),
+    *"negative reciprocal square absolute sqrt floor ceil trunc rint sign exp log tanh sin log1p".split(),
 ]
 
 
 def every(a, b):
     out = [getattr(np, op)(*(a, b)[: getattr(np, op).nin]) for op in EVERY]
-    out += [np.where(f(a, b), a, b) for f in (np.less, np.less_equal, np.greater_equal, np.equal, np.not_equal)]
+    compared = np.less, np.less_equal, np.greater_equal, np.equal, np.not_equal
+    out += [np.where(f(a, b), a, b) for f in compared]
     out += [np.where(f(a > b, b < 0), a, 2.0) for f in (np.bitwise_or, np.bitwise_and, np.bitwise_xor)]
-    return [*out, np.where(~(a > b), a, 3.0), np.where(np.isnan(a), 1.0, a), (a > b) * 1.0, np.add(a > b, 0.5)]
+    out += [np.where(~(a > b), a, 3.0), np.where(np.isnan(a), 1.0, a)]
+    return [*out, (a > b) * 1.0, np.add(a > b, 0.5)]
 
 
 @pytest.mark.parametrize("pairs", [1, 11, 16])

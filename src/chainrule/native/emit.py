@@ -147,6 +147,7 @@ class _Emitter:
         self.at_row = False
         self._now = 0
         self.level = self._stages()
+        self.partner = _partners(nest.cluster.members)
 
     # ---------------------------------------------------------------- which stage computes what
 
@@ -662,11 +663,44 @@ def elementwise(e: Any, m: Traced, a: list[str]) -> str:
         down = e._set(f"fcmp olt {t} {a[0]}, {const(0.0)}")
         nan = e._set(f"fcmp uno {t} {a[0]}, {a[0]}")
         return select(up, const(1.0), select(down, const(0.0), select(nan, a[0], a[1])))
+    if m in e.partner and real:
+        return _pair(e, m, e.partner[m], t, a[0])
     if op in FUNCTIONS and real:
         e.needs.add((op, element, e.lanes))
         operands = ", ".join(f"{t} {x}" for x in a)
         return str(e._set(f"call {t} {function(op, element, e.lanes)}({operands})"))
     raise NotImplementedError(op)
+
+
+# Two functions of one argument that share most of their work, and the one that gives both.
+PAIRED = {("tanh", "sech2"): "tanh_sech2", ("sin", "cos"): "sincos"}
+
+
+def _partners(members: Sequence[Traced]) -> dict[Traced, Traced]:
+    """For each member of a pair the other one."""
+    met = {(m.op, m.inputs[0]): m for m in members if any(m.op in pair for pair in PAIRED)}
+    found = {}
+    for first, second in PAIRED:
+        for (op, x), m in met.items():
+            other = met.get((second, x)) if op == first else None
+            if other is not None:
+                found[m], found[other] = other, m
+    return found
+
+
+def _pair(e: Any, m: Traced, other: Traced, t: str, x: str) -> str:
+    """Compute both, and remember the other."""
+    first = any(m.op == a for a, _ in PAIRED)
+    name = PAIRED[(m.op, other.op) if first else (other.op, m.op)]
+    element = ELEMENT[m.dtype.char]
+    e.needs.add((name, element, e.lanes))
+    both = e._set(f"call {{{t}, {t}}} {function(name, element, e.lanes)}({t} {x})")
+    one, two = (e._set(f"extractvalue {{{t}, {t}}} {both}, {k}") for k in (0, 1))
+    if not first:
+        one, two = two, one
+    if not e.at_row:  # a row's own values are asked for one by one, in their order
+        e.env[other] = two
+    return str(one)
 
 
 def _cast(e: Any, m: Traced, x: str) -> str:

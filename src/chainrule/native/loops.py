@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.native.batching import Ahead
 from chainrule.native.capture import Trace
 from chainrule.native.operations import (
     FLOAT64,
@@ -221,24 +222,83 @@ def capture_scan(plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool) -
             factors = list(dict.fromkeys(x for p in products if p is not None for x in p.stacked))
             break
     zeros = [broadcast_to(cast(0.0, s.dtype, s.weak), s.shape) for s in rest]
-    inputs = _numbered([*trace.adopted.values(), *before, *totals, *entries])
+    collected = list(dict.fromkeys([*stacked, *factors]))
+    outer = {here: there for there, here in trace.adopted.items()} | dict(zip(entries, rows))
+    found, arrays = _written(
+        name, [*after, *added], collected, [*before, *totals], [*first, *zeros], outer, set(entries), length, reverse
+    )
+    c, sums = len(after), iter(found[len(after) :])
+    arrays |= dict(zip(entries, rows))
+    summed = [next(sums) if p is None else p.total(arrays) for p in products]
+    every = [*found[:c], *summed, *[arrays[y] for y in stacked]]
+    return Ran(Parts(dict(enumerate(every))), (c, len(terms), len(ys)), values, outside)
+
+
+def _written(
+    name: str,
+    after: list[Traced],
+    collected: list[Traced],
+    before: list[Traced],
+    first: list[Traced],
+    outer: dict[Traced, Traced],
+    entries: set[Traced],
+    length: int,
+    reverse: bool,
+) -> tuple[list[Traced], dict[Traced, Traced]]:
+    """The node: its last carries, and the arrays of what is collected.
+
+    What does not depend on the carry is computed outside, and then is read as constants and xs.
+    """
+    ahead = Ahead([*after, *collected], dict(outer), entries, before, length)
+    wanted = ahead.frontier()
+    known = dict(zip(wanted, ahead.compute(wanted)))
+    arrays = {y: known[y] for y in collected if y in known and y in ahead.moving}
+    arrays |= {y: outer[y] for y in collected if y in entries}
+    rest = [y for y in collected if y not in arrays]
+    new = {x: Traced(x.origin, "input", (), x.shape, x.dtype, x.weak, {}) for x in known}
+    body = _replaced([*after, *rest], new)
+    read = [x for x in order(body) if x.op == "input"]
+    there = outer | {new[x]: known[x] for x in known}
+    moving = entries | {new[x] for x in known if x in ahead.moving}
+    constants = [x for x in read if x in there and x not in moving]
+    xs = [x for x in read if x in moving]
     params = {
         "name": name,
-        "body": SubProgram(inputs, [*after, *added, *stacked, *factors]),
-        "constants": len(trace.adopted),
-        "carries": len(before) + len(totals),
-        "xs": len(rows),
+        "body": SubProgram(_numbered([*constants, *before, *xs]), body),
+        "constants": len(constants),
+        "carries": len(before),
+        "xs": len(xs),
         "length": length,
         "reverse": reverse,
     }
-    results = [*after, *added, *[_like_stack(y, length) for y in (*stacked, *factors)]]
-    found = _picked(_made("scan", [*trace.adopted, *first, *zeros, *rows], results, params))
-    c, m = len(after), len(after) + len(added)
-    sums, ends = iter(found[c:m]), m + len(stacked)
-    arrays = dict(zip(entries, rows)) | dict(zip(factors, found[ends:]))
-    totals = [next(sums) if p is None else p.total(arrays) for p in products]
-    every = [*found[:c], *totals, *found[m:ends]]
-    return Ran(Parts(dict(enumerate(every))), (c, len(terms), len(ys)), values, outside)
+    results = [*body[: len(after)], *[_like_stack(y, length) for y in body[len(after) :]]]
+    inputs = [*[there[x] for x in constants], *first, *[there[x] for x in xs]]
+    found = _picked(_made("scan", inputs, results, params))
+    return found[: len(after)], arrays | dict(zip(rest, found[len(after) :]))
+
+
+def _replaced(roots: list[Traced], new: dict[Traced, Traced]) -> list[Traced]:
+    """The same nodes, made from others in the place of some."""
+    new = dict(new)
+    for x in _order_without(roots, new):
+        inputs = tuple(new[i] for i in x.inputs)
+        same = all(i is j for i, j in zip(inputs, x.inputs))
+        new[x] = x if same else Traced(x.origin, x.op, inputs, x.shape, x.dtype, x.weak, x.params)
+    return [new[x] for x in roots]
+
+
+def _order_without(roots: list[Traced], known: dict[Traced, Traced]) -> list[Traced]:
+    """Every node the roots are computed from, if others are known."""
+    found: dict[Traced, None] = {}
+    waiting = [(r, False) for r in reversed(roots)]
+    while waiting:
+        x, ready = waiting.pop()
+        if ready:
+            found[x] = None
+        elif x not in found and x not in known:
+            waiting.append((x, True))
+            waiting.extend((i, False) for i in x.inputs)
+    return list(found)
 
 
 def _carried(plan: Plan, trace: Inner, new: Flat, before: Flat) -> list[Traced]:
@@ -280,7 +340,8 @@ class _Products:
                 waiting += x.inputs
             elif x.op == "matmul" and x.ndim == 2:
                 a, b = x.inputs
-                left.append((_flat(a if a.shape[1] == 1 else transpose(a)), a.shape[0]))
+                turned = a.inputs[0] if a.op == "transpose" else a if a.shape[1] == 1 else transpose(a)
+                left.append((_flat(turned), a.shape[0]))
                 right.append((_flat(b), b.shape[1]))
             else:
                 return None
@@ -300,9 +361,9 @@ class _Products:
 
 
 def _flat(x: Traced) -> Traced:
-    """What has the same elements in the same order, before it was reshaped, or turned twice."""
-    while x.op == "reshape" or (x.op == "transpose" and x.inputs[0].op == "transpose"):
-        (x,) = x.inputs if x.op == "reshape" else x.inputs[0].inputs
+    """What has the same elements in the same order, before it was reshaped."""
+    while x.op == "reshape" or (x.op == "transpose" and x.ndim == 2 and 1 in x.shape):
+        (x,) = x.inputs
     return x
 
 

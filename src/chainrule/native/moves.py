@@ -429,9 +429,7 @@ class _Mover:
         axes = joined(*(tuple(v[k] for k in keep) for v in (i.shape, strides, out)))
         return source, i.shape[axis], strides[axis], axes
 
-    def along_axis(
-        self, axes: list[tuple[int, ...]], source: Source, aside: bool, row: _Row
-    ) -> None:
+    def along_axis(self, axes: list[tuple[int, ...]], source: Source, aside: bool, row: _Row) -> None:
         """``row(source, target, lanes)`` for each row along the axis, or for so many side by side."""
 
         def level(k: int, s: Source, t: Spot) -> None:

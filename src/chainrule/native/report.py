@@ -25,7 +25,7 @@ from chainrule.native.fuse import Cluster
 from chainrule.native.graph import ProgramGraph, labels, names
 from chainrule.native.lower import ARENA, CELLS, Image
 from chainrule.native.machine import Library, host, load
-from chainrule.native.operations import ELEMENTWISE, REDUCTIONS
+from chainrule.native.operations import ELEMENTWISE, REDUCTIONS, VIEWS
 from chainrule.native.program import Program
 from chainrule.native.reference import order
 from chainrule.native.vectormath import FUNCTIONS
@@ -34,7 +34,9 @@ from chainrule.traced import Traced
 
 __all__ = ["Kernel", "Report", "Speed", "flops", "graph", "report"]
 
-_FUNCTION = re.compile(r"^define internal void @([a-z_]+?)(\d+)\(", re.MULTILINE)  # of a unit, by its number
+_FUNCTION = re.compile(r"^define internal void @(\w+)\(", re.MULTILINE)
+_LOOPS = ("scan", "while", "cond")
+_NAMED = ("nest", "matmul", *_LOOPS)  # whose code is called as they are
 _MOVES = frozenset({"cast", "copy", "where", "iota"})  # elementwise, and no arithmetic
 _WIDE = 72  # columns for what a kernel does
 
@@ -194,7 +196,8 @@ def report(program: Program, programs: int = 1) -> Report:
         program.name, ", ".join(given), programs, kernels,
         _speed(image.arena + results + constants + inputs),
         image.arena + 8 * image.cells, results, constants,
-        {"capture": count(captured.roots()), **figures.nodes, "fuse": count(image.roots)}, dict(figures.seconds), figures.cached,
+        {"capture": count(captured.roots()), **figures.nodes, "fuse": count(image.roots)},
+        dict(figures.seconds), figures.cached,
     )  # fmt: skip
 
 
@@ -222,13 +225,16 @@ def graph(program: Program) -> ProgramGraph:
 def _units(image: Image) -> Iterable[tuple[str, Any]]:
     """What runs, in order, with its name."""
     by_numpy = {s for s in image.steps if isinstance(s, Traced)}
-    written = {int(number): stem + number for stem, number in _FUNCTION.findall(image.ir)}
+    functions = set(_FUNCTION.findall(image.ir))
     for number, unit in enumerate(image.units):
+        op = "nest" if isinstance(unit, Cluster) else unit.op
+        kind = op if op in _NAMED else "move"
+        if op == "item":  # picks one of several results
+            continue
         if unit in by_numpy:
-            if unit.op != "item":  # picks one of several results
-                yield "NumPy", unit
-        elif number in written:  # else it has no elements, or only says where numbers lie
-            yield written[number], unit
+            yield "NumPy", unit
+        elif f"{kind}{number}" in functions or kind in _LOOPS:
+            yield f"{kind}{number}", unit
 
 
 def _members(unit: Any) -> Sequence[Traced]:
@@ -239,17 +245,18 @@ def _kernels(image: Image) -> Iterable[Kernel]:
     views = Views()
     for name, unit in _units(image):
         members = _members(unit)
-        works = [flops(m) for m in members]
         functions: Counter[str] = Counter()
         for m in members:
-            if m.op in FUNCTIONS and m.dtype.kind == "f":
-                functions[m.op] += m.size
+            inner = [x for outputs in _inside(m) for x in _operations(outputs)] if m.op in _LOOPS else [m]
+            for x in inner:
+                if x.op in FUNCTIONS and x.dtype.kind == "f":
+                    functions[x.op] += x.size * m.params.get("length", 1)
         read, written = _traffic(members, image, views)
         wide = any(x.dtype.itemsize == 8 and x.dtype.kind == "f" for m in members for x in (m, *m.inputs))
         why = _why(unit) if name == "NumPy" else ""
         yield Kernel(
-            name, _what(unit, views), len(members), None if None in works else sum(w or 0 for w in works),
-            dict(functions), read, written, "float64" if wide else "float32", why,
+            name, _what(unit, views), len(members), _total(map(flops, members)), dict(functions),
+            read, written, "float64" if wide else "float32", why,
         )  # fmt: skip
 
 
@@ -263,21 +270,15 @@ def flops(x: Traced) -> int | None:
         return x.inputs[0].size
     if x.op == "matmul":
         return 2 * x.size * x.inputs[0].shape[-1]
-    if x.op == "scan":
-        return _times(x.params["length"], _body(x.params["body"].outputs))
-    if x.op == "cond":
-        branches = [_body(b.outputs) for b in x.params["branches"]]
-        return None if None in branches else max(b or 0 for b in branches)
+    if x.op in ("scan", "cond"):
+        works = [_total(map(flops, order(outputs))) for outputs in _inside(x)]
+        return None if None in works else max(w or 0 for w in works) * x.params.get("length", 1)
     return None if x.op in ("call", "while") else 0
 
 
-def _body(outputs: Sequence[Traced]) -> int | None:
-    works = [flops(x) for x in order(outputs)]
+def _total(works: Iterable[int | None]) -> int | None:
+    works = list(works)
     return None if None in works else sum(w or 0 for w in works)
-
-
-def _times(n: int, work: int | None) -> int | None:
-    return None if work is None else n * work
 
 
 def _traffic(members: Sequence[Traced], image: Image, views: Views) -> tuple[int, int]:
@@ -295,6 +296,9 @@ def _traffic(members: Sequence[Traced], image: Image, views: Views) -> tuple[int
             seen.setdefault(view.base, {})[view.offset, steps, own] = own
     read = sum(min(base.nbytes, sum(parts.values())) for base, parts in seen.items())
     written = sum(m.nbytes for m in members if m in image.storage)
+    for m in members:
+        if "results" in m.params:
+            written += sum(math.prod(shape) * dtype.itemsize for shape, dtype in m.params["results"])
     return read, written
 
 
@@ -312,9 +316,23 @@ def _what(unit: Any, views: Views) -> str:
             f"{m}×{k} @ {k}×{n}" + (f", {times} times" if unit.ndim > 2 else "")
             + (f", {' and '.join(turned)} transposed" if turned else "")
         )  # fmt: skip
+    if unit.op in _LOOPS:
+        head = f"{unit.params['length']} turns" if unit.op == "scan" else "turns" if unit.op == "while" else "one"
+        return f"{head} of: " + " or: ".join(_counted(_operations(outputs)) for outputs in _inside(unit))
     name = unit.params["name"] if unit.op == "call" else unit.op
     operands = ", ".join(_kind(x) for x in unit.inputs[:4]) + (", …" if len(unit.inputs) > 4 else "")
     return f"{name} of {operands}" + ("" if "results" in unit.params else f" -> {_kind(unit)}")
+
+
+def _inside(x: Traced) -> list[Sequence[Traced]]:
+    """The results of a loop's body, or of each branch."""
+    bodies = x.params["branches"] if x.op == "cond" else [x.params["body"]]
+    return [b.outputs for b in bodies]
+
+
+def _operations(outputs: Sequence[Traced]) -> list[Traced]:
+    found = [x for x in order(outputs) if x.inputs and x.op not in VIEWS]
+    return [x for x in found if x.op != "cast" or x.dtype != x.inputs[0].dtype]
 
 
 def _passes(unit: Cluster, views: Views) -> list[list[Traced]]:
@@ -343,7 +361,8 @@ def _why(x: Traced) -> str:
     if x.op == "call":
         return "no native code for it"
     if x.op in ("scan", "while", "cond"):
-        return f"the body of this {x.op} is carried out operation by operation"
+        calls = [y.params["name"] for outputs in _inside(x) for y in _operations(outputs) if y.op == "call"]
+        return f"no native code for {calls[0] if calls else 'something'} in its body"
     return "no native code for it"
 
 
@@ -475,6 +494,9 @@ def _summary(r: Report) -> list[str]:
     parts = [f"{fused} fused into {_several(len(nests), 'loop nest')}"]
     if products:
         parts.append(f"{_several(products, 'matrix product')} by BLAS")
+    loops = sum(k.name.startswith(_LOOPS) for k in r.kernels)
+    if loops:
+        parts.append("1 loop or branch" if loops == 1 else f"{loops} loops and branches")
     falls: Counter[str] = Counter(f"{k.what.split(' of ')[0]}: {k.why}" for k in r.fallbacks)
     lines = [("fused", "; ".join(parts))]
     if falls:

@@ -115,13 +115,14 @@ def _order(roots: Sequence[Traced]) -> list[Traced]:
             seen.add(x)
             nodes.append(x)
     inputs = [x for x in nodes if x.op == "input"]
-    inputs.sort(key=lambda x: int(x.params["slot"]))
+    inputs.sort(key=lambda x: int(x.params.get("slot", -1)))
     return inputs + [x for x in nodes if x.op != "input"]
 
 
 def _joined(a: Ints, b: Ints) -> Ints:
     """Pairs as numbers, in the order of the pairs."""
-    return np.unique(a * (int(b.max()) + 1) + b, return_inverse=True)[1]
+    pairs: Ints = np.unique(a * (int(b.max()) + 1) + b, return_inverse=True)[1]
+    return pairs
 
 
 def _parts(n: int, s: Ints, t: Ints) -> Ints:
@@ -176,27 +177,29 @@ class _Pass:
         self.roots, self.nodes, self.lanes, self.wide = roots, nodes, lanes, wide or set()
         self.apart = wide is None
         self.fresh: list[Traced] = []
-        n = len(nodes)
-        self.canon = np.arange(n)
-        self.first: dict[Any, int] = {}
-        self.new: list[Traced | None] = [None] * n
-        self.vec = np.full(n, -1)
-        self.pos = np.zeros(n, np.int64)
         self.vectors: list[Traced] = []
         self.made: dict[Any, Traced] = {}
+        self.first: dict[Any, int] = {}
         self.views: dict[Traced, tuple[Traced, Ints]] = {}
-        self.base, self.flat = np.full(n, -1), np.zeros(n, np.int64)
+        self.picked: dict[int, tuple[int, int]] = {}
         self.packed: dict[Any, Ints] = {}
         self.terms: dict[int, list[int]] = {}
 
     def read(self) -> bool:
         """Look for lanes; whether it is worth emitting a new program."""
         self.note()
+        n = len(self.nodes)
+        self.canon = np.arange(n)
+        self.vec, self.pos = np.full(n, -1), np.zeros(n, np.int64)
+        self.new: list[Traced | None] = [None] * n
+        self.base, self.flat = np.full(n, -1), np.zeros(n, np.int64)
+        for i, (base, at) in self.picked.items():
+            self.base[i], self.flat[i] = base, at
         self.intern()
         rolled = self.split()
         if self.apart:
             return rolled > 0 or bool(self.terms)
-        return rolled > sum(k >= 0 for k in self.kind) / 2
+        return 2 * rolled > sum(k >= 0 for k in self.kind)
 
     # ---------------------------------------------------------------- the program as numbers
 
@@ -205,12 +208,20 @@ class _Pass:
         number: dict[Traced, int] = {}
         kinds: dict[Any, int] = {}
         constants: dict[Any, int] = {}
-        kind, a, b, c, constant = [], [], [], [], []
+        kind: list[int] = []
+        a: list[int] = []
+        b: list[int] = []
+        c: list[int] = []
+        constant: list[bool] = []
         wide = self.wide
         self.number, self.kinds = number, kinds
         self.kind = kind  # of an operation: its name, dtype and weakness; -1 is something opaque, -2 nothing
         self.a, self.b, self.c, self.constant = a, b, c, constant
-        for i, x in enumerate(self.nodes):
+        given, self.nodes = self.nodes, []
+        nodes = self.nodes
+        for x in self.with_links(given):
+            i = len(nodes)
+            nodes.append(x)
             inputs, op = x.inputs, x.op
             number[x] = i
             constant.append(False)
@@ -250,6 +261,27 @@ class _Pass:
             b.append(number[inputs[1]] if n > 1 else -1)
             c.append(number[inputs[2]] if n > 2 else -1)
 
+    def with_links(self, nodes: list[Traced]) -> Iterator[Traced]:
+        """The nodes, with ``x - y`` as ``x + (-y)``, which is the same, where x is a sum."""
+        for x in nodes:
+            if x.op == "subtract" and x.dtype.kind == "f" and x.inputs[0].op in ("add", "subtract", "constant"):
+                p, q = x.inputs
+                if p.op == "constant" and (p.shape or p.params["value"]):  # but where a sum starts at 0
+                    yield x
+                    continue
+                minus = Traced(self.trace, "negative", (q,), q.shape, x.dtype, q.weak)
+                plus = Traced(self.trace, "add", (p, minus), x.shape, x.dtype, x.weak)
+                if x in self.wide:
+                    self.wide |= {minus, plus} if q.shape else {plus}
+                elif x.shape:
+                    yield x
+                    continue
+                yield minus
+                yield plus
+                self.number[x] = self.number[plus]
+            else:
+                yield x
+
     def pick(self, i: int, x: Traced) -> None:
         """Note of a scalar taken out of an array which array that is, and where."""
         views, chain, y = self.views, [], x
@@ -264,10 +296,10 @@ class _Pass:
         for y in reversed(chain):
             index = index.reshape(y.shape) if y.op == "reshape" else index[slices(y.params, y.shape)]
             views[y] = base, index
-        self.base[i], self.flat[i] = self.number[base], index
+        self.picked[i] = self.number[base], int(index)
 
     def nested(self, x: Traced) -> tuple[Traced, bool] | None:
-        """What ``where(m, where(n, y, z), z)`` is: the inner one if m = n, ``where(m, y, z)`` if m implies n."""
+        """``where(m, where(n, y, z), z)``: is the inner one if m = n, ``where(m, y, z)`` if m implies n."""
         m, y, z = x.inputs
         if y.op != "where" or x.weak is not y.weak or self.number[z] != self.number[y.inputs[2]]:
             return None
@@ -303,7 +335,7 @@ class _Pass:
             way = _CHAINS.get(op)
             if k < 0:
                 continue
-            if way == "sum" and dtype.char in "fd" or way == "any" and dtype == BOOL:
+            if (way == "sum" and dtype.char in "fd") or (way == "any" and dtype == BOOL):
                 chained[k] = op
                 family[k + 1] = first.setdefault((op, dtype, shape), k)
         is_chained = np.zeros(len(self.kinds) + 1, bool)
@@ -320,7 +352,8 @@ class _Pass:
         commutes = {k for (op, *_), k in self.kinds.items() if op in _COMMUTATIVE or k in chained}
         power = {k for (op, *_), k in self.kinds.items() if op == "power"}
         known: dict[Any, int] = {}
-        self.classes = classes = []
+        classes: list[int] = []
+        self.classes = classes
         self.group = group = [-1] * len(kind)
         fresh = 0
         stage = self.stages()
@@ -402,8 +435,8 @@ class _Pass:
             classes.append(number)
         # what is used once is for what its user is for
         user, once = self.user, self.uses == 1
-        for i, found in terms.items():
-            user[found] = i
+        for i, some in terms.items():
+            user[some] = i
         for i, (j, alone) in enumerate(zip(user[::-1].tolist(), once[::-1].tolist()), 1):
             if alone and group[-i] < 0:
                 group[-i] = group[j]
@@ -441,8 +474,7 @@ class _Pass:
         if not (self.apart and lanes.any()):
             return int(lanes.sum())
         sources, targets = [], []
-        for e in (self.a, self.b, self.c):
-            e = np.array(e)
+        for e in map(np.array, (self.a, self.b, self.c)):
             plain = lanes & (e >= 0)
             plain[list(self.terms)] = False
             at = np.flatnonzero(plain)
@@ -472,7 +504,7 @@ class _Pass:
         return int(lanes.sum())
 
     def purposes(self, cls: Ints, lanes: NDArray[np.bool_]) -> Ints:
-        """Where a lane has several members of a class: the class, or the sum over lanes, each of them is for."""
+        """Where a lane has several members of a class: the class or the sum over lanes each is for."""
         at = np.flatnonzero(lanes)
         place = _joined(cls[at], self.lane[at])
         crowded = np.zeros(int(cls.max()) + 2, bool)
@@ -546,13 +578,19 @@ class _Pass:
         self, op: str, inputs: tuple[Traced, ...], shape: tuple[int, ...], dtype: np.dtype[Any],
         weak: bool = False, params: Any = None,
     ) -> Traced:  # fmt: skip
+        if op == "add":
+            for p, q in (inputs, inputs[::-1]):
+                if q.op == "negative":
+                    op, inputs = "subtract", (p, q.inputs[0])
+                    break
         x = Traced(self.trace, op, inputs, shape, dtype, weak, {} if params is None else params)
         self.fresh.append(x)
         return x
 
     def once(
-        self, key: Any, op: str, inputs: tuple[Traced, ...], shape: tuple[int, ...], dtype: np.dtype[Any], params: Any
-    ) -> Traced:
+        self, key: Any, op: str, inputs: tuple[Traced, ...], shape: tuple[int, ...], dtype: np.dtype[Any],
+        params: Any,
+    ) -> Traced:  # fmt: skip
         found = self.made.get(key)
         if found is None:
             found = self.made[key] = self.node(op, inputs, shape, dtype, False, params)
@@ -601,6 +639,7 @@ class _Pass:
             return
         inputs = tuple(self.scalar(j) for j in operands)
         same = all(p is q for p, q in zip(inputs, x.inputs))
+        same = same and not (x.op == "add" and inputs[1].op == "negative")
         self.new[i] = x if same else self.node(x.op, inputs, x.shape, x.dtype, x.weak, x.params)
 
     def place(self, members: Ints, vector: Traced) -> None:
@@ -644,8 +683,9 @@ class _Pass:
             at = np.flatnonzero(which == w)
             some, rows = members[at], columns[:, at]
             packed = self.vec[rows] < 0
-            keys = [*np.where(packed, rows, self.pos[rows])[np.argsort(~packed[:, 0], kind="stable")], self.lane[some]]
-            at = np.lexsort(keys)  # the order of vectors goes before that of what is to be packed
+            keys = np.where(packed, rows, self.pos[rows])
+            # the order of vectors goes before that of what is to be packed
+            at = np.lexsort([*keys[np.argsort(~packed[:, 0], kind="stable")], self.lane[some]])
             some, rows = some[at], rows[:, at]
             lane = self.lane[some]
             if (rows == rows[:, :1]).all():  # the same in all lanes
@@ -678,7 +718,7 @@ class _Pass:
         return self.pack(e)
 
     def operand_on(self, e: Ints, grid: tuple[int, ...], rank: int) -> Traced:
-        """The values of these nodes laid out on a grid, to be broadcast with others whose arrays have ``rank`` axes."""
+        """The values of these nodes on a grid, to be broadcast with others; ``rank`` axes come after it."""
         rest = self.nodes[e[0]].shape
         if (e == e[0]).all():
             return self.scalar(int(e[0]))  # () or the same as every row
@@ -724,7 +764,8 @@ class _Pass:
         inputs = tuple(self.scalar(i) for i in numbers)
         if all(i.op == "constant" for i in inputs):
             a = np.array([i.params["value"] for i in inputs], x.dtype)
-            return self.once(("constant", shape, x.dtype, a.tobytes()), "constant", (), shape, x.dtype, {"value": a})
+            named = ("constant", shape, x.dtype, a.tobytes())
+            return self.once(named, "constant", (), shape, x.dtype, {"value": a})
         if x.shape:
             parts = tuple(self.shaped(i, (1, *i.shape)) for i in inputs)
             return self.once(("pack", *inputs), "concatenate", parts, shape, x.dtype, {"axis": 0})
@@ -798,9 +839,9 @@ class _Pass:
             for s, t in zip(cuts, [*cuts[1:], len(home)]):
                 some = part[:, s:t]
                 few = LANES if m > 1 or home[s] >= 0 else PACKED_TERMS
-                if t - s < few or home[s] < 0 and self.constant[some[0, 0]]:
-                    for e in some.T:
-                        plain.append(self.scalar(int(e[0])) if m == 1 else self.operand_on(e, (m,), len(base)))
+                if t - s < few or (home[s] < 0 and self.constant[some[0, 0]]):
+                    one = m == 1
+                    plain += [self.scalar(int(e[0])) if one else self.operand_on(e, (m,), len(base)) for e in some.T]
                 else:
                     flat = self.operand(some.ravel())
                     ones = (1,) * (len(base) - len(rest))

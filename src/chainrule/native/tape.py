@@ -46,8 +46,8 @@ _PLAIN = {
     "copysign":    "call T @llvm.copysign.F(T %x, T %y)",
 }  # fmt: skip
 _COMPARED = {
-    "less": "olt", "less_equal": "ole", "greater": "ogt", "greater_equal": "oge", "equal": "oeq", "not_equal": "une",
-    "isnan": "uno",
+    "less": "olt", "less_equal": "ole", "greater": "ogt", "greater_equal": "oge", "equal": "oeq",
+    "not_equal": "une", "isnan": "uno",
 }  # fmt: skip
 _LOGICAL = {
     "logical_and": "and", "bitwise_and": "and", "logical_or": "or", "bitwise_or": "or", "logical_xor": "xor",
@@ -77,9 +77,7 @@ def tape(roots: list[Traced], nodes: list[Traced]) -> list[Traced]:
             if taped[j]:
                 if not taped[i]:
                     t += 1
-                elif t > s:
-                    d = depth[j] + 1
-                elif t == s and depth[j] >= d:
+                elif t > s or (t == s and depth[j] >= d):
                     d = depth[j] + 1
             elif t > s:
                 d = 0
@@ -97,7 +95,8 @@ def tape(roots: list[Traced], nodes: list[Traced]) -> list[Traced]:
         found = new.get(i)
         if found is None:
             x, (buffer, at) = nodes[i], place[i]
-            found = Traced(x.origin, "element", (buffer,), (), FLOAT64, x.weak and x.dtype == FLOAT64, {"index": at})
+            weak = x.weak and x.dtype == FLOAT64
+            found = Traced(x.origin, "element", (buffer,), (), FLOAT64, weak, {"index": at})
             if x.dtype == BOOL:
                 zero = Traced(x.origin, "constant", (), (), FLOAT64, False, {"value": 0.0})
                 found = Traced(x.origin, "not_equal", (found, zero), (), BOOL, x.weak)
@@ -172,8 +171,9 @@ def _write(
     if plain:
         parts.append(Traced(trace, "constant", (), (len(plain),), FLOAT64, False, {"value": np.array(plain)}))
     start = len(given) + len(plain)
-    initial = parts[0] if len(parts) == 1 else Traced(trace, "concatenate", tuple(parts), (start,), FLOAT64, False,
-                                                      {"axis": 0})  # fmt: skip
+    initial = parts[0]
+    if len(parts) == 2:
+        initial = Traced(trace, "concatenate", tuple(parts), (start,), FLOAT64, False, {"axis": 0})
     position |= {i: start + k for k, i in enumerate(members)}
     table = np.zeros((3, len(members)), np.int32)
     for k in range(3):
@@ -199,14 +199,19 @@ def _as_float(x: Traced) -> Traced:
 
 # -------------------------------------------------------------------- what it means
 
-_SPECIAL = {
+
+def _on_masks(f: Any) -> Any:
+    return lambda a, b: f(a != 0, b != 0)
+
+
+_SPECIAL: dict[str, Any] = {
     "where": lambda c, a, b: np.where(c != 0, a, b),
     "cast": lambda a: a,
     "invert": lambda a: a == 0,
     "truth": lambda a: a != 0,
     "sech2": sech2.run,
     "sigmoid": sigmoid.run,
-    **{name: (lambda f: lambda a, b: f(a != 0, b != 0))(getattr(np, name)) for name in _LOGICAL},
+    **{name: _on_masks(getattr(np, name)) for name in _LOGICAL},
 }
 
 
@@ -269,7 +274,8 @@ def tape_ir(x: Traced, name: str) -> str:
             for lanes in (LANES, 1):
                 t, f = _type(lanes)
                 declared.append(f"declare {t} @llvm.{intrinsic}.{f}({', '.join([t] * _arity(op))})")
-    defined = vectormath.definitions([(op, "double", lanes) for op in called for lanes in (LANES, 1)]) if called else ""
+    functions = [(op, "double", lanes) for op in called for lanes in (LANES, 1)]
+    defined = vectormath.definitions(functions) if called else ""
     declared = [d for d in declared if d not in defined]
     return "\n".join([*declared, defined, *lines]) + "\n"
 
@@ -333,8 +339,8 @@ def _group(op: str) -> list[str]:
                     f"  %{v}.n{k} = load <{lanes} x i32>, ptr %{v}.p{k}, align 4",
                     f"  %{v}.w{k} = zext <{lanes} x i32> %{v}.n{k} to <{lanes} x i64>",
                     f"  %{v}.q{k} = getelementptr double, ptr %buffer, <{lanes} x i64> %{v}.w{k}",
-                    f"  %{v}.x{k} = call {t} @llvm.masked.gather.{f}.v{lanes}p0(<{lanes} x ptr> %{v}.q{k}, i32 8, "
-                    f"<{lanes} x i1> {mask}, {t} poison)",
+                    f"  %{v}.x{k} = call {t} @llvm.masked.gather.{f}.v{lanes}p0("
+                    f"<{lanes} x ptr> %{v}.q{k}, i32 8, <{lanes} x i1> {mask}, {t} poison)",
                 ]
         lines += _body(op, v, lanes)
         lines += [

@@ -1,0 +1,165 @@
+"""What a loop's steps compute without the carry: for all steps at once, before the loop.
+
+The sub-program of a loop's body is cut in two. What depends on the carry stays; of the rest, what
+depends on the xs is written with one more axis in front, of all the steps, and comes in as further
+xs, and what depends on neither is computed once. So the products of a recurrent network's inputs
+with their weights become one product; and in a derivative's loop, which runs each step again from
+the carry that was kept, most of that falls out of the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chainrule.native.operations import (
+    ELEMENTWISE,
+    REDUCTIONS,
+    broadcast_to,
+    concatenate,
+    matmul,
+    node,
+    reshape,
+    transpose,
+)
+from chainrule.native.reference import order
+from chainrule.traced import Traced
+
+__all__ = ["Ahead"]
+
+ROOM = 4  # how many times the xs and carries of a step what is computed ahead of it may take
+
+Rule = Callable[[Traced, list[Traced], int], Traced]
+
+
+@dataclass
+class Ahead:
+    """What of a body's outputs, and of what they are made from, can be computed before the loop.
+
+    Parameters
+    ----------
+    outputs : list of Traced
+        Of the body, in its own trace.
+    outer : dict
+        What stands outside for what the body reads besides its carries: arrays of all the steps for
+        the entries of the xs, and for others the nodes themselves.
+    entries : set of Traced
+        The entries of the xs.
+    carries : list of Traced
+        The inputs that change from step to step.
+    length : int
+    """
+
+    outputs: list[Traced]
+    outer: dict[Traced, Traced]
+    entries: set[Traced]
+    carries: list[Traced]
+    length: int
+    moving: set[Traced] = field(default_factory=set)  # depends on the xs
+    free: dict[Traced, None] = field(default_factory=dict)  # in order; does not depend on the carry
+
+    def __post_init__(self) -> None:
+        carried = set(self.carries)
+        for x in order(self.outputs):
+            if x in carried or not all(i in self.free for i in x.inputs):
+                continue
+            moving = x in self.entries or any(i in self.moving for i in x.inputs)
+            if moving and x.inputs and not _has_rule(x, [i in self.moving for i in x.inputs]):
+                continue
+            self.free[x] = None
+            if moving:
+                self.moving.add(x)
+
+    def frontier(self) -> list[Traced]:
+        """What the rest of the body reads of it, or is an output; nothing where it would take too much room."""
+        wanted = dict.fromkeys(x for x in self.outputs if x in self.free)
+        for x in order(self.outputs):
+            if x not in self.free:
+                wanted |= dict.fromkeys(i for i in x.inputs if i in self.free)
+        found = [x for x in wanted if x.op not in ("input", "constant")]
+        room = ROOM * (sum(x.size for x in self.carries) + sum(x.size for x in self.entries))
+        if sum(x.size for x in found if x in self.moving) > room:
+            return [x for x in found if x not in self.moving]
+        return found
+
+    def compute(self, wanted: Sequence[Traced]) -> list[Traced]:
+        """Nodes of the trace around the loop; with the axis of the steps in front for what depends on the xs."""
+        for x in order(wanted):
+            if x in self.outer:
+                continue
+            inputs = [self.outer[i] for i in x.inputs]
+            if x not in self.moving:
+                self.outer[x] = node(x.op, tuple(inputs), x.shape, x.dtype, x.weak, x.params)
+            else:
+                self.outer[x] = _rule(x)(x, self._aligned(x, inputs), self.length)
+        return [self.outer[x] for x in wanted]
+
+    def _aligned(self, x: Traced, inputs: list[Traced]) -> list[Traced]:
+        """Operands of an elementwise operation with the axis of the steps where broadcasting has it."""
+        if x.op not in ELEMENTWISE:
+            return inputs
+        return [
+            reshape(a, (self.length, *(1,) * (x.ndim - i.ndim), *i.shape)) if i in self.moving else a
+            for i, a in zip(x.inputs, inputs)
+        ]
+
+
+# -------------------------------------------------------------------- one more axis in front
+
+
+def _elementwise(x: Traced, a: list[Traced], n: int) -> Traced:
+    return node(x.op, tuple(a), (n, *x.shape), x.dtype)
+
+
+def _reduce(x: Traced, a: list[Traced], n: int) -> Traced:
+    axes = tuple(i + 1 for i in x.params["axis"])
+    return node(x.op, tuple(a), (n, *x.shape), x.dtype, False, {**x.params, "axis": axes})
+
+
+def _broadcast(x: Traced, a: list[Traced], n: int) -> Traced:
+    inner = x.inputs[0].shape
+    return broadcast_to(reshape(a[0], (n, *(1,) * (x.ndim - len(inner)), *inner)), (n, *x.shape))
+
+
+def _slice(x: Traced, a: list[Traced], n: int) -> Traced:
+    params: dict[str, Any] = {"starts": (0, *x.params["starts"]), "steps": (1, *x.params["steps"])}
+    return node(x.op, tuple(a), (n, *x.shape), x.dtype, False, params)
+
+
+def _concatenate(x: Traced, a: list[Traced], n: int) -> Traced:
+    parts = [broadcast_to(p, (n, *i.shape)) for p, i in zip(a, x.inputs)]
+    return concatenate(parts, x.params["axis"] + 1)
+
+
+def _matmul(x: Traced, a: list[Traced], n: int) -> Traced:
+    """Rows of all steps times one matrix; or one matrix times a column of each."""
+    left, right = a
+    if left.ndim == 3:
+        rows = reshape(left, (n * left.shape[1], left.shape[2]))
+        return reshape(matmul(rows, right), (n, *x.shape))
+    return reshape(matmul(reshape(right, right.shape[:2]), transpose(left)), (n, *x.shape))
+
+
+_RULES: dict[str, Rule] = {
+    **dict.fromkeys(ELEMENTWISE, _elementwise),
+    **dict.fromkeys(REDUCTIONS, _reduce),
+    "reshape": lambda x, a, n: reshape(a[0], (n, *x.shape)),
+    "transpose": lambda x, a, n: transpose(a[0], (0, *[i + 1 for i in x.params["axes"]])),
+    "broadcast_to": _broadcast,
+    "slice": _slice,
+    "unslice": _slice,
+    "concatenate": _concatenate,
+    "matmul": _matmul,
+}
+
+
+def _rule(x: Traced) -> Rule:
+    return _RULES[x.op]
+
+
+def _has_rule(x: Traced, moving: Sequence[bool]) -> bool:
+    if x.op == "matmul":
+        a, b = x.inputs
+        return a.ndim == b.ndim == 2 and (not moving[1] or (not moving[0] and b.shape[1] == 1))
+    return x.op in _RULES
