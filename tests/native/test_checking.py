@@ -188,6 +188,16 @@ def test_what_is_wrong_only_when_fused(break_):
     assert "the result of exp" in said
 
 
+def test_in_the_body_of_a_loop(break_):
+    break_("tanh")
+
+    def f(w, x):
+        return cr.scan(lambda c, t: (np.tanh(c @ w + t), c), np.zeros(2), x)[0].sum()
+
+    said = error(checked(f), np.eye(2), np.ones((5, 2)))
+    assert "f: scan of shape (2,), float64, is compiled wrongly" in said and "return cr.scan(" in said
+
+
 def test_a_call_after_a_failed_one_works(break_, monkeypatch):
     f = checked(np.cosh)
     right = emit.elementwise

@@ -352,6 +352,58 @@ def test_a_wrong_index_before_a_step_by_numpy():
     np.testing.assert_array_equal(compiled(a, np.array([2, 1, 0])), np.sort(a[[2, 1, 0]])[[2, 1, 0]])
 
 
+def unchanged(compiled, values, bad, good):
+    """A call that fails leaves state as it was, and the next one works as if it had not been."""
+    for _ in range(2):
+        before = [(np.array(v.data), None if v.grad is None else np.array(v.grad)) for v in values]
+        with pytest.raises((IndexError, np.linalg.LinAlgError)):
+            compiled(*bad)
+        for v, (data, grad) in zip(values, before):
+            np.testing.assert_array_equal(v.data, data)
+            assert (v.grad is None) == (grad is None)
+            assert grad is None or np.array_equal(v.grad, grad)
+        compiled(*good)
+
+
+def test_a_wrong_index_in_a_loop_leaves_state_as_it_was():
+    w, n = cr.Value(array((4, 3))), cr.Value(0.0)
+
+    def step(index):
+        w.data = w.data * 0.5
+        n.data = n.data + 1.0
+        last, rows = cr.scan(lambda c, i: (c * 0.9 + w.data[i], c), w.data[0], index)
+        w.data = w.data + last
+        return rows
+
+    eager = cr.scan(lambda c, i: (c * 0.9 + w.data[i] * 0.5, c), w.data[0] * 0.5, np.array([0, -1, 2]))[1]
+    compiled = cr.compile(step)
+    good = np.array([0, -1, 2])
+    with pytest.raises(IndexError, match=r"index 4 .* size 4"):
+        compiled(np.array([1, 4, 9]))
+    np.testing.assert_allclose(compiled(good), np.asarray(eager), rtol=1e-12)
+    unchanged(compiled, [w, n], [np.array([3, 3, -5])], [good])
+    assert n.data == 3.0
+
+
+def test_each_branch_checks_its_own_indices():
+    f = cr.compile(lambda p, a, i: cr.cond(p, lambda a, i: a[i], lambda a, i: -a[i], a, i))
+    a = array((5, 3))
+    for p in (True, False):
+        with pytest.raises(IndexError, match=r"index 5 .* size 5"):
+            f(np.bool_(p), a, np.array([2, 5]))
+        np.testing.assert_array_equal(f(np.bool_(p), a, np.array([2, -5])), a[[2, 0]] * (1 if p else -1))
+
+
+def test_an_error_of_numpy_leaves_state_as_it_was():
+    w = cr.Value(array((3, 3)))
+
+    def step(a):
+        w.data = w.data * 0.5
+        return np.linalg.inv(a) + w.data
+
+    unchanged(cr.compile(step), [w], [np.zeros((3, 3))], [np.eye(3)])
+
+
 # -------------------------------------------------------------------- along one axis
 
 SHAPES = [(1,), (2,), (7,), (200,), (3, 1), (1, 65), (5, 4), (4, 33), (3, 50, 2), (2, 3, 130)]

@@ -81,13 +81,13 @@ def moons(count, sizes, held_out=0, seed=1337):
 
 
 def test_moons():
-    few, before = rolled(moons(6, [16, 16, 1]), [0.1])
-    more, _ = rolled(moons(9, [16, 16, 1]), [0.1])
+    few, before = rolled(moons(5, [16, 16, 1]), [0.1])
+    more, _ = rolled(moons(7, [16, 16, 1]), [0.1])
     assert len(few) == len(more) < 4_000 < before / 5
     found = kinds(few)
     assert found["subtract", (337,)] == 1  # p - rate*g of all parameters at once
     assert found["pack", (337,)] == 2  # of the parameters, and of the sums over samples
-    assert found["maximum", (6,)] == found["greater", (6,)] == 33
+    assert found["maximum", (5,)] == found["greater", (5,)] == 33
     assert found["sum", (1,)] == kinds(more)["sum", (1,)] == 339
     assert not ops(few)["gather"]
     assert not any(x.shape == () for x in few if x.op in ("where", "subtract"))
@@ -320,7 +320,7 @@ def program(seed):
 
 
 @pytest.mark.parametrize("again, taped", [(False, False), (True, False), (True, True)])
-@pytest.mark.parametrize("start", [0, 40])
+@pytest.mark.parametrize("start", [0, 20])
 def test_random_programs(start, again, taped, monkeypatch):
     if again:
         monkeypatch.setattr(module, "STRAIGHT", 0)
@@ -330,7 +330,7 @@ def test_random_programs(start, again, taped, monkeypatch):
     if taped:
         monkeypatch.setattr(tapes, "LONG", 10)
     before = after = 0
-    for seed in range(start, start + 40):
+    for seed in range(start, start + 20):
         nodes, count = rolled(*program(seed), rtol=1e-9)  # sums may cancel
         before, after = before + count, after + len(nodes)
     assert after < before * 0.6
@@ -355,10 +355,10 @@ def tangle(count, leaves, seed=1):
 
 
 def test_what_has_no_lanes_goes_on_a_tape():
-    nodes, before = rolled(*tangle(20_000, 30))
+    nodes, before = rolled(*tangle(12_000, 30))
     (tape,) = [x for x in nodes if x.op == "tape"]
-    assert before > 4_000 and len(nodes) < 50
-    assert tape.shape[0] > 3_000
+    assert before > 2_500 and len(nodes) < 50
+    assert tape.shape[0] > 2_000
 
 
 def test_what_needs_the_other_comes_on_a_later_tape(monkeypatch):

@@ -28,7 +28,9 @@ from chainrule.traced import Traced
 
 __all__ = ["Ahead"]
 
-ROOM = 4  # how many times the xs and carries of a step what is computed ahead of it may take
+# How many elements something computed ahead may have: that many times those of the xs and carries, or
+# that many in all.
+ROOM, ANYHOW = 4, 2**22
 
 Rule = Callable[[Traced, list[Traced], int], Traced]
 
@@ -61,30 +63,29 @@ class Ahead:
 
     def __post_init__(self) -> None:
         carried = set(self.carries)
+        known = sum(x.size for x in [*self.carries, *self.entries])
+        room = max(ROOM * known, ANYHOW // self.length)
         for x in order(self.outputs):
             if x in carried or not all(i in self.free for i in x.inputs):
                 continue
             moving = x in self.entries or any(i in self.moving for i in x.inputs)
-            if moving and x.inputs and not _has_rule(x, [i in self.moving for i in x.inputs]):
+            stays = x.size > room or not _has_rule(x, [i in self.moving for i in x.inputs])
+            if moving and x.inputs and stays:
                 continue
             self.free[x] = None
             if moving:
                 self.moving.add(x)
 
     def frontier(self) -> list[Traced]:
-        """What the rest of the body reads of it, or is an output; nothing where it would take too much room."""
+        """What the rest of the body reads of it, and outputs of the body."""
         wanted = dict.fromkeys(x for x in self.outputs if x in self.free)
         for x in order(self.outputs):
             if x not in self.free:
                 wanted |= dict.fromkeys(i for i in x.inputs if i in self.free)
-        found = [x for x in wanted if x.op not in ("input", "constant")]
-        room = ROOM * (sum(x.size for x in self.carries) + sum(x.size for x in self.entries))
-        if sum(x.size for x in found if x in self.moving) > room:
-            return [x for x in found if x not in self.moving]
-        return found
+        return [x for x in wanted if x.op not in ("input", "constant")]
 
     def compute(self, wanted: Sequence[Traced]) -> list[Traced]:
-        """Nodes of the trace around the loop; with the axis of the steps in front for what depends on the xs."""
+        """The same outside of the loop; what depends on the xs with the axis of the steps in front."""
         for x in order(wanted):
             if x in self.outer:
                 continue

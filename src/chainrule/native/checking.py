@@ -263,6 +263,11 @@ def _returned(captured: Captured, nodes: Sequence[Traced], given: list[Any]) -> 
     return dict(zip(nodes, Program("check", every, Guards(len))(given), strict=True))
 
 
+def _source(x: Traced) -> Traced:
+    """The operation itself, where ``x`` is one of its several results."""
+    return x.inputs[0] if x.op == "item" else x
+
+
 def _kept(x: Traced) -> bool:
     """Whether a node is one array that a program can return."""
     return x.op not in ("input", "constant") and "results" not in x.params and x.dtype.kind in "fib"
@@ -300,19 +305,18 @@ def _first(nodes: Sequence[Traced], found: Found, given: Sequence[Any]) -> _Faul
                 bad = bad & ~_tied(*operands)  # a*b > c may be computed with one rounding less
                 bad = bad if bad.any() else None
             if bad is not None:
-                return _Fault(x, bad, mine, y, operands)
+                return _Fault(x, bad, mine, y, [values[i] for i in _source(x).inputs])
     return None
 
 
 def _scale(x: Traced, operands: Sequence[Any], *results: Any) -> Any:
     """What rounding in one operation is relative to: in sums, the sum of the terms' magnitudes."""
-    sizes = [np.abs(np.asarray(a)) for a in operands]
-    if x.op in ("sum", "matmul"):
-        return np.maximum(run(x, sizes), 0.0)
+    if x.op in ("sum", "matmul", "cumsum"):
+        return run(x, [np.abs(a) for a in operands])
     if x.op == "scatter_add":
-        return run(x, [sizes[0], *operands[1:]])
+        return run(x, [np.abs(operands[0]), *operands[1:]])
     if x.op in ("add", "subtract"):
-        return np.add(*sizes)
+        return np.add(*map(np.abs, operands))
     return _size(*results)
 
 
@@ -343,7 +347,7 @@ def _culprit_of(captured: Captured, root: Traced, given: list[Any]) -> _Fault | 
         mine = _returned(captured, [root], given)[root]
         y = np.asarray(values[root], root.dtype)
         bad = differing(mine, y)
-        return None if bad is None else _Fault(root, bad, mine, y, [values[i] for i in root.inputs])
+        return None if bad is None else _Fault(root, bad, mine, y, [values[i] for i in _source(root).inputs])
 
 
 # -------------------------------------------------------------------- in words
@@ -367,7 +371,7 @@ def _wrong(captured: Captured, name: str, met: str, fault: _Fault | None) -> str
             f"they are combined. {_FAULT}"
         )
     x = fault.node
-    source = x.inputs[0] if x.op == "item" else x
+    source = _source(x)
     op = source.params["name"] if source.op == "call" else source.op
     lines = [
         f"compile(check=True): {name}: {op} of shape {x.shape}, {x.dtype}, is compiled wrongly"
@@ -375,7 +379,7 @@ def _wrong(captured: Captured, name: str, met: str, fault: _Fault | None) -> str
     ]
     known = names(captured)
     at = np.unravel_index(int(np.argmax(fault.bad)), fault.bad.shape)
-    for number, (i, value) in enumerate(zip(x.inputs, fault.operands, strict=True)):
+    for number, (i, value) in enumerate(zip(source.inputs, fault.operands, strict=True)):
         lines.append(f"  operand {number}: {_operand(x, i, value, at, known)}")
     line = (captured.trace.lines or {}).get(x)
     if line:

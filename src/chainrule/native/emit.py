@@ -137,6 +137,8 @@ class _Emitter:
         widest = max(widest, 4)
         self.inner = nest.loops[-1] if nest.loops else 1
         self.full = bits // (8 * widest)
+        if _depth(nest.cluster.members) > 2 and self.inner >= 2 * self.full:
+            self.full *= 2  # two vectors in turn: each function waits for the one before
         self.full = min(self.full, 1 << max(self.inner - 1, 0).bit_length())
         self.lanes = 1
         self.row: dict[Any, str] = {}  # values of this row, as scalars
@@ -674,6 +676,14 @@ def elementwise(e: Any, m: Traced, a: list[str]) -> str:
 
 # Two functions of one argument that share most of their work, and the one that gives both.
 PAIRED = {("tanh", "sech2"): "tanh_sech2", ("sin", "cos"): "sincos"}
+
+
+def _depth(members: Sequence[Traced]) -> int:
+    """How many functions stand one after the other in the longest chain."""
+    depth: dict[Traced, int] = {}
+    for m in members:
+        depth[m] = max((depth.get(i, 0) for i in m.inputs), default=0) + (m.op in FUNCTIONS)
+    return max(depth.values())
 
 
 def _partners(members: Sequence[Traced]) -> dict[Traced, Traced]:

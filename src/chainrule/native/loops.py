@@ -12,6 +12,9 @@ and the results ``(carries...)``, with two sub-programs of all the inputs, ``con
 a node ``cond`` inputs ``(predicate, constants..., operands...)``, with ``branches``, the pair of
 sub-programs of all but the predicate that give its results if it is true, and if it is false.
 
+What a scan's body computes without the carry has been moved out of it (`chainrule.native.batching`),
+and sums of products, as weights' gradients are, have become one product behind it.
+
 ``results`` lists shape and dtype of each result, as for ``call``, ``weak`` which of them stand for
 Python numbers; nodes ``item`` pick them.
 """
@@ -224,9 +227,8 @@ def capture_scan(plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool) -
     zeros = [broadcast_to(cast(0.0, s.dtype, s.weak), s.shape) for s in rest]
     collected = list(dict.fromkeys([*stacked, *factors]))
     outer = {here: there for there, here in trace.adopted.items()} | dict(zip(entries, rows))
-    found, arrays = _written(
-        name, [*after, *added], collected, [*before, *totals], [*first, *zeros], outer, set(entries), length, reverse
-    )
+    carries = [*before, *totals], [*first, *zeros], [*after, *added]
+    found, arrays = _written(name, *carries, collected, outer, set(entries), length, reverse)
     c, sums = len(after), iter(found[len(after) :])
     arrays |= dict(zip(entries, rows))
     summed = [next(sums) if p is None else p.total(arrays) for p in products]
@@ -236,10 +238,10 @@ def capture_scan(plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool) -
 
 def _written(
     name: str,
-    after: list[Traced],
-    collected: list[Traced],
     before: list[Traced],
     first: list[Traced],
+    after: list[Traced],
+    collected: list[Traced],
     outer: dict[Traced, Traced],
     entries: set[Traced],
     length: int,

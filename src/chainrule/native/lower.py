@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from chainrule.native import blas
+from chainrule.native.contract import contract
 from chainrule.native.emit import Nest, emit_nest, is_number
 from chainrule.native.figures import Figures
 from chainrule.native.fuse import Cluster, fuse
@@ -82,6 +83,8 @@ def lower(
     figures.done("roll", roots)
     roots = simplify(roots)
     figures.done("simplify", roots)
+    roots = contract(roots)
+    figures.done("contract", roots)
     return _build(roots, updates or [None] * len(roots), figures)
 
 
@@ -134,7 +137,7 @@ def _readable(x: Traced, user: Traced, views: Views) -> Traced:
     view = views.view(x)
     if view is None or is_move(user):
         return x
-    if user.op == "matmul" and x.size:
+    if user.op in ("matmul", "gemm") and any(x is i for i in user.inputs[:2]) and x.size:
         rows, columns = view.strides[-2:]
         m, n = x.shape[-2:]
         if (columns == 1 or n == 1) and (rows >= n or m == 1):
@@ -188,13 +191,14 @@ class _Part:
         self.updates, self.shared, self.module, self.name = updates, shared, module, name
         self.memory = Memory(shared, self.views, self.units, self.roots, self.stored, updates)
         self.bodies: dict[Traced, list[_Part]] = {}
+        self.passed: set[tuple[Traced, int]] = set()  # indices checked so far
         self.items = {
             (u.inputs[0], u.params["index"]): u for u in self.units if not isinstance(u, Cluster) and u.op == "item"
         }
 
     def native(self, x: Traced) -> bool:
         """Whether there is machine code for a unit that is no nest."""
-        if x.op == "matmul" or is_move(x):
+        if x.op in ("matmul", "gemm") or is_move(x):
             return True
         if x.op == "item":
             return x.inputs[0].op in LOOPS and self.native(x.inputs[0])
@@ -203,7 +207,7 @@ class _Part:
         if x not in self.bodies:
             name = f"{self.name}{x.op}{len(self.bodies)}_"
             self.bodies[x] = [
-                _Part(simplify(outputs), updates, self.shared, self.module, f"{name}{k}")
+                _Part(contract(simplify(outputs)), updates, self.shared, self.module, f"{name}{k}")
                 for k, (outputs, updates) in enumerate(_bodies(x))
             ]
         return all(
@@ -222,7 +226,7 @@ class _Part:
         bits = host().vector_bits
         if isinstance(u, Cluster):
             return self._nest(f"{self.name}nest{number}", u, bits)
-        if u.op == "matmul":
+        if u.op in ("matmul", "gemm"):
             return self._matmul(f"{self.name}matmul{number}", u)
         if u.op == "item":
             return []  # written where it lies by its loop
@@ -419,13 +423,13 @@ class _Part:
     def _move(self, name: str, x: Traced, bits: int) -> list[str]:
         bases = [self.views.view(i).base for i in x.inputs]  # type: ignore[union-attr]
         places, names = self._places(dict.fromkeys([*(b for b in bases if not is_number(b)), x]))
-        checks = bool(unchecked(x, self.views, self.shared.checks.passed))
+        checks = bool(unchecked(x, self.views, self.passed))
         if checks:
             if self.shared.checks.cell is None:
                 self.shared.checks.cell, self.shared.cells = self.shared.cells, self.shared.cells + 2
                 self.module.functions.append(NOTE_INDEX)
             names["%cells"] = Storage(CELLS)
-        text, declared = emit_move(name, x, self.views, places, list(names), bits, self.shared.checks)
+        text, declared = emit_move(name, x, self.views, places, list(names), bits, self.shared.checks, self.passed)
         self.module.functions.append(text)
         self.module.declared |= declared
         self.module.kernels.append(f"{name}: {x.op} of {', '.join(str(i.shape) for i in x.inputs[:6])} to {x.shape}")
@@ -442,11 +446,21 @@ class _Part:
         return calls
 
     def _matmul(self, name: str, x: Traced) -> list[str]:
-        a, b = x.inputs
+        a, b, *added = x.inputs
         va, vb = self.views.view(a), self.views.view(b)
         assert va is not None and vb is not None
-        places, names = self._places(dict.fromkeys([va.base, vb.base, x]))
+        scale = added[1] if len(added) > 1 else None
+        places, names = self._places(
+            dict.fromkeys([va.base, vb.base, x, *([] if scale is None or is_number(scale) else [self.views.view(scale).base])])  # type: ignore[union-attr]
+        )
         w = Writer()
+        alpha: float | str = x.params["sign"] if added else 1.0
+        if scale is not None:
+            alpha = self._scale(w, scale, places, alpha)  # type: ignore[arg-type]
+        before = []
+        if added:
+            base = self._at(added[0])
+            before = self._copy(f"{name}b", base, self.memory.storage[x], x.nbytes)
         m, k = a.shape[-2:]
         n = b.shape[-1]
         batch = x.shape[:-2]
@@ -481,13 +495,25 @@ class _Part:
             pb = w.set(f"getelementptr {element}, ptr {places[vb.base][0]}, i64 {ib}")
             pc = w.set(f"getelementptr {element}, ptr {places[x][0]}, i64 {ic}")
             w.line(blas.gemm(x.dtype, m, n, k, pa, max(ca if ta else ra, 1), ta, pb, max(cb if tb else rb, 1), tb, pc,
-                             n, 1.0, 0.0).strip())  # fmt: skip
+                             n, alpha, 1.0 if added else 0.0).strip())  # fmt: skip
 
         emit()
         parameters = ", ".join(f"ptr {p}" for p in names)
         self.module.functions.append(w.text(name, parameters))
         self.module.kernels.append(f"{name}: {m} x {k} @ {k} x {n}" + (f", {math.prod(batch)} times" if batch else ""))
-        return self._call(name, names, scratch=False)
+        return [*before, *self._call(name, names, scratch=False)]
+
+    def _scale(self, w: Writer, scale: Traced, places: dict[Traced, tuple[str, int]], sign: float) -> float | str:
+        """The factor of a product: a number, or the name of one."""
+        if is_number(scale):
+            return sign * float(scale.params["value"])
+        view = self.views.view(scale)
+        assert view is not None
+        base, first = places[view.base]
+        kind = MEMORY[scale.dtype.char]
+        at = w.set(f"getelementptr {kind}, ptr {base}, i64 {first + view.offset}")
+        value = w.set(f"load {kind}, ptr {at}")
+        return value if sign == 1 else w.set(f"fneg {kind} {value}")
 
 
 class _Module:

@@ -16,7 +16,7 @@ import numpy as np
 
 from chainrule.native.emit import Nest
 from chainrule.native.fuse import Cluster
-from chainrule.native.moves import Checks, is_move, unchecked
+from chainrule.native.moves import Checks, is_move, may_end, unchecked
 from chainrule.native.operations import ELEMENTWISE, REDUCTIONS
 from chainrule.native.reference import order
 from chainrule.native.views import Views
@@ -172,8 +172,28 @@ class Memory:
                     view = self.views.view(x)
                     if view is not None and view.base in born:
                         died[view.base] = t
+        same = self._continued(born, died)
         self.arena = self._arena(born, died)
+        for x, y in same.items():
+            self.storage[x] = self.storage[y]
         self.shared.top = max(self.shared.top, self.base + self.arena)
+
+    def _continued(self, born: dict[Traced, int], died: dict[Traced, int]) -> dict[Traced, Traced]:
+        """Sums that grow where their first term lies, because nothing needs that any more."""
+        found: dict[Traced, Traced] = {}
+        for t, u in enumerate(self.units):
+            if isinstance(u, Cluster) or u.op != "gemm" or u not in born:
+                continue
+            view = self.views.view(u.inputs[2])
+            first = None if view is None else view.base
+            while first in found:
+                first = found[first]
+            if first in born and died[first] == t and first.shape == u.shape and first.dtype == u.dtype:
+                if not any(self.views.view(i).base is first for i in u.inputs[:2]):  # type: ignore[union-attr]
+                    found[u] = first
+                    died[first] = max(died[first], died.pop(u))
+                    del born[u]
+        return found
 
     def _pack_cells(self) -> None:
         """Numbers that are packed into a vector get cells side by side, which then are the vector; and
@@ -212,24 +232,31 @@ class Memory:
         checked = -1  # nothing is overwritten while an index may still turn out wrong
         passed: set[tuple[Traced, int]] = set()
         for t, u in enumerate(self.units):
-            if not isinstance(u, Cluster) and is_move(u) and (wanted := unchecked(u, self.views, passed)):
-                checked, passed = t, passed | wanted
+            if not isinstance(u, Cluster):
+                wanted = unchecked(u, self.views, passed) if is_move(u) else set()
+                if wanted or may_end(u):
+                    checked, passed = t, passed | wanted
             for m in u.members if isinstance(u, Cluster) else [u]:
                 made[m] = t
                 for x in m.inputs:
                     view = self.views.view(x)
                     if view is not None:
                         last[view.base] = t
-        self.early = {r for r in self.roots if made[r if r in made else r.inputs[0]] <= checked}
+        # an element is made with its vector, and an item is written while its loop runs
+        source = {r: r.inputs[0] if r.op == "item" or r not in made else r for r in self.roots}
+        self.early = {r for r in self.roots if made[source[r]] <= checked}
         for r, update in zip(self.roots, self.updates, strict=True):
             if update is None or not r.shape or r not in made or update not in last or times[r] > 1:
                 continue
             t = made[r]
             unit = self.units[t]
-            if last[update] > t or t <= checked or update in taken:
+            if last[update] > t or r in self.early or update in taken:
                 continue
             if last[update] == t:
                 if not isinstance(unit, Cluster):
+                    if unit.op == "gemm" and unit.inputs[2] is update and update not in unit.inputs[:2]:
+                        found[r] = update
+                        taken.add(update)
                     continue
                 nest = Nest(unit, self.views, self.stored)
                 own = nest.out[r][1]

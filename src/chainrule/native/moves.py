@@ -19,11 +19,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from chainrule.native.reference import order
 from chainrule.native.text import MEMORY, Writer, literal, short
 from chainrule.native.views import Views, contiguous
 from chainrule.traced import Traced
 
-__all__ = ["NOTE_INDEX", "Checks", "Site", "emit_move", "is_move", "unchecked"]
+__all__ = ["NOTE_INDEX", "Checks", "Site", "emit_move", "is_move", "may_end", "unchecked"]
 
 # note_index(at, site, index): keep the first wrong index of a call.
 NOTE_INDEX = """define internal void @note_index(ptr %at, i64 %site, i64 %index) noinline cold nounwind {
@@ -50,7 +51,7 @@ class Site(NamedTuple):
 
 @dataclass
 class Checks:
-    """What is known of the indices of a program while it is written.
+    """How a program tells of a wrong index.
 
     Attributes
     ----------
@@ -58,13 +59,10 @@ class Checks:
         The first of two cells: the number of a site, counted from 1, and the wrong index.
     sites : list of Site
         Where indices are checked.
-    passed : set
-        Index arrays that have been compared with a size: later operations run only if nothing was wrong.
     """
 
     cell: int | None = None
     sites: list[Site] = field(default_factory=list)
-    passed: set[tuple[Traced, int]] = field(default_factory=set)
 
 
 class Spot(NamedTuple):
@@ -115,6 +113,15 @@ def unchecked(x: Traced, views: Views, passed: set[tuple[Traced, int]]) -> set[t
     return wanted - passed
 
 
+def may_end(x: Traced) -> bool:
+    """Whether a program may end at ``x``, no move: NumPy may raise, and an index in a loop may be wrong."""
+    if x.op == "call":
+        return True
+    bodies = (x.params.get("body"), x.params.get("condition"), *x.params.get("branches", ()))
+    inside = [y for b in bodies if b is not None for y in order(b.outputs)]
+    return any(y.op in ("gather", "scatter_add") or may_end(y) for y in inside)
+
+
 def _bounds(i: Traced, views: Views) -> tuple[int, int] | None:
     """The least and largest of indices that are known while compiling."""
     view = views.view(i)
@@ -151,10 +158,10 @@ class _Mover:
 
     def __init__(
         self, x: Traced, views: Views, places: dict[Traced, tuple[str, int]], bits: int,
-        checks: Checks,
+        checks: Checks, passed: set[tuple[Traced, int]],
     ) -> None:  # fmt: skip
         self.x, self.views, self.places, self.checks = x, views, places, checks
-        self.wanted = unchecked(x, views, checks.passed)
+        self.wanted = unchecked(x, views, passed)
         self.w = Writer()
         self.t, self.size = _memory(x)
         self.bits, self.lanes = bits, bits // (8 * self.size)
@@ -593,7 +600,7 @@ def _memory(x: Traced) -> tuple[str, int]:
 
 def emit_move(
     name: str, x: Traced, views: Views, places: dict[Traced, tuple[str, int]], parameters: Sequence[str],
-    bits: int, checks: Checks,
+    bits: int, checks: Checks, passed: set[tuple[Traced, int]],
 ) -> tuple[str, set[str]]:  # fmt: skip
     """``x`` as a function ``@name`` of pointers.
 
@@ -604,13 +611,16 @@ def emit_move(
         no place is a number.
     checks : Checks
         Grows. If something is `unchecked`, one of the pointers is ``%cells``.
+    passed : set
+        Index arrays that were compared with a size on every way to this place, which is reached only if
+        nothing was wrong. Grows.
 
     Returns
     -------
     text, declarations
     """
-    m = _Mover(x, views, places, bits, checks)
+    m = _Mover(x, views, places, bits, checks, passed)
     _MOVES[x.op](m)
-    checks.passed |= m.wanted
+    passed |= m.wanted
     pointers = ", ".join(f"ptr {p}" for p in parameters)
     return m.w.text(name, pointers, '"prefer-vector-width"="512" nounwind'), m.w.declared

@@ -317,7 +317,8 @@ def _what(unit: Any, views: Views) -> str:
             + (f", {' and '.join(turned)} transposed" if turned else "")
         )  # fmt: skip
     if unit.op in _LOOPS:
-        head = f"{unit.params['length']} turns" if unit.op == "scan" else "turns" if unit.op == "while" else "one"
+        length = unit.params.get("length")
+        head = f"{length} turns" if unit.op == "scan" else "turns" if unit.op == "while" else "one"
         return f"{head} of: " + " or: ".join(_counted(_operations(outputs)) for outputs in _inside(unit))
     name = unit.params["name"] if unit.op == "call" else unit.op
     operands = ", ".join(_kind(x) for x in unit.inputs[:4]) + (", …" if len(unit.inputs) > 4 else "")

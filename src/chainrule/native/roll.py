@@ -264,7 +264,8 @@ class _Pass:
     def with_links(self, nodes: list[Traced]) -> Iterator[Traced]:
         """The nodes, with ``x - y`` as ``x + (-y)``, which is the same, where x is a sum."""
         for x in nodes:
-            if x.op == "subtract" and x.dtype.kind == "f" and x.inputs[0].op in ("add", "subtract", "constant"):
+            sums = ("add", "subtract", "constant")
+            if x.op == "subtract" and x.inputs[0].op in sums and x.dtype.kind == "f":
                 p, q = x.inputs
                 if p.op == "constant" and (p.shape or p.params["value"]):  # but where a sum starts at 0
                     yield x
@@ -840,8 +841,9 @@ class _Pass:
                 some = part[:, s:t]
                 few = LANES if m > 1 or home[s] >= 0 else PACKED_TERMS
                 if t - s < few or (home[s] < 0 and self.constant[some[0, 0]]):
-                    one = m == 1
-                    plain += [self.scalar(int(e[0])) if one else self.operand_on(e, (m,), len(base)) for e in some.T]
+                    for e in some.T:
+                        y = self.scalar(int(e[0])) if m == 1 else self.operand_on(e, (m,), len(base))
+                        plain.append(y)
                 else:
                     flat = self.operand(some.ravel())
                     ones = (1,) * (len(base) - len(rest))

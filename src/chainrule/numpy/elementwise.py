@@ -14,6 +14,7 @@ from chainrule.rules import arithmetic as ar
 from chainrule.rules import reduction as rd
 from chainrule.rules.elementary import sinc as _sinc
 from chainrule.rules.elementary import xlogy
+from chainrule.traced import Traced
 from chainrule.value import Value, current
 
 
@@ -41,6 +42,8 @@ def where(condition: Any, x: Any = KEEP, y: Any = KEEP) -> Any:
     condition = current(condition)
     if x is KEEP:
         return np.where(condition)
+    if type(condition) is Traced:
+        return _where(condition.astype(bool), as_operand(x), as_operand(y))
     mask = np.asarray(condition, dtype=bool)
     return _where(mask if mask.ndim else bool(mask), as_operand(x), as_operand(y))
 
