@@ -395,6 +395,8 @@ class Lanes:
 
 def keep(mask: Any, c: Any) -> Any:
     """``c`` where the mask is true, zero elsewhere; None if it is true nowhere (a scalar mask)."""
+    if type(mask) is Traced and type(c) is not Value:
+        return mask.choose(c, 0.0)
     if np.ndim(mask) == 0 and np.ndim(c) == 0 and type(mask) is not Traced:
         return c if mask else None
     return where(mask, c, 0.0)

@@ -23,7 +23,7 @@ def kind(x: Any) -> Any:
 
 
 def alike(got: Any, want: Any, strict: bool) -> bool:
-    """Whether the kinds are equal; unless ``strict``, a Python number is as good as a NumPy scalar of its dtype."""
+    """Whether the kinds are equal; a Python number is as good as a NumPy scalar, unless ``strict``."""
     if kind(got) == kind(want):
         return True
     if strict:
@@ -63,13 +63,16 @@ def agree(
         _agree(x, y, ulp, rtol, scale, strict, zeros, f"{what} [{i}]" if len(a) > 1 else what)
 
 
-def _agree(got: Any, want: Any, ulp: float, rtol: float, scale: Any, strict: bool, zeros: bool, what: str) -> None:
+def _agree(
+    got: Any, want: Any, ulp: float, rtol: float, scale: Any, strict: bool, zeros: bool, what: str
+) -> None:
     if not alike(got, want, strict):
         raise AssertionError(f"{what}: {got!r} is {kind(got)}, expected {want!r}, {kind(want)}")
     a, b = (np.asarray(x.data if type(x) is Value else x) for x in (got, want))
     if b.dtype.kind == "c":
         for part, x, y in (("real", a.real, b.real), ("imaginary", a.imag, b.imag)):
-            _numbers(x, y, ulp, max(rtol, 4 * float(np.finfo(b.dtype).eps)), scale, f"{what}, {part} part", False)
+            near = max(rtol, 4 * float(np.finfo(b.dtype).eps))
+            _numbers(x, y, ulp, near, scale, f"{what}, {part} part", False)
     elif b.dtype.kind == "f":
         _numbers(a, b, ulp, rtol, scale, what, zeros and not rtol)
     elif not np.array_equal(a, b) if b.dtype != object else got != want:
@@ -84,7 +87,8 @@ def _numbers(a: Any, b: Any, ulp: float, rtol: float, scale: Any, what: str, zer
         wrong |= (a == 0) & (b == 0) & (np.signbit(a) != np.signbit(b))
     with np.errstate(all="ignore"):
         wide = np.float64 if b.dtype.itemsize < 8 else b.dtype
-        allowed = ulp * np.spacing(np.where(finite, np.maximum(np.abs(b), scale), 1).astype(b.dtype)).astype(wide)
+        size = np.where(finite, np.maximum(np.abs(b), scale), 1).astype(b.dtype)
+        allowed = ulp * np.spacing(size).astype(wide)
         if rtol:
             allowed = allowed + rtol * np.max(np.abs(b[finite]), initial=1e-3)
         wrong |= finite & (np.abs(a.astype(wide) - b.astype(wide)) > allowed)

@@ -232,6 +232,15 @@ def test_state_that_the_capture_missed():
     assert w.data == 1.0
 
 
+def test_another_dtype_is_a_fault_of_ours(monkeypatch):
+    from chainrule.native import operations
+
+    single = np.dtype(np.float32)
+    monkeypatch.setattr(operations.Traced, "__neg__", lambda x: operations.cast(x * -1.0, single))
+    said = error(checked(lambda x: -x), np.ones(3))
+    assert "result is float64 (3,) from the function, float32 (3,) when captured, by cast at " in said
+
+
 def test_other_containers():
     numbers = itertools.count()
     said = error(checked(lambda x: [x] * (1 + next(numbers))), np.ones(2))

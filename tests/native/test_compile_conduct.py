@@ -178,12 +178,13 @@ class Twin:
         return out
 
 
+PARTS = ("data", "gradients", "what was kept")
 ACTIONS = [name for name in vars(Twin) if name.startswith("do_")]
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_whatever_happens_between_calls_is_as_eager(seed: int) -> None:
-    """A random story: steps, errors, writing, copying, keeping; after each action all numbers are compared."""
+    """A random story: steps, errors, writing, copying; after each action all numbers are compared."""
     fast, slow = Twin(cr.compile, seed), Twin(plain, seed)
     rng = np.random.default_rng(seed)
     story = []
@@ -197,7 +198,7 @@ def test_whatever_happens_between_calls_is_as_eager(seed: int) -> None:
             want = getattr(slow, name)(np.random.default_rng(draw))
         try:
             agree(got, want, rtol=1e-9, what="result")
-            for part, x, y in zip(("data", "gradients", "what was kept"), fast.state, slow.state, strict=True):
+            for part, x, y in zip(PARTS, fast.state, slow.state, strict=True):
                 agree(x, y, rtol=1e-8, what=part)
         except AssertionError as error:
             raise AssertionError(f"after {', '.join(story)}: {error}") from None
@@ -214,7 +215,7 @@ def test_each_of_these_between_steps(action: str) -> None:
             got = getattr(fast, name)(np.random.default_rng(draw))
             want = getattr(slow, name)(np.random.default_rng(draw))
         agree(got, want, rtol=1e-10, what=f"result of {name}")
-        for part, x, y in zip(("data", "gradients", "what was kept"), fast.state, slow.state, strict=True):
+        for part, x, y in zip(PARTS, fast.state, slow.state, strict=True):
             agree(x, y, rtol=1e-10, what=f"{part} after {name}")
 
 
@@ -225,7 +226,10 @@ def snapshot(values: Any) -> Any:
     return [(v._data, None if v._grad is None else np.array(v._grad), v.args) for v in values]
 
 
-@pytest.mark.parametrize("when", ["before", "after zero_grad", "after backward", "after step", "in the result"])
+WHEN = ["before", "after zero_grad", "after backward", "after step", "in the result"]
+
+
+@pytest.mark.parametrize("when", WHEN)
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt], ids=lambda e: e.__name__)
 def test_an_error_while_capturing_leaves_everything_as_it_was(when: str, error: Any) -> None:
     model = nn.MLP([2, 3, 1], rng=0)
@@ -367,7 +371,7 @@ def test_what_is_compiled_must_be_a_function() -> None:
         cr.compile(np.sin, static_argnums="x")
     with pytest.raises(TypeError, match="hashed"):
         cr.compile(lambda x, y: x, static_argnums=1)(a(1), [1])
-    with pytest.raises(TypeError, match="missing|argument"):
+    with pytest.raises(TypeError, match=r"missing|argument"):
         cr.compile(lambda x, y: x)(a(1))
     f = cr.compile(lambda x: x)
     with pytest.raises(RuntimeError, match="not been called"):
@@ -390,8 +394,12 @@ def test_a_warning_says_why_it_is_compiled_again_and_again() -> None:
 def test_no_warning_reaches_the_user() -> None:
     """Warnings are errors here: neither overflow nor division by zero in a program makes one."""
     x = a(0, 1e308, -1, np.inf, np.nan)
-    f = cr.compile(lambda x: [np.log(x), 1 / x, x * x, np.exp(x), x % 0.0, np.std(x), np.sort(x), np.cumprod(x),
-                              np.fft.fft(x).real, x.astype(np.float32)])  # fmt: skip
+
+    @cr.compile
+    def f(x: Any) -> Any:
+        fallen_back = [np.sort(x), np.cumprod(x), np.fft.fft(x).real]
+        return [np.log(x), 1 / x, x * x, np.exp(x), x % 0.0, np.std(x), x.astype(np.float32), *fallen_back]
+
     f(x)
     f(x)
 
@@ -610,7 +618,7 @@ def test_a_graph_recorded_before_a_step_keeps_its_numbers() -> None:
 
 
 def test_a_graph_built_of_compiled_results() -> None:
-    """A loss from a compiled function is part of the caller's graph; parameters may change before backward."""
+    """A loss from a compiled function is part of the caller's graph; parameters may change afterwards."""
     w = Value(a(1, 2, 3))
     f = cr.compile(lambda x: np.sum(w * w * x))
     loss = f(2.0) * 3
@@ -725,7 +733,8 @@ def test_numbers_of_every_kind() -> None:
         return x * 2, x + 0.5, x / 3, x * np.ones(2, np.float32), x - np.arange(2)
 
     fast = cr.compile(f)
-    for x in (3, 3.0, True, -0.0, 2**40, -7, np.int32(4), np.float32(1.5), np.bool_(True), np.int64(2), np.uint8(100)):
+    scalars = np.int32(4), np.float32(1.5), np.bool_(True), np.int64(2), np.uint8(100)
+    for x in (3, 3.0, True, -0.0, 2**40, -7, *scalars):
         agree(fast(x), f(x), what=repr(x))
     assert type(fast(3)[0]) is int and type(fast(3.0)[0]) is float
 
@@ -909,7 +918,8 @@ def test_functions_of_every_kind() -> None:
         agree(cr.compile(f)(x), f(x), what=str(f))
         agree(cr.compile(cr.compile(f))(x), f(x), what=str(f))
     for _ in range(2):
-        agree([m.decorated(x), n.decorated(x), Model.static(x), m.static(x)], [x * 2 + 3, x * 5 + 3, x + 1, x + 1])
+        agree([m.decorated(x), n.decorated(x)], [x * 2 + 3, x * 5 + 3])
+        agree([Model.static(x), m.static(x)], [x + 1, x + 1])
     m.w = 4.0
     agree(m.decorated(x), x * 4 + 3)
     agree(n.decorated(x), x * 5 + 3)
@@ -1021,11 +1031,16 @@ def vector(x: Any) -> Any:
     return np.exp(np.sin(x))[:2] * x[1:] + np.sum(x)
 
 
+def slope(f: Any) -> Any:
+    """A gradient that can be given to `grad` again: of the sum of what f gives."""
+    return cr.grad(lambda x: np.sum(f(x)))
+
+
 OPERATORS: dict[str, Any] = {
     "grad": lambda f, h: lambda x: cr.grad(f)(x),
     "value_and_grad": lambda f, h: lambda x: cr.value_and_grad(f)(x),
     "grad twice": lambda f, h: lambda x: cr.grad(lambda x: np.sum(cr.grad(f)(x) ** 2))(x),
-    "grad three times": lambda f, h: lambda x: cr.grad(lambda x: np.sum(cr.grad(lambda x: np.sum(cr.grad(f)(x)))(x)))(x),
+    "grad three times": lambda f, h: slope(slope(slope(f))),
     "hessian": lambda f, h: lambda x: cr.hessian(f)(x),
     "hvp": lambda f, h: lambda x: cr.hvp(f, (x,), (x + 1,)),
     "jacobian": lambda f, h: lambda x: cr.jacobian(h)(x),
@@ -1043,9 +1058,10 @@ OPERATORS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-@pytest.mark.parametrize("x", [a(0.3, -0.7, 1.1), np.array([0.3, -0.7, 1.1], np.float32)], ids=["double", "single"])
-def test_derivatives_and_compile_in_every_order(name: str, x: Any) -> None:
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["double", "single"])
+def test_derivatives_and_compile_in_every_order(name: str, dtype: Any) -> None:
     """Of the compiled function, compiled themselves, and both."""
+    x = np.array([0.3, -0.7, 1.1], dtype)
     make = OPERATORS[name]
     try:
         want = make(smooth, vector)(x)
@@ -1073,7 +1089,8 @@ def test_a_compiled_function_of_several_arguments_in_grad() -> None:
     for argnums in (0, 1, (0, 1), (0, 1, 2)):
         agree(cr.grad(fast, argnums)(p, x, 2.0), cr.grad(f, argnums)(p, x, 2.0), rtol=1e-13)
     agree(cr.grad(fast)(p, x, 2), cr.grad(f)(p, x, 2), rtol=1e-13)
-    agree(cr.value_and_grad(fast)(p, np.ones((2, 3)), 2.0), cr.value_and_grad(f)(p, np.ones((2, 3)), 2.0), rtol=1e-13)
+    x = np.ones((2, 3))
+    agree(cr.value_and_grad(fast)(p, x, 2.0), cr.value_and_grad(f)(p, x, 2.0), rtol=1e-13)
 
 
 def test_a_compiled_function_with_several_results_in_a_graph() -> None:
@@ -1125,7 +1142,8 @@ def test_backward_inside_a_compiled_function_that_is_differentiated() -> None:
             opt.step()
             return loss
 
-        return [step(np.linspace(-1, 1, 6).reshape(3, 2)) for _ in range(5)], [p.data for p in model.parameters()]
+        x = np.linspace(-1, 1, 6).reshape(3, 2)
+        return [step(x) for _ in range(5)], [p.data for p in model.parameters()]
 
     agree(run(cr.compile), run(plain), rtol=1e-10)
 
@@ -1148,11 +1166,14 @@ def test_a_compiled_function_in_a_loop_of_control() -> None:
 
 def test_what_is_not_used_any_more_is_freed() -> None:
     """The function, its program, parameters it held and results, by reference counting or one collection."""
-    model = nn.MLP([2, 3, 1], rng=0)
-    f = cr.compile(lambda x: model(x))
-    result = f(np.ones((4, 2)))
-    refs = [weakref.ref(x) for x in (f, f.last, model, result.data)]
-    del f, model, result
+
+    def use() -> list[Any]:
+        model = nn.MLP([2, 3, 1], rng=0)
+        f = cr.compile(lambda x: model(x))
+        result = f(np.ones((4, 2)))
+        return [weakref.ref(x) for x in (f, f.last, model, result.data)]
+
+    refs = use()
     gc.collect()
     assert [r() for r in refs] == [None] * len(refs)
 

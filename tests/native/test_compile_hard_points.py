@@ -1,4 +1,4 @@
-"""The hard points, compiled: the same derivatives, nan and signs of zero; and what must not leak or go stale."""
+"""The hard points, compiled: derivatives, nan, signs of zero; and what must not leak or go stale."""
 
 from __future__ import annotations
 
@@ -222,9 +222,9 @@ def test_a_sum_that_cancels_is_as_exact_as_numpys() -> None:
 def test_values_at_the_edge_of_floats() -> None:
     def run(x: Any, e: Any, z: Any) -> Any:
         return [
-            np.linalg.norm(x), np.hypot(x[0], x[1]), cr.log_softmax(e), cr.softplus(e[0] / 400), cr.entropy(z),
-            cr.xlogy(z[1], z[1]), cr.xlogy(z[0], z[1]), cr.logsumexp(np.log(z[1:])), np.log(-z), cr.logsumexp(e),
-            cr.softmax(e), nn.cross_entropy(np.log(z)[None], z[None]),
+            np.linalg.norm(x), np.hypot(x[0], x[1]), cr.log_softmax(e), cr.softplus(e[0] / 400),
+            cr.entropy(z), cr.xlogy(z[1], z[1]), cr.xlogy(z[0], z[1]), cr.logsumexp(np.log(z[1:])),
+            np.log(-z), cr.logsumexp(e), cr.softmax(e), nn.cross_entropy(np.log(z)[None], z[None]),
         ]  # fmt: skip
 
     at = a(1e200, 1e200), a(1e4, -1e4), a(1.0, 0.0)
@@ -674,7 +674,9 @@ EARLY: list[tuple[Any, Any, str]] = [
 
 @pytest.mark.parametrize("f, x, remedy", EARLY, ids=[f.__name__ for f, *_ in EARLY])
 @pytest.mark.parametrize("as_value", [False, True], ids=["array", "Value"])
-def test_a_number_asked_for_too_early_names_line_and_remedy(f: Any, x: Any, remedy: str, as_value: bool) -> None:
+def test_a_number_asked_for_too_early_names_line_and_remedy(
+    f: Any, x: Any, remedy: str, as_value: bool
+) -> None:
     """On a traced array, and on a Value made of it."""
     if as_value and (type(x) is int or f in (item, listed, augmented, assigned, put, plain)):
         pytest.skip("Values say more about these themselves")
@@ -744,8 +746,10 @@ def test_what_does_not_depend_has_derivative_zero() -> None:
     x, y = np.ones((2, 3)), 1.5
 
     def run(x: Any, y: Any) -> Any:
-        return [cr.grad(lambda x, y: np.sum(x), (0, 1))(x, y), cr.grad(lambda x: 1.0)(x), cr.hessian(np.sum)(x[0]),
-                cr.jvp(lambda x: 1.0, (y,), (1.0,)), cr.jacobian(lambda x: np.ones(4))(x)]  # fmt: skip
+        return [
+            cr.grad(lambda x, y: np.sum(x), (0, 1))(x, y), cr.grad(lambda x: 1.0)(x), cr.hessian(np.sum)(x[0]),
+            cr.jvp(lambda x: 1.0, (y,), (1.0,)), cr.jacobian(lambda x: np.ones(4))(x),
+        ]  # fmt: skip
 
     agree(compiled(run, x, y), eager(run, x, y))
 

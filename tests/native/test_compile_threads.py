@@ -1,4 +1,4 @@
-"""Compiling and calling in several threads at once: right results, each function compiled once, no deadlock."""
+"""Compiling and calling in several threads: right results, each function compiled once, no deadlock."""
 
 from __future__ import annotations
 

@@ -186,6 +186,11 @@ def _explain(program: Program, given: list[Any], plain: list[_Item], compiled: l
         reference = c.data if c.node is None else _like(values[c.node], c.data)
         noise = None if c.node is None else spread[c.node]
         bad = _beyond(p.data, reference, noise)
+        if bad is not None and c.node is not None and _kind(p.data) != _kind(reference):
+            raise CheckError(
+                f"compile(check=True): {name}: {c.label} is {_kind(p.data)} from the function, "
+                f"{_kind(reference)} when captured, by {c.node.op}{_line(captured, c.node)}. {_FAULT}"
+            )
         if bad is not None:
             met = _numbers(bad, "the function gives", p.data, "what was captured of it", reference)
             raise CheckError(_missed(name, c.label + met))
@@ -381,12 +386,22 @@ def _wrong(captured: Captured, name: str, met: str, fault: _Fault | None) -> str
     at = np.unravel_index(int(np.argmax(fault.bad)), fault.bad.shape)
     for number, (i, value) in enumerate(zip(source.inputs, fault.operands, strict=True)):
         lines.append(f"  operand {number}: {_operand(x, i, value, at, known)}")
-    line = (captured.trace.lines or {}).get(x)
-    if line:
-        lines.append(f"  at {line}")
+    if line := _line(captured, x):
+        lines.append(f" {line}")
     lines.append(f"  so {met}")
     lines.append(_FAULT)
     return "\n".join(lines)
+
+
+def _line(captured: Captured, x: Traced) -> str:
+    """`` at file.py, line 7, in f: 'the line'``; empty if it is not known."""
+    line = (captured.trace.lines or {}).get(x)
+    return f" at {line}" if line else ""
+
+
+def _kind(x: Any) -> str:
+    a = np.asarray(x)
+    return f"{a.dtype} {a.shape}" if a.shape else str(a.dtype)
 
 
 def _numbers(bad: NDArray[np.bool_], who: str, ours: Any, whom: str, theirs: Any) -> str:

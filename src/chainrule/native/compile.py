@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import threading
 import warnings
 from collections.abc import Callable, Sequence
@@ -155,7 +156,7 @@ class Compiled:
         return leaves, (spec, static, *[_signature(self.name, x) for x in leaves])
 
     def _compile(self, args: Any, kwargs: Any, leaves: Any, key: Any) -> Program:
-        with self._lock:
+        with self._lock, _NO_COLLECTION:
             made = self.programs.setdefault(key, [])
             for p in made:
                 if p.valid(leaves):
@@ -311,6 +312,30 @@ def _push_of(program: Program, j: int, leaves: list[Any]) -> Callable[..., Any]:
         return tangent(nodes, seeds, record=record).get(out, zeros_like(out._data))
 
     return push
+
+
+class _NoCollection:
+    """Python's cyclic collector rests: a capture makes very many objects, none of them in cycles."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._depth, self._was = 0, False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._depth:
+                self._was = gc.isenabled()
+                gc.disable()
+            self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._depth -= 1
+            if not self._depth and self._was:
+                gc.enable()
+
+
+_NO_COLLECTION = _NoCollection()
 
 
 def _signature(name: str, x: Any) -> Any:

@@ -25,6 +25,7 @@ __all__ = ["Nest", "Place", "emit_nest"]
 
 Place = tuple[str, int]  # where an array lies: the name of a pointer, and elements from there
 
+LONG = 400  # operations above which a loop's code is not written twice, for whole vectors and for the rest
 CHUNK = 64  # vectors added up before their sum is added to the next level's: rounding grows slowly
 
 _FLOAT_OPS = {"add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide": "fdiv"}
@@ -254,6 +255,17 @@ class _Emitter:
             body()
             self.counters.pop()
 
+        if whole and rest and len(self.nest.inside) > LONG:  # the code once, though it is a mask slower
+            steps = ", ".join(f"i64 {k}" for k in range(lanes))
+            with w.loop(whole + 1) as i:
+                start = w.index([(i, lanes)])
+                one = self._set(f"insertelement <{lanes} x i64> poison, i64 {start}, i64 0")
+                every = self._set(
+                    f"shufflevector <{lanes} x i64> {one}, <{lanes} x i64> poison, <{lanes} x i32> zeroinitializer"
+                )
+                at = self._set(f"add <{lanes} x i64> {every}, <{steps}>")
+                strip(start, self._set(f"icmp ult <{lanes} x i64> {at}, splat (i64 {size})"))
+            return
         if whole:
             if whole > 2 * CHUNK and any(a[1] is not None for a in held.values()):
                 chunks, odd = divmod(whole, CHUNK)

@@ -43,6 +43,7 @@ from chainrule.native.operations import (
     transpose,
 )
 from chainrule.native.reference import order
+from chainrule.native.simplify import with_inputs
 from chainrule.rules.carry import conform, describe, operand, sort_of, truth
 from chainrule.rules.control import Flat, Parts, Plan, Ran, lifted, outside_of
 from chainrule.traced import Traced, TracedError, capturing, current_trace, set_trace, where_in_user_code
@@ -433,6 +434,28 @@ def capture_cond(plan: Plan, predicate: Traced, operands: Flat) -> Ran:
 
 
 # -------------------------------------------------------------------- what nobody reads
+
+
+def trim(roots: Sequence[Traced]) -> list[Traced]:
+    """The program without the loop results that nobody reads."""
+    nodes = order(roots)
+    read: dict[Traced, set[int]] = {}
+    for x in nodes:
+        if x.op == "item" and x.inputs[0].op == "scan":
+            read.setdefault(x.inputs[0], set()).add(x.params["index"])
+    if not read:
+        return list(roots)
+    new: dict[Traced, Traced] = {}
+    numbers: dict[Traced, dict[int, int]] = {}
+    for x in nodes:
+        y = with_inputs(x, tuple([new[i] for i in x.inputs]))
+        if x in read:
+            y, numbers[x] = trimmed(y, read[x])
+        elif x.op == "item" and x.inputs[0] in numbers:
+            index = numbers[x.inputs[0]][x.params["index"]]
+            y = Traced(x.origin, "item", y.inputs, x.shape, x.dtype, x.weak, {"index": index})
+        new[x] = y
+    return [new[r] for r in roots]
 
 
 def trimmed(made: Traced, used: Collection[int]) -> tuple[Traced, dict[int, int]]:

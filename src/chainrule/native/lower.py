@@ -18,6 +18,7 @@ from chainrule.native.contract import contract
 from chainrule.native.emit import Nest, emit_nest, is_number
 from chainrule.native.figures import Figures
 from chainrule.native.fuse import Cluster, fuse
+from chainrule.native.loops import trim
 from chainrule.native.machine import Library, host, load
 from chainrule.native.memory import ARENA, CELLS, LOOPS, Memory, Shared, Storage
 from chainrule.native.moves import NOTE_INDEX, Checks, emit_move, is_move, unchecked
@@ -79,7 +80,7 @@ def lower(
 ) -> Image:
     """Machine code for ``roots``; those with an input in ``updates`` take its place if they can."""
     figures = figures or Figures()
-    roots = roll(list(roots))
+    roots = roll(trim(roots))
     figures.done("roll", roots)
     roots = simplify(roots)
     figures.done("simplify", roots)
@@ -207,7 +208,7 @@ class _Part:
         if x not in self.bodies:
             name = f"{self.name}{x.op}{len(self.bodies)}_"
             self.bodies[x] = [
-                _Part(contract(simplify(outputs)), updates, self.shared, self.module, f"{name}{k}")
+                _Part(contract(simplify(trim(outputs))), updates, self.shared, self.module, f"{name}{k}")
                 for k, (outputs, updates) in enumerate(_bodies(x))
             ]
         return all(

@@ -554,7 +554,7 @@ def _arg(name: str) -> Callable[..., Traced]:
         else:
             axes = _axes(x, operator.index(axis))
             kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
-        if x.shape[axes[0]] == 0 and (axis is None or math.prod(kept)):
+        if x.shape[axes[0]] == 0 and (axis is None or 0 not in kept):
             raise ValueError(f"{name}: there is nothing to compare in an array of shape {lift(a).shape}")
         shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
         y = node(name, (x,), shape, INT64, False, {"axis": axes})
@@ -709,7 +709,9 @@ def _call(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         )
     trial = list(flat)
     for i in traced:
-        trial[i] = np.ones(flat[i].shape, flat[i].dtype) if flat[i].shape else np.ones((), flat[i].dtype)[()]
+        trial[i] = np.ones(flat[i].shape, flat[i].dtype)[()]
+        if len(flat[i].shape) > 1 and flat[i].shape[-1] == flat[i].shape[-2] and flat[i].dtype.kind in "fc":
+            trial[i] += np.eye(flat[i].shape[-1], dtype=flat[i].dtype)  # a matrix that has an inverse
     a, k = optree.tree_unflatten(spec, trial)
     with np.errstate(all="ignore"):
         sample = function(*a, **k)
@@ -785,7 +787,19 @@ def array_function(self: Traced, function: Callable[..., Any], types: Any, args:
 
 
 def _operator(ufunc: np.ufunc) -> tuple[Any, Any]:
+    name = ufunc.__name__
+    quick = {"f": FLOAT64, "?": BOOL}.get(
+        ufunc.resolve_dtypes((FLOAT64, FLOAT64, None))[2].kind.replace("b", "?") if name in BINARY.split() else ""
+    ) if not name.startswith("bitwise") else None  # fmt: skip
+
     def forward(self: Traced, other: Any) -> Any:
+        if self.dtype is FLOAT64 and quick is not None:  # numbers among numbers: scalar graphs have very many
+            if type(other) is float:
+                if not self.shape:
+                    other = Traced(self.origin, "constant", (), (), FLOAT64, True, {"value": other})
+                    return node(name, (self, other), (), quick, self.weak)
+            elif type(other) is Traced and other.dtype is FLOAT64 and self.shape == other.shape == ():
+                return node(name, (self, other), (), quick, self.weak and other.weak)
         if type(other) is Value or not isinstance(other, _OPERANDS):
             return NotImplemented
         return apply_ufunc(ufunc, self, other)
@@ -849,6 +863,7 @@ _ATTACHED: dict[str, Any] = {
     "conj": lambda self: apply_ufunc(np.conjugate, self),
     "conjugate": lambda self: apply_ufunc(np.conjugate, self),
     "astype": _astype,
+    "choose": lambda self, x, y: where(self, x, y),
     "as_number": lambda self: cast(self.real, FLOAT64, True),
     "reshape": reshape,
     "ravel": FUNCTIONS[np.ravel],

@@ -250,6 +250,8 @@ class Program:
                 a = np.empty(shape, dtype)
                 self._spares[entry] = a
                 self._bind(entry, a)
+            elif v is not None:
+                a.flags.writeable = True  # as a gradient it was only shown
         if len(self._steps) == 1 and not isinstance(self._steps[0], Traced):
             self._steps[0](table)
             if self._wrong[self._check]:

@@ -66,127 +66,144 @@ def tape(roots: list[Traced], nodes: list[Traced]) -> list[Traced]:
     """The roots with long stretches of scalars on tapes; ``nodes`` are all there are, inputs first."""
     number = {x: i for i, x in enumerate(nodes)}
     n = len(nodes)
-    taped = [_fits(x) for x in nodes]
-    stage, depth = [0] * n, [0] * n
+    code = [_CODE[_name(x)] if _fits(x) else -1 for x in nodes]
+    if sum(k >= 0 for k in code) < LONG:
+        return roots
+    operands: list[list[int]] = [[-1] * n for _ in range(3)]
     # A tape must not need what needs it: how often the way to a node leaves the tapes and comes back
+    stage, depth = [0] * n, [0] * n
     for i, x in enumerate(nodes):
         s = d = 0
-        for y in x.inputs:
+        here = code[i] >= 0
+        for k, y in enumerate(x.inputs):
             j = number[y]
             t = stage[j]
-            if taped[j]:
-                if not taped[i]:
-                    t += 1
-                elif t > s or (t == s and depth[j] >= d):
+            if here:
+                operands[k][i] = j
+                if t > s:
+                    s, d = t, 0
+                if t == s and code[j] >= 0 and depth[j] >= d:
                     d = depth[j] + 1
-            elif t > s:
-                d = 0
-            if t > s:
-                s = t
+            else:
+                s = max(s, t + (code[j] >= 0))
         stage[i], depth[i] = s, d
-    counts = np.bincount(np.array(stage)[taped]) if any(taped) else np.zeros(1)
-    if counts.max() < LONG:
+    program = _Program(nodes, np.array(code), np.array(depth), np.array(operands))
+    stages, taped = np.array(stage), program.code >= 0
+    worth = np.bincount(stages[taped], minlength=int(stages.max()) + 1) >= LONG
+    if not worth.any():
         return roots
-    worth = [k < len(counts) and bool(counts[k] >= LONG) for k in range(max(stage) + 1)]
-    new: dict[int, Traced] = {}
-    place: dict[int, tuple[Traced, int]] = {}
+    taped &= worth[stages]
+    order = np.lexsort((taped, stages))  # in each stage first what is on no tape
+    for s in range(len(worth)):
+        some = order[stages[order] == s]
+        for i in some[~taped[some]].tolist():
+            x = nodes[i]
+            inputs = tuple([program.value(number[y]) for y in x.inputs])
+            same = all(p is q for p, q in zip(inputs, x.inputs))
+            program.new[i] = x if same else Traced(x.origin, x.op, inputs, x.shape, x.dtype, x.weak, x.params)
+        if worth[s]:
+            program.write(some[taped[some]])
+    return [program.value(number[r]) for r in roots]
 
-    def value(i: int) -> Traced:
-        found = new.get(i)
+
+class _Program:
+    """What becomes of the nodes: other nodes, or places on tapes.
+
+    Attributes
+    ----------
+    code, depth : array of int
+        Of each node; the code is -1 where it does not fit on a tape.
+    operands : array of int, (3, nodes)
+    new : list of Traced
+        What stands for a node outside the tapes.
+    home, at : array of int
+        The tape a node is on, and where.
+    """
+
+    def __init__(self, nodes: list[Traced], code: Ints, depth: Ints, operands: Ints) -> None:
+        self.nodes, self.code, self.depth, self.operands = nodes, code, depth, operands
+        self.new: list[Traced | None] = [None] * len(nodes)
+        self.home, self.at = np.full(len(nodes), -1), np.zeros(len(nodes), np.int64)
+        self.tapes: list[Traced] = []
+
+    def value(self, i: int) -> Traced:
+        found = self.new[i]
         if found is None:
-            x, (buffer, at) = nodes[i], place[i]
+            x, buffer, params = self.nodes[i], self.tapes[self.home[i]], {"index": int(self.at[i])}
             weak = x.weak and x.dtype == FLOAT64
-            found = Traced(x.origin, "element", (buffer,), (), FLOAT64, weak, {"index": at})
+            found = Traced(x.origin, "element", (buffer,), (), FLOAT64, weak, params)
             if x.dtype == BOOL:
                 zero = Traced(x.origin, "constant", (), (), FLOAT64, False, {"value": 0.0})
                 found = Traced(x.origin, "not_equal", (found, zero), (), BOOL, x.weak)
-            new[i] = found
+            self.new[i] = found
         return found
 
-    members: dict[int, list[int]] = {}
-    for i in sorted(range(n), key=lambda i: (stage[i], taped[i])):
-        s = stage[i]
-        if taped[i] and worth[s]:
-            members.setdefault(s, []).append(i)
-            continue
-        if members and max(members) < s:
-            last = max(members)
-            place |= _write(nodes, members.pop(last), number, depth, value)
-        x = nodes[i]
-        inputs = tuple([value(number[y]) for y in x.inputs])
-        same = all(p is q for p, q in zip(inputs, x.inputs))
-        new[i] = x if same else Traced(x.origin, x.op, inputs, x.shape, x.dtype, x.weak, x.params)
-    for some in members.values():
-        place |= _write(nodes, some, number, depth, value)
-    return [value(number[r]) for r in roots]
+    def write(self, members: Ints) -> None:
+        """One tape of these."""
+        members = members[np.lexsort((self.code[members], self.depth[members]))]
+        needed = self.operands[:, members]
+        mine = np.zeros(len(self.nodes) + 1, bool)
+        mine[members] = True
+        given: list[Traced] = []
+        constants: dict[float | str, int] = {}
+        plain: list[float] = []
+        from_given: list[int] = []
+        from_plain: list[tuple[int, int]] = []
+        for i in np.unique(needed[(needed >= 0) & ~mine[needed]]).tolist():
+            x = self.value(i)
+            if x.op == "constant":
+                v = float(np.asarray(x.params["value"]))
+                k = constants.setdefault(v if v else repr(v), len(plain))
+                if k == len(plain):
+                    plain.append(v)
+                from_plain.append((i, k))
+            else:
+                from_given.append(i)
+                given.append(_as_float(x))
+        position = np.zeros(len(self.nodes), np.int32)
+        position[from_given] = np.arange(len(given))
+        for i, k in from_plain:
+            position[i] = len(given) + k
+        start = len(given) + len(plain)
+        position[members] = start + np.arange(len(members))
+        trace = self.nodes[members[0]].origin
+        parts = []
+        if given:
+            parts.append(Traced(trace, "pack", tuple(given), (len(given),), FLOAT64))
+        if plain:
+            values = {"value": np.array(plain)}
+            parts.append(Traced(trace, "constant", (), (len(plain),), FLOAT64, False, values))
+        initial = parts[0]
+        if len(parts) == 2:
+            initial = Traced(trace, "concatenate", tuple(parts), (start,), FLOAT64, False, {"axis": 0})
+        table = position[needed]
+        code, depth = self.code[members], self.depth[members]
+        cuts = np.flatnonzero((np.diff(code) != 0) | (np.diff(depth) != 0)) + 1
+        groups = []
+        for s, t in zip([0, *cuts.tolist()], [*cuts.tolist(), len(members)]):
+            name = NAMES[code[s]]
+            groups.append((name, table[: _arity(name), s:t], start + s))
+        params = {"groups": tuple(groups)}
+        self.home[members] = len(self.tapes)
+        self.at[members] = position[members]
+        self.tapes.append(Traced(trace, "tape", (initial,), (start + len(members),), FLOAT64, False, params))
+
+
+_fitting: dict[Any, bool] = {}
 
 
 def _fits(x: Traced) -> bool:
-    return (
-        x.shape == ()
-        and x.op in _CODE
-        and bool(x.inputs)
-        and (x.dtype == FLOAT64 or x.dtype == BOOL)
-        and all(i.dtype == FLOAT64 or i.dtype == BOOL for i in x.inputs)
-        and (x.op not in _LOGICAL or x.inputs[0].dtype == BOOL)
-        and (x.op not in ("invert", "logical_not") or x.inputs[0].dtype == BOOL)
-    )
-
-
-def _write(
-    nodes: list[Traced], members: list[int], number: dict[Traced, int], depth: list[int], value: Any
-) -> dict[int, tuple[Traced, int]]:
-    """One tape: where in its buffer each of the members is."""
-    key = {i: (depth[i], _name(nodes[i])) for i in members}
-    members.sort(key=key.__getitem__)
-    mine = set(members)
-    position: dict[int, int] = {}
-    given: list[Traced] = []
-    constants: dict[float | str, int] = {}
-    plain: list[float] = []
-    waiting: list[tuple[int, int]] = []  # constants come behind all else that is given
-    for i in members:
-        for y in nodes[i].inputs:
-            j = number[y]
-            if j in mine or j in position:
-                continue
-            x = value(j)
-            if x.op == "constant":
-                v = float(np.asarray(x.params["value"]))
-                at = constants.setdefault(v if v else repr(v), len(plain))
-                if at == len(plain):
-                    plain.append(v)
-                waiting.append((j, at))
-                position[j] = -1
-            else:
-                position[j] = len(given)
-                given.append(x)
-    for j, at in waiting:
-        position[j] = len(given) + at
-    trace = nodes[members[0]].origin
-    parts = []
-    if given:
-        inputs = tuple(_as_float(x) for x in given)
-        parts.append(Traced(trace, "pack", inputs, (len(given),), FLOAT64))
-    if plain:
-        parts.append(Traced(trace, "constant", (), (len(plain),), FLOAT64, False, {"value": np.array(plain)}))
-    start = len(given) + len(plain)
-    initial = parts[0]
-    if len(parts) == 2:
-        initial = Traced(trace, "concatenate", tuple(parts), (start,), FLOAT64, False, {"axis": 0})
-    position |= {i: start + k for k, i in enumerate(members)}
-    table = np.zeros((3, len(members)), np.int32)
-    for k in range(3):
-        having = [(at, x[k]) for at, i in enumerate(members) if len(x := nodes[i].inputs) > k]
-        table[k, [at for at, _ in having]] = [position[number[y]] for _, y in having]
-    groups: list[tuple[str, NDArray[np.int32], int]] = []
-    ends = [k for k in range(1, len(members)) if key[members[k]] != key[members[k - 1]]]
-    for at, end in zip([0, *ends], [*ends, len(members)]):
-        i = members[at]
-        groups.append((key[i][1], table[: len(nodes[i].inputs), at:end], start + at))
-    size = start + len(members)
-    made = Traced(trace, "tape", (initial,), (size,), FLOAT64, False, {"groups": tuple(groups)})
-    return {i: (made, position[i]) for i in members}
+    if x.shape or x.op not in _CODE:
+        return False
+    key = (x.op, x.dtype, *[i.dtype for i in x.inputs])
+    known = _fitting.get(key)
+    if known is None:
+        kinds = (FLOAT64, BOOL)
+        known = all(dtype in kinds for dtype in key[1:]) and len(x.inputs) == _arity(_name(x))
+        if x.op in _LOGICAL or x.op in ("invert", "logical_not"):
+            known = known and x.inputs[0].dtype == BOOL
+        _fitting[key] = known
+    return known
 
 
 def _name(x: Traced) -> str:

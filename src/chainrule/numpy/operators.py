@@ -11,7 +11,7 @@ import numpy as np
 from chainrule.numpy import functions as fn
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
-from chainrule.traced import is_array
+from chainrule.traced import Traced, is_array
 from chainrule.value import Value, current, result
 
 # -------------------------------------------------------------------- arithmetic
@@ -34,8 +34,9 @@ def _binary(apply: Callable[..., Any], primitive: Any = None) -> tuple[Any, Any]
                     return result(compute(a, b), primitive, (self, other), (a, b))
                 except (ArithmeticError, ValueError):
                     pass
-            elif direct and type(a) is _ndarray and (kind is Value or kind is float or kind is int):
-                return _two(primitive, self, other)
+            elif direct and (kind is Value or kind is float or kind is int):
+                if type(a) is _ndarray or type(a) is Traced:
+                    return _two(primitive, self, other)
         if kind in _USUAL or _accepts(other):
             return apply(self, other)
         return NotImplemented
@@ -50,7 +51,7 @@ def _binary(apply: Callable[..., Any], primitive: Any = None) -> tuple[Any, Any]
                         return result(compute(other, b), primitive, (other, self), (other, b))
                     except (ArithmeticError, ValueError):
                         pass
-                elif direct and type(b) is _ndarray:
+                elif direct and (type(b) is _ndarray or type(b) is Traced):
                     return _two(primitive, other, self)
         if kind in _USUAL or _accepts(other):
             return apply(other, self)
