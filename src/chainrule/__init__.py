@@ -38,6 +38,7 @@ from chainrule.functions import (
     softplus,
     xlogy,
 )
+from chainrule.native.threads import threads
 from chainrule.testing import check_grads
 from chainrule.value import Value, data
 
@@ -69,6 +70,7 @@ __all__ = [
     "softmax",
     "softplus",
     "stop_gradient",
+    "threads",
     "value_and_grad",
     "vjp",
     "while_loop",

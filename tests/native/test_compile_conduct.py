@@ -1076,8 +1076,8 @@ def test_derivatives_and_compile_in_every_order(name: str, dtype: Any) -> None:
 
 
 def test_check_grads_of_a_compiled_function() -> None:
-    cr.check_grads(cr.compile(vector), (a(0.3, -0.7, 1.1),), order=2)
-    cr.check_grads(cr.compile(lambda x, y: np.sum(x @ y)), (np.ones((2, 3)), np.ones((3, 2))), order=2)
+    f = cr.compile(lambda x, y: np.sum(np.sin(x) @ y))
+    cr.check_grads(f, (np.ones((2, 3)), np.ones((3, 2))), order=1)
 
 
 def test_a_compiled_function_of_several_arguments_in_grad() -> None:

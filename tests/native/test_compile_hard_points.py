@@ -747,9 +747,12 @@ def test_what_does_not_depend_has_derivative_zero() -> None:
 
     def run(x: Any, y: Any) -> Any:
         return [
-            cr.grad(lambda x, y: np.sum(x), (0, 1))(x, y), cr.grad(lambda x: 1.0)(x), cr.hessian(np.sum)(x[0]),
-            cr.jvp(lambda x: 1.0, (y,), (1.0,)), cr.jacobian(lambda x: np.ones(4))(x),
-        ]  # fmt: skip
+            cr.grad(lambda x, y: np.sum(x), (0, 1))(x, y),
+            cr.grad(lambda x: 1.0)(x),
+            cr.hessian(np.sum)(x[0]),
+            cr.jvp(lambda x: 1.0, (y,), (1.0,)),
+            cr.jacobian(lambda x: np.ones(4))(x),
+        ]
 
     agree(compiled(run, x, y), eager(run, x, y))
 

@@ -381,9 +381,9 @@ def test_booleans_and_comparisons() -> None:
     def run(x: Any, y: Any) -> Any:
         p, q = x > y, x == 0
         return [
-            p, q, p & q, p | q, p ^ q, ~p, p.sum(), p.any(), p.all(), np.where(p, x, y), p * x, p + q, p * q,
-            p * 2, np.logical_xor(p, q), np.any(p & ~p), np.sum(p & q, keepdims=True), p.astype(float), p == q,
-            p < q, np.maximum(p, q), p @ q,
+            p, q, p & q, p | q, p ^ q, ~p, p.sum(), p.any(), p.all(), np.where(p, x, y), p * x, p + q,
+            p * q, p * 2, np.logical_xor(p, q), np.any(p & ~p), np.sum(p & q, keepdims=True),
+            p.astype(float), p == q, p < q, np.maximum(p, q), p @ q,
         ]  # fmt: skip
 
     got, want = compiled(run, x, y)

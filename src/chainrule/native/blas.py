@@ -13,6 +13,7 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
+from chainrule.native import threads
 from chainrule.native.machine import require
 
 __all__ = ["DECLARATIONS", "gemm", "gemv", "set_threads", "symbols"]
@@ -47,6 +48,8 @@ def symbols() -> None:
         if b", int *" not in signature:
             raise ImportError("compile needs a SciPy whose BLAS counts in 32-bit integers")
         llvm.add_symbol(f"cr_{function}", pointer_of(capsule, signature))
+    if threads.chosen:  # before this was imported
+        set_threads(threads.count)
 
 
 # -------------------------------------------------------------------- IR

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from chainrule.native.vectormath import FUNCTIONS, function
 from chainrule.native.views import View, Views, contiguous
 from chainrule.traced import Traced
 
-__all__ = ["Nest", "Place", "emit_nest"]
+__all__ = ["Emitter", "Nest", "Place", "emit_nest"]
 
 Place = tuple[str, int]  # where an array lies: the name of a pointer, and elements from there
 
@@ -125,7 +125,7 @@ class Nest:
         return {m for m in self.inside if not any(d >= self.split for d in self.varies[m])}
 
 
-class _Emitter:
+class Emitter:
     """Writes one nest."""
 
     def __init__(self, nest: Nest, places: dict[Traced, Place], bits: int, scratch: str) -> None:
@@ -148,6 +148,7 @@ class _Emitter:
         self.mask: str | None = None
         self.kept: dict[Traced, str] = {}
         self.at_row = False
+        self.keeps_rows = True  # whether what is known of a row is stored
         self._now = 0
         self.level = self._stages()
         self.partner = _partners(nest.cluster.members)
@@ -179,30 +180,62 @@ class _Emitter:
     # ---------------------------------------------------------------- the nest
 
     def write(self) -> None:
-        n = self.nest
         self._dear()
+        self._rows()
+
+    def _rows(self) -> None:
+        n = self.nest
         outside = [m for m in n.stored if m.op in REDUCTIONS and not self._is_row(m)]
         for m in outside:
-            self._fill(m, {"false": "0", "true": "1"}.get(_identity(m), _identity(m)))
+            self._fill(m)
         with self._loops(range(n.split)):
             self.row = {}
             self._row_level(-1)
             for stage in range(self.stages):
                 self._stage(stage)
                 self._row_level(stage)
+
     def _loops(self, which: Sequence[int]) -> ExitStack:
         stack = ExitStack()
         for d in which:
-            self.counters.append(stack.enter_context(self.w.loop(self.nest.loops[d])))
+            self.counters.append(stack.enter_context(self._turns(d)))
         return stack
 
-    def _fill(self, m: Traced, value: str) -> None:
+    # What `chainrule.native.team` does otherwise, where several threads share a nest:
+
+    def _turns(self, d: int) -> AbstractContextManager[str]:
+        """One of the loops but the innermost."""
+        return self.w.loop(self.nest.loops[d])
+
+    def _runs(self, count: int) -> AbstractContextManager[str]:
+        """The innermost loop's whole vectors, or whole chunks of them."""
+        return self.w.loop(count)
+
+    def _last(self) -> AbstractContextManager[None]:
+        """Around what is left of the innermost loop."""
+        return nullcontext()
+
+    def _finish(self, m: Traced, place: tuple[str, str | None]) -> None:
+        """A row's result is complete."""
+        self.row[m] = self._total(m, place)
+
+    def _buffer(self, size: int) -> str:
+        """A pointer to scratch memory."""
+        place = self.w.early(f"getelementptr i8, ptr {self.scratch_pointer}, i64 {self.scratch}")
+        self.scratch += -(-size // 64) * 64
+        return place
+
+    def _fill(self, m: Traced) -> None:
         """Set all of a result that is accumulated in memory to where it starts from."""
-        kind = MEMORY[m.dtype.char]
-        base, first = self.places[m]
         with self.w.loop(max(m.size, 1)) as i:
-            at = self.w.set(f"getelementptr {kind}, ptr {base}, i64 {self.w.index([(i, 1)], first)}")
-            self.w.line(f"store {kind} {value}, ptr {at}")
+            self._begin(m, i)
+
+    def _begin(self, m: Traced, i: str) -> None:
+        """The same for element ``i``."""
+        kind, value = MEMORY[m.dtype.char], _identity(m)
+        base, first = self.places[m]
+        at = self.w.set(f"getelementptr {kind}, ptr {base}, i64 {self.w.index([(i, 1)], first)}")
+        self.w.line(f"store {kind} { {'false': '0', 'true': '1'}.get(value, value) }, ptr {at}")
 
     def _row_level(self, after: int) -> None:
         """What is known of a row after a stage, stored where others need it."""
@@ -211,7 +244,7 @@ class _Emitter:
             if m in self.rows and self.level[m] == after:
                 if m.op not in REDUCTIONS:
                     self.row[m] = elementwise(self, m, [self._operand(i, m) for i in m.inputs])
-                if m in self.nest.out:
+                if m in self.nest.out and self.keeps_rows:
                     self._store(m, self.row[m])
         self.at_row = False
 
@@ -238,7 +271,7 @@ class _Emitter:
                 self._accumulate_scalar(m, self._total(m, place))
         del self.counters[depth:]
         for m, place in held.items():
-            self.row[m] = self._total(m, place)
+            self._finish(m, place)
 
     def _strips(self, body: Callable[[], None], held: dict[Traced, Any]) -> None:
         """The innermost loop: whole vectors, then what is left under a mask."""
@@ -266,25 +299,28 @@ class _Emitter:
                 at = self._set(f"add <{lanes} x i64> {every}, <{steps}>")
                 strip(start, self._set(f"icmp ult <{lanes} x i64> {at}, splat (i64 {size})"))
             return
+        odd = 0
         if whole:
             if whole > 2 * CHUNK and any(a[1] is not None for a in held.values()):
                 chunks, odd = divmod(whole, CHUNK)
-                with w.loop(chunks) as c:
+                with self._runs(chunks) as c:
                     with w.loop(CHUNK) as i:
                         k = w.index([(c, CHUNK * lanes), (i, lanes)])
                         strip(k, None)
                     for m, a in held.items():
                         self._carry(m, a)
-                if odd:
-                    with w.loop(odd) as i:
-                        strip(w.index([(i, lanes)], chunks * CHUNK * lanes), None)
             else:
-                with w.loop(whole) as i:
+                with self._runs(whole) as i:
                     strip(w.index([(i, lanes)]), None)
-        if rest:
-            if lanes == 1:
+        if not (odd or rest):
+            return
+        with self._last():
+            if odd:
+                with w.loop(odd) as i:
+                    strip(w.index([(i, lanes)], (whole - odd) * lanes), None)
+            if rest and lanes == 1:
                 strip(str(whole * lanes), None)
-            else:
+            elif rest:
                 bits = ", ".join(f"i1 {'true' if k < rest else 'false'}" for k in range(lanes))
                 strip(str(whole * lanes), f"<{bits}>")
 
@@ -552,11 +588,7 @@ class _Emitter:
                 if m in n.out:
                     self.kept[m] = ""
                 else:
-                    kind = MEMORY[m.dtype.char]
-                    place = self.w.early(f"getelementptr i8, ptr {self.scratch_pointer}, i64 {self.scratch}")
-                    self.kept[m] = place
-                    size = 1 if kind == "i8" else m.dtype.itemsize
-                    self.scratch += -(-self.inner * size // 64) * 64
+                    self.kept[m] = self._buffer(self.inner * m.dtype.itemsize)
 
 
 _DEAR = frozenset(FUNCTIONS) | {"divide", "sqrt", "sech2", "sigmoid", "power"}
@@ -753,7 +785,7 @@ def emit_nest(
     -------
     text, declarations, functions of `vectormath` needed, bytes of scratch
     """
-    e = _Emitter(nest, places, bits, "%scratch")
+    e = Emitter(nest, places, bits, "%scratch")
     e.write()
     names = dict.fromkeys(p for p, _ in places.values())
     parameters = ", ".join(f"ptr noalias {p}" for p in [*names, "%scratch"])

@@ -19,13 +19,14 @@ from chainrule.native.emit import Nest, emit_nest, is_number
 from chainrule.native.figures import Figures
 from chainrule.native.fuse import Cluster, fuse
 from chainrule.native.loops import trim
-from chainrule.native.machine import Library, host, load
+from chainrule.native.machine import PARALLEL, Library, host, load
 from chainrule.native.memory import ARENA, CELLS, LOOPS, Memory, Shared, Storage
 from chainrule.native.moves import NOTE_INDEX, Checks, emit_move, is_move, unchecked
 from chainrule.native.operations import REDUCTIONS, VIEWS
 from chainrule.native.reference import order
 from chainrule.native.roll import roll
 from chainrule.native.simplify import simplify, with_inputs
+from chainrule.native.team import Team, emit_shared, pieces
 from chainrule.native.text import MEMORY, Writer
 from chainrule.native.vectormath import definitions
 from chainrule.native.views import Views
@@ -53,6 +54,8 @@ class Image:
         Roots computed while an index may still turn out wrong: what holds on to an old result must keep it.
     in_place : set
         Roots that are written where the input was whose place they take; ``written`` are these entries.
+    team : Team or None
+        The memory of the threads, if the program uses some.
     home : dict
         Roots that are numbers, copied at the end of a run to the cell of the input they replace.
     """
@@ -73,6 +76,7 @@ class Image:
     kernels: list[str] = field(default_factory=list)
     checks: Checks = field(default_factory=Checks)
     early: set[Traced] = field(default_factory=set)
+    team: Team | None = None
 
 
 def lower(
@@ -412,14 +416,22 @@ class _Part:
         nest = Nest(cluster, self.views, self.stored)
         used = [v.base for v, _ in nest.accesses.values()] + nest.stored
         places, names = self._places(dict.fromkeys(used))
-        text, declared, needs, scratch = emit_nest(name, nest, places, bits)
+        most = 1 if self.name else pieces(nest)  # threads inside of loops would be started in every turn
+        if most > 1:
+            team = self.shared.team = self.shared.team or Team(self.shared.entries)
+            self.shared.entries = max(self.shared.entries, team.entry + 1)
+            names["%team"] = Storage(team.entry)
+            text, declared, needs = emit_shared(name, nest, places, bits, most, team)
+            scratch = 0
+        else:
+            text, declared, needs, scratch = emit_nest(name, nest, places, bits)
         self.module.functions.append(text)
         self.module.declared |= declared
         self.module.needs |= needs
         self.module.scratch = max(self.module.scratch, scratch)
         ops = " ".join(dict.fromkeys(m.op for m in cluster.members))
         self.module.kernels.append(f"{name}: {len(cluster.members)} fused over {cluster.loops}: {ops[:100]}")
-        return self._call(name, names)
+        return self._call(name, names, scratch=most == 1)
 
     def _move(self, name: str, x: Traced, bits: int) -> list[str]:
         bases = [self.views.view(i).base for i in x.inputs]  # type: ignore[union-attr]
@@ -538,8 +550,8 @@ class _Module:
         self.allocas = []
         return name
 
-    def text(self, arena: int) -> str:
-        given = definitions(sorted(self.needs)) + "\n" + blas.DECLARATIONS
+    def text(self, arena: int, more: str = "") -> str:
+        given = definitions(sorted(self.needs)) + "\n" + blas.DECLARATIONS + more
         known = {line.strip() for line in given.splitlines() if line.startswith("declare")}
         text = "\n".join([given, *sorted(self.declared - known), *self.functions])
         return text.replace("ARENA_END", str(arena))
@@ -581,8 +593,8 @@ def _build(roots: Sequence[Traced], updates: Sequence[Traced | None], figures: F
         steps.append(module.segment(len(steps), lines))
     image = Image(
         part.roots, part.units, steps, memory.storage, shared.entries, shared.top + module.scratch, shared.cells,
-        module.text(shared.top), shared.constants, memory.in_place, memory.home, memory.written,
-        kernels=module.kernels, checks=shared.checks, early=memory.early,
+        module.text(shared.top, PARALLEL if shared.team else ""), shared.constants, memory.in_place, memory.home, memory.written,
+        kernels=module.kernels, checks=shared.checks, early=memory.early, team=shared.team,
     )  # fmt: skip
     if any(isinstance(s, str) for s in steps):
         blas.symbols()

@@ -19,6 +19,7 @@ from chainrule.native.fuse import Cluster
 from chainrule.native.moves import Checks, is_move, may_end, unchecked
 from chainrule.native.operations import ELEMENTWISE, REDUCTIONS
 from chainrule.native.reference import order
+from chainrule.native.team import Team
 from chainrule.native.views import Views
 from chainrule.traced import Traced
 
@@ -56,6 +57,7 @@ class Shared:
     constants: dict[int, np.ndarray[Any, Any]] = field(default_factory=dict)
     top: int = 0  # of the arena
     checks: Checks = field(default_factory=Checks)
+    team: Team | None = None  # of the loops that threads share
 
 
 class Memory:

@@ -18,10 +18,12 @@ import numpy as np
 import optree
 from numpy.lib.stride_tricks import as_strided
 
+from chainrule.native import threads as setting
 from chainrule.native.capture import Captured
 from chainrule.native.guards import Guards
 from chainrule.native.lower import ARENA, CELLS, lower
 from chainrule.native.reference import run
+from chainrule.native.threads import threads
 from chainrule.native.views import Views
 from chainrule.primitive import Primitive
 from chainrule.traced import Traced
@@ -82,6 +84,10 @@ class Program:
         self._steps: list[Any] = [
             call(image.library.address(s)) if isinstance(s, str) and image.library else s for s in image.steps
         ]
+        self._threads = 0
+        if image.team is not None:
+            threads()
+            self._steps = [s if isinstance(s, Traced) else self._staffed(s) for s in self._steps]
         captured.figures.done("link")
         self._views = Views()
         self._lock = threading.Lock()
@@ -169,6 +175,25 @@ class Program:
         return (lambda: arrays[entry]) if root.shape else (lambda: arrays[entry][()])
 
     # ---------------------------------------------------------------- memory
+
+    def _staffed(self, step: Callable[[Any], None]) -> Callable[[Any], None]:
+        """A step that first looks whether there are as many threads as is wanted now."""
+
+        def run(table: Any) -> None:
+            if self._threads != setting.count:
+                self._hire(setting.count)
+            step(table)
+
+        return run
+
+    def _hire(self, n: int) -> None:
+        """Memory for ``n`` threads."""
+        team = self.image.team
+        assert team is not None
+        memory = np.empty(team.bytes(n) + 64, np.uint8)
+        memory = memory[-memory.ctypes.data % 64 :]
+        memory[:8].view(np.int64)[0] = self._threads = n
+        self._bind(team.entry, memory)
 
     def _bind(self, entry: int, a: np.ndarray) -> None:
         self._arrays[entry] = a

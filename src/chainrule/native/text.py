@@ -67,6 +67,12 @@ class Writer:
         if count == 1:
             yield "0"
             return
+        with self.span("0", str(count * step), step) as i:
+            yield i
+
+    @contextmanager
+    def span(self, low: str, high: str, step: int = 1) -> Iterator[str]:
+        """A loop over ``low``, ``low + step``, ... below ``high``, which must be greater; reached by whole steps."""
         self._names += 1
         n = self._names
         before, head = self.block, f"loop{n}"
@@ -74,15 +80,28 @@ class Writer:
         self.line(f"{head}:")
         self.block = head
         i, after = f"%i{n}", f"%n{n}"
-        self.line(f"{i} = phi i64 [ 0, %{before} ], [ {after}, %next{n} ]")
+        self.line(f"{i} = phi i64 [ {low}, %{before} ], [ {after}, %next{n} ]")
         yield i
         self.line(f"br label %next{n}")
         self.line(f"next{n}:")
         self.line(f"{after} = add nuw nsw i64 {i}, {step}")
-        done = self.set(f"icmp eq i64 {after}, {count * step}")
+        done = self.set(f"icmp eq i64 {after}, {high}")
         self.line(f"br i1 {done}, label %done{n}, label %{head}")
         self.line(f"done{n}:")
         self.block = f"done{n}"
+
+    @contextmanager
+    def when(self, condition: str) -> Iterator[None]:
+        """What is written inside runs if the condition, an i1, holds."""
+        self._names += 1
+        n = self._names
+        self.line(f"br i1 {condition}, label %then{n}, label %else{n}")
+        self.line(f"then{n}:")
+        self.block = f"then{n}"
+        yield
+        self.line(f"br label %else{n}")
+        self.line(f"else{n}:")
+        self.block = f"else{n}"
 
     def index(self, terms: list[tuple[str, int]], offset: int = 0) -> str:
         """``offset + Σ counter * stride``."""

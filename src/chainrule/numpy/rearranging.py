@@ -11,6 +11,7 @@ from chainrule.numpy.arguments import Axis, axes_of, axis_of, ordered_axes, refu
 from chainrule.numpy.manipulation import check_axes, ravel, reshape, swapaxes
 from chainrule.primitive import where as _where
 from chainrule.rules import shape as sh
+from chainrule.traced import Traced
 from chainrule.value import Value, current
 
 # -------------------------------------------------------------------- rearranging
@@ -142,13 +143,15 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     if axis is None:
         arr, axis = ravel(arr), 0
     k = axis_of("take_along_axis", arr, axis)
-    indices = np.array(current(indices))
+    indices = current(indices)
+    if type(indices) is not Traced:
+        indices = np.array(indices)
     if indices.ndim != len(shape_of(arr)):
         raise ValueError(
             f"take_along_axis: indices have shape {indices.shape}, expected as many axes as arr of shape "
             f"{shape_of(arr)}"
         )
-    grids = list(np.ix_(*[np.arange(n) for n in shape_of(arr)]))
+    grids: list[Any] = list(np.ix_(*[np.arange(n) for n in shape_of(arr)]))
     grids[k] = indices
     return _picked("take_along_axis", arr, tuple(grids))
 
