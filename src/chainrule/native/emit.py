@@ -21,11 +21,15 @@ from chainrule.native.vectormath import FUNCTIONS, function
 from chainrule.native.views import View, Views, contiguous
 from chainrule.traced import Traced
 
-__all__ = ["Emitter", "Nest", "Place", "emit_nest"]
+__all__ = ["ATTRIBUTES", "Emitter", "Nest", "Place", "emit_nest"]
 
 Place = tuple[str, int]  # where an array lies: the name of a pointer, and elements from there
 
 LONG = 400  # operations above which a loop's code is not written twice, for whole vectors and for the rest
+# Without stackrealign LLVM puts vectors that do not fit into registers wherever the stack begins: where that is
+# no multiple of 64 they lie across cache lines, and loops take up to twice as long.
+ATTRIBUTES = '"prefer-vector-width"="512" "stackrealign" nounwind'
+
 CHUNK = 64  # vectors added up before their sum is added to the next level's: rounding grows slowly
 
 _FLOAT_OPS = {"add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide": "fdiv"}
@@ -789,4 +793,4 @@ def emit_nest(
     e.write()
     names = dict.fromkeys(p for p, _ in places.values())
     parameters = ", ".join(f"ptr noalias {p}" for p in [*names, "%scratch"])
-    return e.w.text(name, parameters, '"prefer-vector-width"="512" nounwind'), e.w.declared, e.needs, e.scratch
+    return e.w.text(name, parameters, ATTRIBUTES), e.w.declared, e.needs, e.scratch

@@ -7,13 +7,21 @@ dictionaries and instances is looked over; at each call it is compared with what
 
 from __future__ import annotations
 
+import collections
+import dis
+import functools
 import operator
+import pathlib
 import random
+import sys
+import sysconfig
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+
+import chainrule.traced
 
 from chainrule.value import Value
 
@@ -22,8 +30,10 @@ __all__ = ["Guards"]
 MOST = 20_000  # objects looked over
 LARGEST = 1 << 16  # bytes of an array whose numbers are compared; of a larger one only its identity
 _PLAIN = (float, int, bool, str, bytes, complex, type(None))
-_LEFT_OUT = (types.ModuleType, type, types.BuiltinFunctionType, np.ufunc, np.random.Generator, np.random.BitGenerator)
-_LIBRARIES = ("chainrule", "numpy", "scipy", "optree", "builtins")
+_LEFT_OUT = (types.BuiltinFunctionType, np.ufunc, np.dtype)
+# What is installed changes no numbers between calls; it would be looked over without end.
+_INSTALLED = tuple({sysconfig.get_paths()[k] for k in ("stdlib", "platstdlib", "purelib", "platlib")})
+_LIBRARY = str(pathlib.Path(chainrule.traced.__file__).parent)
 
 
 class Guards:
@@ -40,8 +50,10 @@ class Guards:
         self.were: list[Any] = []
         self.names: list[tuple[dict[str, Any], str, Any]] = []
         self.cells: list[tuple[Any, Any]] = []
+        self.slots: list[tuple[Any, str, Any]] = []
         self.arrays: list[tuple[np.ndarray, bytes]] = []
         self.generators: list[Any] = []
+        self._package = _package(f)
         self._met: set[int] = set()
         self._kept: list[Any] = []
         waiting = [f]
@@ -69,34 +81,63 @@ class Guards:
             return [x.__self__, x.__func__]
         if isinstance(x, types.FunctionType):
             return self._function(x)
-        if type(x) is list:
-            self.containers.append(x), self.were.append(list(x))
-            return list(x)
-        if isinstance(x, tuple | set | frozenset):
-            return list(x)
-        if type(x) is dict:
-            self.containers.append(x), self.were.append(dict(x))
-            return list(x.values())
-        attributes = getattr(x, "__dict__", None)
-        if type(attributes) is not dict:
+        if isinstance(x, functools.partial):
+            return [x.func, x.args, x.keywords]
+        if isinstance(x, property | functools.cached_property | staticmethod | classmethod):
+            return [getattr(x, name, None) for name in ("fget", "func", "__func__")]
+        if isinstance(x, type):
+            return [] if self._foreign(x.__module__) else self._mapping(x.__dict__)
+        if isinstance(x, types.ModuleType):
             return []
-        self.containers.append(attributes), self.were.append(dict(attributes))
-        return list(attributes.values())
+        if isinstance(x, dict):
+            return self._mapping(x)
+        if isinstance(x, list | set | frozenset | collections.deque):
+            self.containers.append(x)
+            self.were.append(x.copy())
+            return list(x)
+        if isinstance(x, tuple):
+            return list(x)
+        if type(x).__module__.startswith("chainrule.native"):  # another compiled function
+            return [getattr(x, "__wrapped__", None)]
+        found: list[Any] = [type(x)]
+        for kind in type(x).__mro__:
+            for name in () if self._foreign(kind.__module__) else _slots(kind):
+                if hasattr(x, name):
+                    self.slots.append((x, name, getattr(x, name)))
+                    found.append(getattr(x, name))
+        attributes = getattr(x, "__dict__", None)
+        return found + self._mapping(attributes) if type(attributes) is dict else found
+
+    def _foreign(self, module: str | None) -> bool:
+        """Whether a module is an installed one, other than the function's own package."""
+        if not module or module.partition(".")[0] == self._package:
+            return not module
+        file = getattr(sys.modules.get(module), "__file__", None)
+        return file is None and module != "__main__" or (file or "").startswith((*_INSTALLED, _LIBRARY))
+
+    def _mapping(self, x: Any) -> list[Any]:
+        self.containers.append(x)
+        self.were.append(dict(x))
+        return list(x.values())
 
     def _function(self, f: types.FunctionType) -> list[Any]:
-        if (f.__module__ or "").partition(".")[0] in _LIBRARIES:
+        if self._foreign(f.__module__):
             return [c.cell_contents for c in f.__closure__ or () if _full(c)]
         found = list(f.__defaults__ or ()) + list((f.__kwdefaults__ or {}).values())
         for c in f.__closure__ or ():
             if _full(c):
                 self.cells.append((c, c.cell_contents))
                 found.append(c.cell_contents)
-        for name in _names(f.__code__):
+        names, attributes = _names(f.__code__)
+        for name in names:
             if name in f.__globals__:
                 x = f.__globals__[name]
-                if not isinstance(x, _LEFT_OUT):
-                    self.names.append((f.__globals__, name, x))
-                    found.append(x)
+                self.names.append((f.__globals__, name, x))
+                if isinstance(x, types.ModuleType) and not self._foreign(x.__name__):
+                    for attribute in attributes & vars(x).keys():
+                        self.names.append((vars(x), attribute, vars(x)[attribute]))
+                        found.append(vars(x)[attribute])
+                found.append(x)
         return found
 
     def hold(self) -> bool:
@@ -106,6 +147,7 @@ class Guards:
                 all(map(operator.eq, self.containers, self.were))
                 and all(_same(d.get(name, self), was) for d, name, was in self.names)
                 and all(_same(c.cell_contents, was) for c, was in self.cells)
+                and all(_same(getattr(x, name, self), was) for x, name, was in self.slots)
                 and all(a.tobytes() == was for a, was in self.arrays)
             )
         except ValueError:  # arrays or Values were exchanged: they have no single truth
@@ -131,12 +173,30 @@ def _full(cell: Any) -> bool:
         return False
 
 
-def _names(code: types.CodeType) -> Iterator[str]:
-    """Global names that a function or one within it may read."""
-    yield from code.co_names
+@functools.lru_cache(4096)
+def _names(code: types.CodeType) -> tuple[set[str], set[str]]:
+    """Globals that a function or one within it reads, and attributes."""
+    names, attributes = set(), set()
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            names.add(instruction.argval)
+        elif instruction.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+            attributes.add(instruction.argval)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _names(constant)
+            more, others = _names(constant)
+            names, attributes = names | more, attributes | others
+    return names, attributes
+
+
+def _package(f: Any) -> str:
+    """The top-level package a function, or an object that is called, belongs to."""
+    return (getattr(f, "__module__", None) or type(f).__module__ or "").partition(".")[0]
+
+
+def _slots(kind: type) -> tuple[str, ...]:
+    slots = kind.__dict__.get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
 def _same(x: Any, was: Any) -> bool:

@@ -151,7 +151,8 @@ class Memory:
 
     def _constant(self, x: Traced) -> None:
         self.storage[x] = Storage(self.shared.entries)
-        self.shared.constants[self.shared.entries] = np.array(x.params["value"], x.dtype, order="C")
+        # by reference, if it is as it should be: a large array of the caller's is read as it is at each call
+        self.shared.constants[self.shared.entries] = np.ascontiguousarray(x.params["value"], x.dtype).reshape(x.shape)
         self.shared.entries += 1
 
     def _temporaries(self) -> None:
@@ -256,7 +257,7 @@ class Memory:
                 continue
             if last[update] == t:
                 if not isinstance(unit, Cluster):
-                    if unit.op == "gemm" and unit.inputs[2] is update and update not in unit.inputs[:2]:
+                    if unit.op == "gemm" and unit.inputs[2] is update and not any(i is update for i in unit.inputs[:2]):
                         found[r] = update
                         taken.add(update)
                     continue

@@ -77,13 +77,21 @@ def node(
     return made
 
 
+def _leaked(op: str) -> TracedError:
+    return TracedError(
+        f"{where_in_user_code()}: {op} of a traced value whose capture has ended; it leaked out of a "
+        "compiled function, perhaps through a global or an attribute: return it from the function instead"
+    )
+
+
 def lift(x: Any) -> Traced:
     """Anything that can be an operand, as a node: numbers and plain arrays become constants."""
     kind = type(x)
     if kind is Traced:
         return x  # type: ignore[no-any-return]
     trace = current_trace()
-    assert trace is not None
+    if trace is None:
+        raise _leaked("an operation")
     if kind is float or kind is int or kind is bool:
         dtype = FLOAT64 if kind is float else INT64 if kind is int else BOOL
         return Traced(trace, "constant", (), (), dtype, True, {"value": x})
@@ -147,6 +155,10 @@ def _plan(ufunc: np.ufunc, xs: Sequence[Traced]) -> Any:
     if name not in ELEMENTWISE or any(x.dtype.kind == "c" or x.dtype.itemsize not in (1, 4, 8) for x in xs):
         return None
     dtypes, dtype = _resolve(ufunc, xs)
+    if all(d == BOOL for d in dtypes):
+        name = {"add": "logical_or", "multiply": "logical_and", "maximum": "logical_or", "minimum": "logical_and"}.get(
+            name, name
+        )
     if dtype.kind not in "fiub" or any(d.itemsize not in (1, 4, 8) for d in (*dtypes, dtype)):
         return None
     return name, dtypes, dtype, all(x.weak for x in xs)
@@ -228,7 +240,7 @@ def where(condition: Any, x: Any, y: Any) -> Traced:
     if c.dtype != BOOL:
         c = apply_ufunc(np.not_equal, c, 0)
     _, dtype = _resolve(np.add, (x, y)) if BOOL not in (x.dtype, y.dtype) else (None, np.result_type(x.dtype, y.dtype))
-    weak = x.weak and y.weak
+    weak = x.weak and y.weak and c.shape == ()
     if dtype.kind == "c":
         return _call(np.where, (c, x, y), {})  # type: ignore[no-any-return]
     shape = broadcast_shapes(c.shape, x.shape, y.shape)
@@ -536,7 +548,7 @@ def _reduction(name: str) -> Callable[..., Traced]:
 
 
 def _accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return INT64 if dtype.kind in "bi" else dtype
+    return INT64 if dtype.kind in "bi" else np.dtype(np.uint64) if dtype.kind == "u" else dtype
 
 
 REDUCE = {name: _reduction(name) for name in REDUCTIONS}

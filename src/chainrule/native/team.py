@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from chainrule.native.emit import Emitter, Nest, Place
+from chainrule.native.emit import ATTRIBUTES, Emitter, Nest, Place
 from chainrule.native.operations import ELEMENTWISE, REDUCTIONS
 from chainrule.native.text import Writer
 from chainrule.native.vectormath import FUNCTIONS
@@ -59,7 +59,7 @@ class Team:
 
 
 def nanoseconds(nest: Nest) -> float:
-    """A nest's time on one core, roughly: what it moves at 10 GB/s and what it computes."""
+    """A nest's time on one core, roughly: what it moves at 20 GB/s and what it computes."""
 
     def turns(which: set[int]) -> int:
         return math.prod(nest.loops[d] for d in which)
@@ -71,7 +71,7 @@ def nanoseconds(nest: Nest) -> float:
     for m in nest.cluster.members:
         cost = 0.6 if m.op in FUNCTIONS else 0.03 if m.op in ELEMENTWISE or m.op in REDUCTIONS else 0.0
         work += cost * turns(nest.spaces[m]) * (0.5 if m.dtype.char == "f" else 1.0)
-    return 0.1 * memory + work
+    return 0.05 * memory + work
 
 
 def pieces(nest: Nest) -> int:
@@ -239,9 +239,6 @@ def _up(size: int) -> int:
     return -(-size // 64) * 64
 
 
-_ATTRIBUTES = '"prefer-vector-width"="512" nounwind'
-
-
 def emit_shared(
     name: str, nest: Nest, places: dict[Traced, Place], bits: int, most: int, team: Team
 ) -> tuple[str, set[str], set[tuple[str, str, int]]]:
@@ -273,9 +270,9 @@ def emit_shared(
         work.first[:0] = e.pointers
         end.first[:0] = [line for line in e.pointers if "%common" in line]
         declared |= work.declared | end.declared
-        text.append(work.text(f"{name}.range{k}", f"{alone}, i64 %lo, i64 %hi", _ATTRIBUTES))
+        text.append(work.text(f"{name}.range{k}", f"{alone}, i64 %lo, i64 %hi", ATTRIBUTES))
         text.append(_part(name, k, names, given, units, e.each_rounded))
-        text.append(end.text(f"{name}.end{k}", f"{given}, i64 %pieces", _ATTRIBUTES))
+        text.append(end.text(f"{name}.end{k}", f"{given}, i64 %pieces", ATTRIBUTES))
         calls.append(
             f"  br i1 %many, label %share{k}, label %alone{k}\n"
             f"alone{k}:\n  call void @{name}.range{k}({given}, i64 0, i64 {units})\n  br label %end{k}\n"
