@@ -102,12 +102,16 @@ def visit_math_block(self, node):
     raise nodes.SkipNode
 
 
-def add_formula_style(app, pagename, templatename, context, doctree):
+# A cell tagged `wide` prints smaller: for tables that are wider than the text.
+wide_style = "<style>.tag_wide .output pre { font-size: 0.7em; }</style>"
+
+
+def add_style(app, pagename, templatename, context, doctree):
     font = context["pathto"](f"_static/{formula_font.name}", resource=True)
-    context["metatags"] = context.get("metatags", "") + formula_style.replace("FONT", font)
+    context["metatags"] = context.get("metatags", "") + formula_style.replace("FONT", font) + wide_style
 
 
 def setup(app):
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
-    app.connect("html-page-context", add_formula_style)
+    app.connect("html-page-context", add_style)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

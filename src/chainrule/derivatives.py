@@ -378,7 +378,7 @@ def _along(basis: Any, recording: Recording, sweep: Callable[..., list[Any]], wh
     if not recording.nested:
         found = sweep(recording, which, basis)
         flat = [x._data if type(x) is Value else x for x in found]
-        if not any(type(x) is not Traced and np.isnan(x).any() for x in flat):
+        if not any(type(x) is Traced or np.isnan(x).any() for x in flat):
             return found
     return sweep(recording, which, Lanes(basis, basis != 0))
 

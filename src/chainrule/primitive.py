@@ -53,6 +53,7 @@ class Primitive:
     """
 
     scalar: Callable[..., Any] | None
+    takes_lanes = False  # whether `push` wants `Lanes` where only some elements of a tangent move
 
     def __init__(
         self,

@@ -108,7 +108,9 @@ class Value:
                 f"Value.data: this Value is the result of {self.primitive.name}; only a leaf's data "
                 "can be replaced; make a new leaf with Value(new)"
             )
-        if type(new) is Traced or (capturing and self._outside() is not None):
+        if capturing and (trace := self._outside()) is not None:
+            trace.write(self, _leaf_data(new), replaced=True)
+        elif type(new) is Traced:
             self._adopt(_leaf_data(new))
         elif not (self.args and new is self.args[0]):  # v.data -= step has changed it already
             new = _leaf_data(new)

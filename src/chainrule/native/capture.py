@@ -48,6 +48,7 @@ class State:
     grad_changed: bool = False
     grad_read: bool = False
     grad_given: bool = False
+    replaced: bool = False  # by assignment: an array that `Value.data` has handed out does not follow
 
     @property
     def pinned(self) -> bool:
@@ -74,6 +75,7 @@ class Trace:
         self.inputs: list[Traced] = []
         self.states: dict[int, State] = {}
         self.arguments: dict[int, int] = {}
+        self.grown: set[Traced] = set()  # what an operator made that works in place on arrays
         self.lines: dict[Traced, str] | None = None
 
     def adopt(self, x: Traced) -> Traced | None:
@@ -102,7 +104,7 @@ class Trace:
     def read(self, v: Value) -> Any:
         return self.state(v).data
 
-    def write(self, v: Value, new: Any) -> None:
+    def write(self, v: Value, new: Any, replaced: bool = False) -> None:
         """Give a leaf new data, in its own shape and dtype."""
         state = self.state(v)
         weak = _is_number(v)
@@ -113,6 +115,7 @@ class Trace:
             )
         state.data = cast(new, v.dtype, weak)
         state.data_changed = True
+        state.replaced = replaced and new not in self.grown
 
     def read_grad(self, v: Value) -> Any:
         state = self.state(v)
@@ -147,7 +150,8 @@ def _like(trace: Trace, like: Any, params: dict[str, Any]) -> Traced:
     if kind is float or kind is Cell or kind is int or kind is bool:
         dtype = FLOAT64 if kind is float or kind is Cell else np.dtype(np.int64 if kind is int else bool)
         return Traced(trace, "input", (), (), dtype, True, params)
-    return Traced(trace, "input", (), np.shape(like), np.asarray(like).dtype, False, params)
+    dtype = np.asarray(like).dtype.newbyteorder("=")
+    return Traced(trace, "input", (), np.shape(like), dtype, False, params)
 
 
 # -------------------------------------------------------------------- a captured program
@@ -262,6 +266,10 @@ def _output(name: str, trace: Trace, x: Any) -> Output:
                 return Output("plain", x)
             return Output("plain", x)
         return Output("value", lift(x._data))
+    if isinstance(x, np.ndarray) and x.dtype.kind not in "fciub":
+        raise TypeError(
+            f"compile: {name} returned an array of {x.dtype}, expected numbers; return what it holds instead"
+        )
     if x is None or isinstance(x, str | bool | int | float | complex | np.ndarray | np.generic):
         return Output("plain", x)
     raise TypeError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import threading
+import types
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,14 +18,15 @@ from chainrule.native.capture import Captured, State, capture
 from chainrule.native.checking import checked
 from chainrule.native.figures import Figures
 from chainrule.native.graph import ProgramGraph, argument_names
-from chainrule.native.guards import Guards
+from chainrule.native.guards import Guards, no_new_generators
+from chainrule.native.operations import leaked
 from chainrule.native.program import Program
 from chainrule.native.report import Report, graph, report
-from chainrule.primitive import Contributions, Primitive, fit
+from chainrule.primitive import Contributions, Lanes, Primitive, fit
 from chainrule.recording import zeros_like
 from chainrule.sweeps.adjoint import adjoint
 from chainrule.sweeps.tangent import tangent
-from chainrule.traced import TracedError, current_trace
+from chainrule.traced import Traced, TracedError, current_trace
 from chainrule.value import Cell, Value, result
 
 __all__ = ["Compiled", "compile"]
@@ -117,7 +119,16 @@ class Compiled:
         functools.update_wrapper(self, f, updated=())
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else functools.partial(self, instance)
+        """A method: bound to an object it is a compiled function of its own, kept by that object."""
+        if instance is None:
+            return self
+        bound = Compiled(types.MethodType(self.function, instance), tuple(i - 1 for i in self.static if i), self.check)
+        if hasattr(instance, "__dict__"):
+            vars(instance)[self.name] = bound
+        return bound
+
+    def __reduce__(self) -> Any:
+        return Compiled, (self.function, tuple(self.static), self.check)
 
     def __repr__(self) -> str:
         n = sum(map(len, self.programs.values()))
@@ -143,7 +154,7 @@ class Compiled:
         return self._connected(program, leaves, values) if program.differentiable else values
 
     def _flatten(self, args: Any, kwargs: Any) -> tuple[list[Any], Any]:
-        static = tuple((i, args[i]) for i in sorted(self.static) if i < len(args))
+        static = tuple((i, type(args[i]), args[i]) for i in sorted(self.static) if i < len(args))
         try:
             hash(static)
         except TypeError:
@@ -153,7 +164,9 @@ class Compiled:
             ) from None
         chosen = tuple(a for i, a in enumerate(args) if i not in self.static)
         leaves, spec = optree.tree_flatten((chosen, kwargs), none_is_leaf=True)  # type: ignore[arg-type]
-        return leaves, (spec, static, *[_signature(self.name, x) for x in leaves])
+        values = [id(x) for x in leaves if type(x) is Value]
+        same = tuple(map(values.index, values)) if len(values) > 1 else ()  # one Value given twice is one input
+        return leaves, (spec, static, same, *[_signature(self.name, x) for x in leaves])
 
     def _compile(self, args: Any, kwargs: Any, leaves: Any, key: Any) -> Program:
         with self._lock, _NO_COLLECTION:
@@ -161,6 +174,8 @@ class Compiled:
             for p in made:
                 if p.valid(leaves):
                     return p
+            for x in leaves:
+                _signature(self.name, x)
             figures = Figures()
             guards = Guards(self.function)
             if leaves is args:
@@ -175,7 +190,8 @@ class Compiled:
                     rest = iter(chosen)
                     return self.function(*[a if i in self.static else next(rest) for i, a in enumerate(args)], **kwargs)
 
-            captured = capture(self.name, call, list(leaves), lines=self.check)
+            with no_new_generators:
+                captured = capture(self.name, call, list(leaves), lines=self.check)
             figures.done("capture")
             captured.figures = figures
             captured.names = argument_names(self.function, self.static, args, kwargs)
@@ -233,30 +249,35 @@ class Compiled:
                 flat[j] = result(flat[j]._data, piece, inputs, args)
         return optree.tree_unflatten(spec, flat)
 
-    def _derivative(self, program: Program, j: int, leaves: list[Any], backward: bool) -> Compiled:
+    def _derivative(self, program: Program, j: int, leaves: list[Any], moving: tuple[bool, ...] | None) -> Compiled:
         """The function ``(g or tangents, inputs)`` that carries derivatives through the j-th result, compiled."""
-        key = (id(program), j, backward)
+        key = (id(program), j, moving)
         if key not in self._derivatives:
-            make = _pull_of if backward else _push_of
-            self._derivatives[key] = Compiled(make(program, j, leaves))
+            self._derivatives[key] = Compiled(
+                _pull_of(program, j, leaves) if moving is None else _push_of(program, j, leaves, moving)
+            )
         return self._derivatives[key]
 
 
 class _Piece(Primitive):
     """One result of a compiled function as a node of a graph; its derivatives are compiled too."""
 
+    takes_lanes = True
+
     def __init__(self, owner: Compiled, program: Program, leaves: list[Any], j: int) -> None:
         super().__init__(owner.function, name=f"compiled {owner.name}")
         self.owner, self.program, self.leaves, self.j = owner, program, leaves, j
 
     def pull(self, g: Any, y: Any, inputs: Sequence[Any], args: Sequence[Any], params: Any, since: int) -> Contributions:
-        pull = self.owner._derivative(self.program, self.j, self.leaves, True)
-        cs = pull(fit(getattr(g, "value", g), self._like(y)), self._plain(), *args)
+        pull = self.owner._derivative(self.program, self.j, self.leaves, None)
+        seed = [g.value, g.alive] if type(g) is Lanes else [g]
+        cs = pull([fit(seed[0], self._like(y)), *seed[1:]], self._plain(), *args)
         return [(x, c) for x, c in zip(inputs, cs, strict=True) if x.serial >= since]
 
     def push(self, y: Any, args: Sequence[Any], tangents: Sequence[Any], params: Any) -> Any:
-        push = self.owner._derivative(self.program, self.j, self.leaves, False)
-        ts = [zeros_like(a) if t is None else t for a, t in zip(args, tangents, strict=True)]
+        moving = tuple(t is not None for t in tangents)
+        push = self.owner._derivative(self.program, self.j, self.leaves, moving)
+        ts = [[t.value, t.alive] if type(t) is Lanes else [t] for t in tangents if t is not None]
         return push(ts, self._plain(), *args)
 
     def _like(self, y: Any) -> Any:
@@ -273,7 +294,7 @@ def _replayed(program: Program, j: int, leaves: list[Any], plain: list[Any], giv
     assert trace is not None
     states = program.captured.states
     stand_ins: list[Value] = []
-    arguments: dict[int, Value] = {}
+    arguments: dict[int, Value] = {}  # by the identity of the Value that came as an argument
     for s, x in zip(states, given, strict=True):
         if type(x) is Value:
             v = x
@@ -284,17 +305,18 @@ def _replayed(program: Program, j: int, leaves: list[Any], plain: list[Any], giv
             v = Value(x)
         stand_ins.append(v)
         if s.argument is not None:
-            arguments[s.argument] = v
+            arguments[id(leaves[s.argument])] = v
     rest = iter(plain)
-    flat = [arguments.get(i, x) if type(x) is Value else next(rest) for i, x in enumerate(leaves)]
+    flat = [arguments.get(id(x), x) if type(x) is Value else next(rest) for x in leaves]
     out = program.captured.call(flat)
     return optree.tree_leaves(out, none_is_leaf=True)[j], stand_ins
 
 
 def _pull_of(program: Program, j: int, leaves: list[Any]) -> Callable[..., Any]:
-    def pull(g: Any, plain: list[Any], *given: Any) -> list[Any]:
+    def pull(seed: list[Any], plain: list[Any], *given: Any) -> list[Any]:
         trace = current_trace()
-        record = type(g) is Value or any(type(x) is Value for x in given)
+        g = Lanes(*seed) if len(seed) == 2 else seed[0]
+        record = any(type(x) is Value for x in (*seed, *given))
         out, stand_ins = _replayed(program, j, leaves, plain, given)
         found = adjoint([(out, g)], until=trace.start - 1, record=record)  # type: ignore[union-attr]
         return [found.get(v, zeros_like(v._data)) for v in stand_ins]
@@ -302,13 +324,14 @@ def _pull_of(program: Program, j: int, leaves: list[Any]) -> Callable[..., Any]:
     return pull
 
 
-def _push_of(program: Program, j: int, leaves: list[Any]) -> Callable[..., Any]:
-    def push(tangents: list[Any], plain: list[Any], *given: Any) -> Any:
+def _push_of(program: Program, j: int, leaves: list[Any], moving: tuple[bool, ...]) -> Callable[..., Any]:
+    def push(tangents: list[list[Any]], plain: list[Any], *given: Any) -> Any:
         trace = current_trace()
-        record = any(type(x) is Value for x in (*tangents, *given))
+        record = any(type(x) is Value for x in (*[t[0] for t in tangents], *given))
         out, stand_ins = _replayed(program, j, leaves, plain, given)
         nodes = order([out], trace.start)  # type: ignore[union-attr]
-        seeds = dict(zip(stand_ins, tangents, strict=True))
+        moved = [v for v, moves in zip(stand_ins, moving, strict=True) if moves]
+        seeds = {v: Lanes(*t) if len(t) == 2 else t[0] for v, t in zip(moved, tangents, strict=True)}
         return tangent(nodes, seeds, record=record).get(out, zeros_like(out._data))
 
     return push
@@ -356,6 +379,8 @@ def _signature(name: str, x: Any) -> Any:
         return kind
     if x is None or isinstance(x, str):
         return x
+    if kind is Traced:
+        raise leaked(f"calling {name}")
     raise TypeError(
         f"compile: an argument of {name} is a {kind.__name__}, expected arrays, numbers, Values, strings, None or "
         "containers of them; name it in static_argnums if it is a constant"

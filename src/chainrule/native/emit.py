@@ -26,8 +26,8 @@ __all__ = ["ATTRIBUTES", "Emitter", "Nest", "Place", "emit_nest"]
 Place = tuple[str, int]  # where an array lies: the name of a pointer, and elements from there
 
 LONG = 400  # operations above which a loop's code is not written twice, for whole vectors and for the rest
-# Without stackrealign LLVM puts vectors that do not fit into registers wherever the stack begins: where that is
-# no multiple of 64 they lie across cache lines, and loops take up to twice as long.
+# Without stackrealign LLVM puts vectors that do not fit into registers wherever the stack begins: where that
+# is no multiple of 64 they lie across cache lines, and loops take up to twice as long.
 ATTRIBUTES = '"prefer-vector-width"="512" "stackrealign" nounwind'
 
 CHUNK = 64  # vectors added up before their sum is added to the next level's: rounding grows slowly

@@ -15,6 +15,7 @@ import pathlib
 import random
 import sys
 import sysconfig
+import threading
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,7 +26,7 @@ import chainrule.traced
 
 from chainrule.value import Value
 
-__all__ = ["Guards"]
+__all__ = ["Guards", "no_new_generators"]
 
 MOST = 20_000  # objects looked over
 LARGEST = 1 << 16  # bytes of an array whose numbers are compared; of a larger one only its identity
@@ -56,9 +57,22 @@ class Guards:
         self._package = _package(f)
         self._met: set[int] = set()
         self._kept: list[Any] = []
+        # Of the user's own objects only the attributes that the code names, of which more turn up on the way.
+        self._attributes: set[str] = set()
+        self._objects: list[Any] = []
         waiting = [f]
-        while waiting and len(self._met) < MOST:
-            waiting += self._visit(waiting.pop())
+        while True:
+            while waiting and len(self._met) < MOST:
+                waiting += self._visit(waiting.pop())
+            known = len(self._attributes)
+            waiting = [v for x in self._objects for name, v in _items(x) if name in self._attributes]
+            if all(id(v) in self._met or isinstance(v, _PLAIN) for v in waiting) and known == len(self._attributes):
+                break
+            if len(self._met) >= MOST:
+                break
+        for x in self._objects:
+            self.names += [(x, name, v) for name, v in _items(x) if name in self._attributes]
+        del self._attributes, self._objects
         del self._met
         self._states = [_state(g) for g in self._watched()]
 
@@ -86,7 +100,9 @@ class Guards:
         if isinstance(x, property | functools.cached_property | staticmethod | classmethod):
             return [getattr(x, name, None) for name in ("fget", "func", "__func__")]
         if isinstance(x, type):
-            return [] if self._foreign(x.__module__) else self._mapping(x.__dict__)
+            if not self._foreign(x.__module__):
+                self._objects.append(x.__dict__)
+            return list(x.__bases__)
         if isinstance(x, types.ModuleType):
             return []
         if isinstance(x, dict):
@@ -106,14 +122,20 @@ class Guards:
                     self.slots.append((x, name, getattr(x, name)))
                     found.append(getattr(x, name))
         attributes = getattr(x, "__dict__", None)
-        return found + self._mapping(attributes) if type(attributes) is dict else found
+        if type(attributes) is not dict:
+            return found
+        if self._foreign(type(x).__module__):
+            return found + self._mapping(attributes)
+        self._objects.append(attributes)
+        return found
 
     def _foreign(self, module: str | None) -> bool:
         """Whether a module is an installed one, other than the function's own package."""
         if not module or module.partition(".")[0] == self._package:
             return not module
-        file = getattr(sys.modules.get(module), "__file__", None)
-        return file is None and module != "__main__" or (file or "").startswith((*_INSTALLED, _LIBRARY))
+        if module in sys.builtin_module_names:
+            return True
+        return (getattr(sys.modules.get(module), "__file__", None) or "").startswith((*_INSTALLED, _LIBRARY))
 
     def _mapping(self, x: Any) -> list[Any]:
         self.containers.append(x)
@@ -129,6 +151,7 @@ class Guards:
                 self.cells.append((c, c.cell_contents))
                 found.append(c.cell_contents)
         names, attributes = _names(f.__code__)
+        self._attributes |= attributes
         for name in names:
             if name in f.__globals__:
                 x = f.__globals__[name]
@@ -164,6 +187,10 @@ class Guards:
             if _state(g) != was:
                 return "random" if g is random else "np.random" if g is np.random else repr(g)
         return None
+
+
+def _items(x: Any) -> list[tuple[str, Any]]:
+    return [(name, v) for name, v in x.items() if type(name) is str]
 
 
 def _full(cell: Any) -> bool:
@@ -210,3 +237,36 @@ def _state(g: Any) -> str:
         kind, keys, *rest = g.get_state()
         return f"{kind}{hash(np.asarray(keys).tobytes())}{rest}"
     return str(hash(g.getstate()))
+
+
+class _NoNewGenerators:
+    """While a capture goes on, ``np.random.default_rng()`` without a seed is refused in its thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._original: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._depth:
+                self._original = np.random.default_rng
+                np.random.default_rng = self._default_rng  # type: ignore[assignment]
+            self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._depth -= 1
+            if not self._depth:
+                np.random.default_rng = self._original
+
+    def _default_rng(self, seed: Any = None) -> Any:
+        if seed is None and chainrule.traced.current_trace() is not None:
+            raise chainrule.traced.TracedError(
+                f"{chainrule.traced.where_in_user_code()}: compile: np.random.default_rng() without a seed: its random "
+                "numbers would be the same in every call; draw them outside and pass them as an argument"
+            )
+        return self._original(seed)
+
+
+no_new_generators = _NoNewGenerators()

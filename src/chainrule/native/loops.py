@@ -124,7 +124,7 @@ class Inner(Trace):
     def _here(self, data: Any) -> Any:
         return self.adopt(data) if type(data) is Traced else data
 
-    def write(self, v: Value, new: Any) -> None:
+    def write(self, v: Value, new: Any, replaced: bool = False) -> None:
         raise self._no_write("data", v)
 
     def write_grad(self, v: Value, new: Any) -> None:

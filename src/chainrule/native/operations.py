@@ -27,7 +27,7 @@ import optree
 from chainrule.traced import Traced, TracedError, current_trace, where_in_user_code
 from chainrule.value import Value
 
-__all__ = ["cast", "gather", "lift", "node", "scatter", "where"]
+__all__ = ["cast", "gather", "leaked", "lift", "node", "scatter", "where"]
 
 BOOL, INT64, FLOAT64 = np.dtype(bool), np.dtype(np.int64), np.dtype(np.float64)
 _NONE: dict[str, Any] = {}
@@ -77,7 +77,7 @@ def node(
     return made
 
 
-def _leaked(op: str) -> TracedError:
+def leaked(op: str) -> TracedError:
     return TracedError(
         f"{where_in_user_code()}: {op} of a traced value whose capture has ended; it leaked out of a "
         "compiled function, perhaps through a global or an attribute: return it from the function instead"
@@ -91,7 +91,7 @@ def lift(x: Any) -> Traced:
         return x  # type: ignore[no-any-return]
     trace = current_trace()
     if trace is None:
-        raise _leaked("an operation")
+        raise leaked("an operation")
     if kind is float or kind is int or kind is bool:
         dtype = FLOAT64 if kind is float else INT64 if kind is int else BOOL
         return Traced(trace, "constant", (), (), dtype, True, {"value": x})
@@ -101,6 +101,8 @@ def lift(x: Any) -> Traced:
         if any(type(leaf) is Traced for leaf in optree.tree_leaves(x)):
             return stack([lift(part) for part in x], 0)
     a = np.asarray(x)
+    if not a.dtype.isnative:
+        a = a.astype(a.dtype.newbyteorder("="))
     if a.dtype.kind not in "fciub":
         raise TypeError(f"compile: an operand is a {kind.__name__}, expected numbers or arrays of them")
     return Traced(trace, "constant", (), a.shape, a.dtype, kind is complex, {"value": a})
@@ -834,6 +836,21 @@ for _name, _ufunc in {
     _forward, _reflected = _operator(_ufunc)
     setattr(Traced, f"__{_name}__", _forward)
     setattr(Traced, f"__r{_name}__", _reflected)
+def _in_place(ufunc: np.ufunc) -> Any:
+    """``x -= y``: what an array would do to itself is remembered for `Value.data`'s setter."""
+
+    def method(self: Traced, other: Any) -> Any:
+        if type(other) is Value:
+            return NotImplemented
+        made = apply_ufunc(ufunc, self, other)
+        made.origin.grown.add(made)
+        return made
+
+    return method
+
+
+for _name, _ufunc in {"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide}.items():
+    setattr(Traced, f"__i{_name}__", _in_place(_ufunc))
 for _name, _ufunc in {
     "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater,
     "ge": np.greater_equal,

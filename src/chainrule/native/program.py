@@ -32,6 +32,9 @@ from chainrule.value import Cell, Pool, Value, result
 __all__ = ["Program"]
 
 
+LARGE = 1 << 16  # bytes of an argument above which it is let go after the call
+
+
 def _references_of_two_holders() -> int:
     first, second = {0: np.empty(1)}, [None]
     a = first.get(0)
@@ -127,12 +130,14 @@ class Program:
         self._fresh: list[tuple[int, tuple[int, ...], np.dtype[Any]]] = []
         self._spares: dict[int, Any] = {}
         self._held_as_grad: dict[int, Value] = {}
+        self._large = [
+            entry for _, entry, x in self._array_arguments if x.nbytes > LARGE and entry not in image.written
+        ]
+        self._replaced = {s.value for s in captured.states if s.replaced}
         self._writes: list[tuple[Value, str, Callable[[], Any] | None]] = []
         self._cell_writes: list[tuple[Value, str, int]] = []
         for o in captured.outputs:
-            self._outputs.append(lambda o=o: o.node) if o.kind == "plain" else self._outputs.append(  # type: ignore[misc]
-                self._reader(*next(roots), o.kind)
-            )
+            self._outputs.append(_constant(o.node) if o.kind == "plain" else self._reader(*next(roots), o.kind))
         for state in captured.states:
             for kind, changed, node in (
                 ("data", state.data_changed, state.data), ("grad", state.grad_changed, state.grad),
@@ -256,7 +261,13 @@ class Program:
             else:
                 v = self.captured.states[which].value
                 a = v._current() if kind == "data" else v._gradient
-            self._array(x)[...] = a._current() if type(a) is Value else a
+            try:
+                self._array(x)[...] = a._current() if type(a) is Value else a
+            except OverflowError:
+                raise OverflowError(
+                    f"compile: an argument of {self.name} is {a}, too large for {x.dtype}; pass it as a float, or name "
+                    "it in static_argnums"
+                ) from None
         if self._pool.stale:
             self._take_cells()
         for entry, kind, v, dtype in self._array_states:
@@ -283,12 +294,15 @@ class Program:
                 raise self._wrong_index()
         else:
             self._mixed()
+        for entry in self._large:  # the caller's own are not kept alive
+            arrays[entry] = None
         results = [read() for read in self._outputs]
+        replaced = self._replaced
         for v, kind, read in self._writes:
             if read is None:
                 v._gradient = None
             elif kind == "data":
-                _install(v, read())
+                _install(v, read(), v in replaced)
             else:
                 _install_grad(v, read())
         if self._pool.stale:
@@ -344,10 +358,17 @@ class Program:
         self._pool.stale = False
 
 
-def _install(v: Value, new: Any) -> None:
+def _install(v: Value, new: Any, replaced: bool) -> None:
     """Give a Value the data of a run; mostly it has it already, written in place."""
+    if replaced:
+        v.args = ()  # what was handed out before is nobody's, as after an assignment
     if v._data is not new or v.args:
         v._adopt(new)
+
+
+def _constant(x: Any) -> Callable[[], Any]:
+    """A result that is the same in every call; of an array a copy, which the caller may write to."""
+    return (lambda: x.copy()) if isinstance(x, np.ndarray) else (lambda: x)
 
 
 def _install_grad(v: Value, new: Any) -> None:

@@ -72,7 +72,7 @@ class Writer:
 
     @contextmanager
     def span(self, low: str, high: str, step: int = 1) -> Iterator[str]:
-        """A loop over ``low``, ``low + step``, ... below ``high``, which must be greater; reached by whole steps."""
+        """A loop from ``low``, which must be below, to ``high``, which whole steps must meet."""
         self._names += 1
         n = self._names
         before, head = self.block, f"loop{n}"

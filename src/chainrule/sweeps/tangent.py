@@ -49,9 +49,12 @@ def tangent(nodes: Sequence[Value], seeds: dict[Value, Any], *, record: bool) ->
         )
         dead = any(m is not None for m in masks)
         mask = None
-        if type(primitive) is Elementwise and node.shape and (dead or primitive.lanes is not None):
+        masked = node.shape or type(node._data) is Traced
+        if type(primitive) is Elementwise and masked and (dead or primitive.lanes is not None):
             t, mask = _elementwise(primitive, node, y, args, ts, masks)
         else:
+            if dead and primitive.takes_lanes:
+                ts = [t if m is None else Lanes(t, m) for t, m in zip(ts, masks, strict=True)]
             t = primitive.push(y, args, ts, node.params)
             if dead and type(primitive) is Linear:
                 mask = _linear(primitive, node, ts, masks)
@@ -93,4 +96,4 @@ def _linear(primitive: Linear, node: Value, ts: list[Any], masks: list[Any]) -> 
         for a, t, m in zip(node.args, ts, masks, strict=True)
     ]
     mask = as_array(primitive.run(*moving, **node.params) != 0)
-    return mask if mask.ndim else None
+    return mask if mask.ndim or type(mask) is Traced else None
