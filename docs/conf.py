@@ -1,5 +1,6 @@
 """How Sphinx builds the documentation: chapters are executed, and nothing is fetched, then or when read."""
 
+import os
 import re
 from importlib.metadata import version as installed_version
 from importlib.resources import files
@@ -25,6 +26,7 @@ nitpicky = False
 # ------------------------------------------------------------------ chapters
 # Executed on every build: a cache knows a chapter's code, but not the library that the code calls.
 nb_execution_mode = "force"
+os.environ["CHAINRULE_CACHE"] = "off"  # the same of what the code compiles
 nb_execution_timeout = 300  # seconds for one cell
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
@@ -102,8 +104,8 @@ def visit_math_block(self, node):
     raise nodes.SkipNode
 
 
-# A cell tagged `wide` prints smaller: for tables that are wider than the text.
-wide_style = "<style>.tag_wide .output pre { font-size: 0.7em; }</style>"
+# A cell tagged `wide` prints smaller, for tables wider than the text; long names are broken in titles.
+wide_style = "<style>.tag_wide .output pre { font-size: 0.7em; } h1 { overflow-wrap: anywhere; }</style>"
 
 
 def add_style(app, pagename, templatename, context, doctree):

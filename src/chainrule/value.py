@@ -441,7 +441,7 @@ def result(
     params: Mapping[str, Any] = _NONE,
 ) -> Value:
     """The node of an operation's result. Made without a constructor: scalar graphs make very many."""
-    if capturing and type(data) is not Traced and (trace := current_trace()) is not None:
+    if capturing and (trace := current_trace()) is not None:
         data, args = _through(trace, data, primitive, inputs, args, params)
     v = _new(Value)
     v._data = data
@@ -458,8 +458,11 @@ def result(
 def _through(
     trace: Any, data: Any, primitive: Primitive, inputs: Any, args: Any, params: Mapping[str, Any]
 ) -> tuple[Any, Any]:
-    """A result computed from numbers during a capture: again, if any are those of Values from outside."""
-    if not any(type(x) is Value and x.serial < trace.start for x in inputs):
+    """A result of a capture: computed again, if it read the numbers of Values from outside."""
+    for x, a in zip(inputs, args):
+        if type(x) is Value and x.serial < trace.start and type(a) is not Traced:
+            break
+    else:
         return data, args
     args = tuple(
         trace.read(x) if type(x) is Value and x.serial < trace.start else a

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import os
 import random
 import re
 import types
@@ -21,6 +22,7 @@ from tests.test_hard_points import FIRST, MODES, SECOND, Row, a, close
 
 inf, nan = np.inf, np.nan
 HERE = "test_compile_hard_points.py"
+NIGHTLY = bool(os.environ.get("CHAINRULE_NIGHTLY"))
 LINES = Path(__file__).read_text().splitlines()
 
 
@@ -42,6 +44,7 @@ def test_first_order(row: Row) -> None:
     every = tuple(range(len(row.point)))
 
     def run(*x: Any) -> Any:
+        x = tuple(np.float64(a) if type(a) is float else a for a in x)  # 1 / 0.0 of Python's raises
         return [row.f(*x), *[cr.jacobian(row.f, argnums=every, mode=mode)(*x) for mode in MODES]]
 
     got, want = compiled(run, *row.point), eager(run, *row.point)
@@ -89,7 +92,10 @@ def test_second_order(row: Row) -> None:
         close(got, row.wanted[0])
 
 
-@pytest.mark.parametrize("row", [*FIRST, *SECOND], ids=str)
+DELICATE = {1, 4, 8, 17}  # zeros that must send nothing; the other rows too in CHAINRULE_NIGHTLY
+
+
+@pytest.mark.parametrize("row", [r for r in FIRST if NIGHTLY or r.number in DELICATE], ids=str)
 def test_derivatives_of_the_compiled_function(row: Row) -> None:
     """The other way round: `cr.jacobian` of what was compiled."""
     f = cr.compile(row.f)

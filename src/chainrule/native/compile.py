@@ -154,7 +154,7 @@ class Compiled:
         return self._connected(program, leaves, values) if program.differentiable else values
 
     def _flatten(self, args: Any, kwargs: Any) -> tuple[list[Any], Any]:
-        static = tuple((i, type(args[i]), args[i]) for i in sorted(self.static) if i < len(args))
+        static = tuple((i, repr(args[i]) if type(args[i]) is float else type(args[i]), args[i]) for i in sorted(self.static) if i < len(args))
         try:
             hash(static)
         except TypeError:

@@ -154,6 +154,8 @@ class Emitter:
         self.at_row = False
         self.keeps_rows = True  # whether what is known of a row is stored
         self._now = 0
+        given = {places[v.base] for v, _ in nest.accesses.values()}
+        self.late = {m for m in nest.stored if places[m] in given}  # written over an operand
         self.level = self._stages()
         self.partner = _partners(nest.cluster.members)
 
@@ -244,12 +246,17 @@ class Emitter:
     def _row_level(self, after: int) -> None:
         """What is known of a row after a stage, stored where others need it."""
         self.lanes, self.mask, self.at_row = 1, None, True
+        late = []
         for m in self.nest.cluster.members:
             if m in self.rows and self.level[m] == after:
                 if m.op not in REDUCTIONS:
                     self.row[m] = elementwise(self, m, [self._operand(i, m) for i in m.inputs])
-                if m in self.nest.out and self.keeps_rows:
+                if m in self.late:
+                    late.append(m)
+                elif m in self.nest.out and self.keeps_rows:
                     self._store(m, self.row[m])
+        for m in late if self.keeps_rows else ():
+            self._store(m, self.row[m])
         self.at_row = False
 
     def _stage(self, stage: int) -> None:
@@ -342,10 +349,14 @@ class Emitter:
                 old = self._load(m, *self.nest.out[m])
                 self._store(m, self._combine(m, old, x))
         for m in stores:
-            self._store(m, self._value(m, None))
+            if m not in self.late:
+                self._store(m, self._value(m, None))
         for m in keeps:
             x = self._value(m, None)
             self._store_at(m, x, self.kept[m], [0] * (len(self.counters) - 1) + [1], 0)
+        late = [(m, self._value(m, None)) for m in stores if m in self.late]
+        for m, x in late:
+            self._store(m, x)
 
     # ---------------------------------------------------------------- values
 

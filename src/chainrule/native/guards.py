@@ -65,16 +65,20 @@ class Guards:
             while waiting and len(self._met) < MOST:
                 waiting += self._visit(waiting.pop())
             known = len(self._attributes)
-            waiting = [v for x in self._objects for name, v in _items(x) if name in self._attributes]
+            waiting = [v for x in self._objects for name, v in _items(x) if self._read(name, v)]
             if all(id(v) in self._met or isinstance(v, _PLAIN) for v in waiting) and known == len(self._attributes):
                 break
             if len(self._met) >= MOST:
                 break
         for x in self._objects:
-            self.names += [(x, name, v) for name, v in _items(x) if name in self._attributes]
+            self.names += [(x, name, v) for name, v in _items(x) if self._read(name, v)]
         del self._attributes, self._objects
         del self._met
         self._states = [_state(g) for g in self._watched()]
+
+    def _read(self, name: str, v: Any) -> bool:
+        """Whether code names an attribute; Python itself calls what is named in underscores."""
+        return name in self._attributes or (name.startswith("__") and isinstance(v, types.FunctionType))
 
     def _visit(self, x: Any) -> list[Any]:
         """Note what ``x`` holds, and give back what has to be looked over next."""

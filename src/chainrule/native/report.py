@@ -28,6 +28,7 @@ from chainrule.native.machine import Library, host, load
 from chainrule.native.operations import ELEMENTWISE, REDUCTIONS, VIEWS
 from chainrule.native.program import Program
 from chainrule.native.reference import order
+from chainrule.native.threads import threads
 from chainrule.native.vectormath import FUNCTIONS
 from chainrule.native.views import Views
 from chainrule.traced import Traced
@@ -187,6 +188,7 @@ def report(program: Program, programs: int = 1) -> Report:
     fresh = {image.storage[r].entry: r.nbytes for r in image.roots if r not in image.in_place}
     results = sum(n for entry, n in fresh.items() if entry not in (ARENA, CELLS))
     constants = sum(a.nbytes for a in image.constants.values())
+    scratch = image.arena + 8 * image.cells + (image.team.bytes(threads()) if image.team else 0)
     inputs = sum(x.nbytes for x in captured.inputs if x in image.storage)
     figures = captured.figures
     known = names(captured)
@@ -195,7 +197,7 @@ def report(program: Program, programs: int = 1) -> Report:
     return Report(
         program.name, ", ".join(given), programs, kernels,
         _speed(image.arena + results + constants + inputs),
-        image.arena + 8 * image.cells, results, constants,
+        scratch, results, constants,
         {"capture": count(captured.roots()), **figures.nodes, "fuse": count(image.roots)},
         dict(figures.seconds), figures.cached,
     )  # fmt: skip

@@ -69,7 +69,7 @@ def nanoseconds(nest: Nest) -> float:
     memory = sum(size * turns({d for d, step in enumerate(s) if step}) for (_, s), size in moved.items())
     work = 0.0
     for m in nest.cluster.members:
-        cost = 0.6 if m.op in FUNCTIONS else 0.03 if m.op in ELEMENTWISE or m.op in REDUCTIONS else 0.0
+        cost = 0.5 if m.op in FUNCTIONS else 0.03 if m.op in ELEMENTWISE or m.op in REDUCTIONS else 0.0
         work += cost * turns(nest.spaces[m]) * (0.5 if m.dtype.char == "f" else 1.0)
     return 0.05 * memory + work
 
