@@ -423,13 +423,13 @@ def fit(c: Any, like: Any) -> Any:
     kind = type(c)
     if kind is _ndarray and type(like) is _ndarray and c.shape == like.shape and c.dtype == like.dtype:
         return c
-    if type(like) is float or type(like) is Cell or (type(like) is Traced and like.weak):
+    if type(like) is float or type(like) is Cell or (type(like) is Traced and like.is_number):
         if kind is float:
             return c
         if kind is Traced:
             return (c.sum() if c.shape else c).as_number()
         if kind is Value:
-            if type(c._data) is float or (type(c._data) is Traced and c._data.weak):
+            if type(c._data) is float or (type(c._data) is Traced and c._data.is_number):
                 return c
             if c.shape:
                 c = sum_to(c, shape=())

@@ -180,7 +180,7 @@ def hand_out(results: Sequence[Any], values: bool = False) -> list[Any]:
 def zeros_like(x: Any) -> Any:
     """A zero of the kind, shape and dtype of a Value or of raw data."""
     x = x._data if type(x) is Value else x
-    return 0.0 if type(x) is float else np.zeros_like(x)[()]
+    return 0.0 if type(x) is float or (type(x) is Traced and x.is_number) else np.zeros_like(x)[()]
 
 
 def kind_of(x: Any) -> str:

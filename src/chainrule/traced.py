@@ -92,6 +92,11 @@ class Traced:
     def nbytes(self) -> int:
         return self.size * self.dtype.itemsize
 
+    @property
+    def is_number(self) -> bool:
+        """Whether it stands for a Python float."""
+        return self.weak and self.dtype.kind == "f"
+
     def __repr__(self) -> str:
         kind = f"{self.dtype}{list(self.shape)}".replace(" ", "") if self.shape else str(self.dtype)
         return f"<traced {kind} {self.op}>"
@@ -148,6 +153,7 @@ class Traced:
     if TYPE_CHECKING:  # what chainrule.native.operations attaches
 
         def as_number(self) -> Traced: ...
+        def as_complex(self) -> Traced: ...
         def choose(self, x: Any, y: Any) -> Traced: ...
         def sum(self, axis: Any = None) -> Traced: ...
         def __getattr__(self, name: str) -> Any: ...

@@ -463,12 +463,20 @@ def _through(
         if type(x) is Value and x.serial < trace.start and type(a) is not Traced:
             break
     else:
-        return data, args
+        return _as_number(data, args), args
     args = tuple(
         trace.read(x) if type(x) is Value and x.serial < trace.start else a
         for x, a in zip(inputs, args, strict=True)
     )
-    return primitive.run(*args, **params), args
+    return _as_number(primitive.run(*args, **params), args), args
+
+
+def _as_number(data: Any, args: Any) -> Any:
+    """A result of Python numbers is one, whatever NumPy makes of them on the way."""
+    if type(data) is not Traced or data.weak or data.shape or data.dtype != _FLOAT64:
+        return data
+    numbers = all(type(a) in (float, int, bool) or (type(a) is Traced and a.weak) for a in args)
+    return data.as_number() if numbers else data
 
 
 def data(x: Any) -> Any:
@@ -504,7 +512,7 @@ def _leaf_data(x: Any) -> Any:
     if kind is Traced:
         if x.dtype.kind not in "fc":
             raise TypeError(f"Value: data is {x!r}, expected floats; a derivative needs real numbers")
-        return x
+        return x.as_complex() if x.weak and x.dtype.kind == "c" else x  # a NumPy number, as without a capture
     if kind is Value:
         raise TypeError("Value: the data is a Value already; use it, or Value(v.data) for a new leaf")
     if not isinstance(x, np.ndarray | np.generic):

@@ -147,6 +147,8 @@ def _is_number(v: Value) -> bool:
 
 def _like(trace: Trace, like: Any, params: dict[str, Any]) -> Traced:
     kind = type(like)
+    if kind is complex:
+        return Traced(trace, "input", (), (), np.dtype(np.complex128), True, params)
     if kind is float or kind is Cell or kind is int or kind is bool:
         dtype = FLOAT64 if kind is float or kind is Cell else np.dtype(np.int64 if kind is int else bool)
         return Traced(trace, "input", (), (), dtype, True, params)

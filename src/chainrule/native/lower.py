@@ -232,7 +232,7 @@ class _Part:
         if isinstance(u, Cluster):
             return self._nest(f"{self.name}nest{number}", u, bits)
         if u.op in ("matmul", "gemm"):
-            return self._matmul(f"{self.name}matmul{number}", u)
+            return self._matmul(f"{self.name}{u.op}{number}", u)
         if u.op == "item":
             return []  # written where it lies by its loop
         if u.op in LOOPS:

@@ -103,6 +103,8 @@ def lift(x: Any) -> Traced:
     a = np.asarray(x)
     if not a.dtype.isnative:
         a = a.astype(a.dtype.newbyteorder("="))
+    if a.size > 1 and not any(a.strides):  # one number, broadcast
+        return broadcast_to(lift(a.reshape(-1)[0]), a.shape)
     if a.dtype.kind not in "fciub":
         raise TypeError(f"compile: an operand is a {kind.__name__}, expected numbers or arrays of them")
     return Traced(trace, "constant", (), a.shape, a.dtype, kind is complex, {"value": a})
@@ -247,6 +249,9 @@ def where(condition: Any, x: Any, y: Any) -> Traced:
         return _call(np.where, (c, x, y), {})  # type: ignore[no-any-return]
     shape = broadcast_shapes(c.shape, x.shape, y.shape)
     return node("where", (c, cast(x, dtype, x.weak), cast(y, dtype, y.weak)), shape, dtype, weak)
+
+
+_where = where  # where a parameter has that name
 
 
 # -------------------------------------------------------------------- shape
@@ -522,8 +527,17 @@ def _reduction(name: str) -> Callable[..., Traced]:
     ) -> Traced:  # fmt: skip
         x = lift(a)
         keep = keepdims is not np._NoValue and bool(keepdims)
-        if x.dtype.kind == "c" or x.dtype.itemsize not in (1, 4, 8) or out is not None or where is not True:
+        if out is not None:
+            raise TracedError(f"{where_in_user_code()}: {name}: out= of a traced value; assign the result instead")
+        chosen = where is not True and where is not np._NoValue
+        if chosen and name in ("sum", "prod") and x.dtype.kind == "f":
+            x, chosen = _where(where, x, 0.0 if name == "sum" else 1.0), False
+        if chosen or x.dtype.kind == "c" or x.dtype.itemsize not in (1, 4, 8):
             options = {"axis": axis, "keepdims": keep}
+            if initial is not np._NoValue:
+                options["initial"] = initial
+            if chosen:
+                options["where"] = where
             return _call(function, (x,), options)  # type: ignore[no-any-return]
         if name in ("sum", "prod"):
             x = cast(x, np.dtype(dtype) if dtype is not None else _accumulator(x.dtype))
@@ -608,6 +622,10 @@ def var(
     a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False, **o: Any
 ) -> Traced:
     x = lift(a)
+    if o.get("correction", np._NoValue) is not np._NoValue:
+        ddof = o["correction"]
+    if o.get("where", True) is not True:
+        raise TracedError(f"{where_in_user_code()}: var: where= of a traced value; write it out with np.where")
     if x.dtype.kind == "c":
         return _call(np.var, (x,), {"axis": axis, "ddof": ddof, "keepdims": keepdims})  # type: ignore[no-any-return]
     c = apply_ufunc(np.subtract, x, mean(x, axis, keepdims=True))
@@ -618,7 +636,7 @@ def var(
 
 def std(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False,
         **o: Any) -> Traced:  # fmt: skip
-    return apply_ufunc(np.sqrt, var(a, axis, dtype, out, ddof, keepdims))
+    return apply_ufunc(np.sqrt, var(a, axis, dtype, out, ddof, keepdims, **o))
 
 
 def matmul(a: Any, b: Any) -> Traced:
@@ -666,7 +684,9 @@ def einsum(*operands: Any, optimize: Any = False, **options: Any) -> Traced:
     (a, b), (s, t) = xs, terms
     size = dict(zip(s, a.shape, strict=True))
     for c, n in zip(t, b.shape, strict=True):
-        if size.setdefault(c, n) != n:
+        if size.setdefault(c, n) != n and 1 in (size[c], n):
+            return _call(np.einsum, (subscripts, *xs), {})  # type: ignore[no-any-return]
+        if size[c] != n:
             raise ValueError(f"einsum: index {c!r} has sizes {size[c]} and {n} in {subscripts!r}")
     batch = [c for c in s if c in t and c in target]
     inner = [c for c in s if c in t and c not in target]
@@ -700,7 +720,7 @@ def _infinite(sign: float) -> Callable[[Any], Traced]:
 def _full(x: Any, value: Any, dtype: Any = None, shape: Any = None) -> Traced:
     x = lift(x)
     kind = x.dtype if dtype is None else np.dtype(dtype)
-    return broadcast_to(cast(lift(value), kind), x.shape if shape is None else shape)
+    return broadcast_to(cast(lift(value), kind, x.weak), x.shape if shape is None else shape)
 
 
 # -------------------------------------------------------------------- what NumPy does itself
@@ -723,6 +743,9 @@ def _call(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         )
     trial = list(flat)
     for i in traced:
+        if flat[i].weak:
+            trial[i] = np.ones((), flat[i].dtype).item()
+            continue
         trial[i] = np.ones(flat[i].shape, flat[i].dtype)[()]
         if len(flat[i].shape) > 1 and flat[i].shape[-1] == flat[i].shape[-2] and flat[i].dtype.kind in "fc":
             trial[i] += np.eye(flat[i].shape[-1], dtype=flat[i].dtype)  # a matrix that has an inverse
@@ -882,6 +905,8 @@ _ATTACHED: dict[str, Any] = {
     "__pos__": lambda self: self,
     "__abs__": lambda self: apply_ufunc(np.absolute, self),
     "__invert__": lambda self: apply_ufunc(np.invert, self),
+    "__divmod__": lambda self, other: (self // other, self % other),
+    "__rdivmod__": lambda self, other: (other // self, other % self),
     "__getitem__": getitem,
     "__iter__": _iterate,
     "__len__": _length,
@@ -892,6 +917,7 @@ _ATTACHED: dict[str, Any] = {
     "conj": lambda self: apply_ufunc(np.conjugate, self),
     "conjugate": lambda self: apply_ufunc(np.conjugate, self),
     "astype": _astype,
+    "as_complex": lambda self: _call(np.complex128, (self,), {}),
     "choose": lambda self, x, y: where(self, x, y),
     "as_number": lambda self: cast(self.real, FLOAT64, True),
     "reshape": reshape,

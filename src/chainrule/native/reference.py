@@ -77,8 +77,8 @@ def _scatter_add(x: Traced, g: Any, *indices: Any) -> Any:
 
 def _call(x: Traced, *a: Any) -> Any:
     flat = list(x.params["rest"])
-    for i, v in zip(x.params["traced"], a, strict=True):
-        flat[i] = v if np.ndim(v) else np.asarray(v)[()]
+    for i, v, source in zip(x.params["traced"], a, x.inputs, strict=True):
+        flat[i] = v if np.ndim(v) else np.asarray(v).item() if source.weak else np.asarray(v)[()]
     args, kwargs = optree.tree_unflatten(x.params["spec"], flat)
     return x.params["function"](*args, **kwargs)
 

@@ -37,7 +37,7 @@ __all__ = ["Kernel", "Report", "Speed", "flops", "graph", "report"]
 
 _FUNCTION = re.compile(r"^define internal void @(\w+)\(", re.MULTILINE)
 _LOOPS = ("scan", "while", "cond")
-_NAMED = ("nest", "matmul", *_LOOPS)  # whose code is called as they are
+_NAMED = ("nest", "matmul", "gemm", *_LOOPS)  # whose code is called as they are
 _MOVES = frozenset({"cast", "copy", "where", "iota"})  # elementwise, and no arithmetic
 _WIDE = 72  # columns for what a kernel does
 
@@ -270,7 +270,7 @@ def flops(x: Traced) -> int | None:
         return x.size
     if x.op in REDUCTIONS or x.op == "scatter_add":
         return x.inputs[0].size
-    if x.op == "matmul":
+    if x.op in ("matmul", "gemm"):
         return 2 * x.size * x.inputs[0].shape[-1]
     if x.op in ("scan", "cond"):
         works = [_total(map(flops, order(outputs))) for outputs in _inside(x)]
@@ -309,7 +309,7 @@ def _what(unit: Any, views: Views) -> str:
         over = " × ".join(map(str, unit.loops))
         parts = " | ".join(_counted(p) for p in _passes(unit, views))
         return f"{'loop over ' + over if over else 'numbers'}: {parts}"
-    if unit.op == "matmul":
+    if unit.op in ("matmul", "gemm"):
         a, b = unit.inputs
         m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
         times = math.prod(unit.shape[:-2])
@@ -492,7 +492,7 @@ def _table(r: Report) -> list[str]:
 
 def _summary(r: Report) -> list[str]:
     nests = [k for k in r.kernels if k.name.startswith("nest")]
-    products = sum(k.name.startswith("matmul") for k in r.kernels)
+    products = sum(k.name.startswith(("matmul", "gemm")) for k in r.kernels)
     fused = _several(sum(k.operations for k in nests), "operation")
     parts = [f"{fused} fused into {_several(len(nests), 'loop nest')}"]
     if products:

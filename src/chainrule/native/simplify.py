@@ -184,7 +184,7 @@ def _negative(s: Simplifier, x: Traced) -> Traced | None:
 
 
 def _power(s: Simplifier, x: Traced) -> Traced | None:
-    """x¹ = x;  x² = x·x;  x³ = x·x·x;  x⁻¹ = 1/x;  √x for x^½, which is inf at -inf and 0 at -0.0;  x⁰ = 1."""
+    """x¹ = x;  x² = x·x;  x³ = x·x·x;  x⁻¹ = 1/x;  x^½ = √x, as NumPy has it;  x⁰ = 1."""
     a, b = x.inputs
     c = constant(b)
     if x.dtype.kind != "f" or a.shape != x.shape or c is None:
@@ -198,9 +198,7 @@ def _power(s: Simplifier, x: Traced) -> Traced | None:
     if c == -1:
         return s.make("reciprocal", (a,), x)
     if c == 0.5:
-        root = s.make("add", (s.make("sqrt", (a,), x), s.number(0.0, x)), x)
-        far = Traced(x.origin, "equal", (a, s.number(-math.inf, x)), x.shape, np.dtype(bool))
-        return s.make("where", (s._merged(far), s.number(math.inf, x), root), x)
+        return s.make("sqrt", (a,), x)
     return s.number(1.0, x) if c == 0 and not x.shape else None
 
 

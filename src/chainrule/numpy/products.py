@@ -15,7 +15,6 @@ from chainrule.numpy.elementwise import power
 from chainrule.numpy.manipulation import ravel, reshape
 from chainrule.numpy.rearranging import diagonal
 from chainrule.numpy.reductions import max, min, sum
-from chainrule.primitive import raw
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import matrix as mx
 from chainrule.rules import reduction as rd
@@ -139,7 +138,8 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, **options: An
     subscripts, xs = operands[0].replace(" ", ""), [as_operand(x) for x in operands[1:]]
     terms, target = _explicit(subscripts, [shape_of(x) for x in xs])
     if len(xs) > 2:
-        path = np.einsum_path(",".join(terms) + "->" + target, *map(raw, xs), optimize="optimal")[0][1:]
+        shapes = [np.broadcast_to(0.0, shape_of(x)) for x in xs]
+        path = np.einsum_path(",".join(terms) + "->" + target, *shapes, optimize="optimal")[0][1:]
     else:
         path = [tuple(range(len(xs)))]
     for step in path:
