@@ -104,7 +104,7 @@ class Program:
         self._array_arguments: list[tuple[int, int, Traced]] = []
         self._number_arguments: list[tuple[int, int]] = []
         self._value_arguments: list[tuple[int, int]] = []
-        self._array_states: list[tuple[int, str, Value, np.dtype[Any]]] = []
+        self._array_states: list[tuple[int, str, Value, np.dtype[Any], tuple[int, ...]]] = []
         self._cell_states: list[tuple[int, str, Value]] = []
         self._other_cells: list[tuple[str, int, Traced]] = []
         for slot, x in inputs.items():
@@ -115,7 +115,7 @@ class Program:
                 if slot.kind == "argument":
                     self._array_arguments.append((slot.which, s.entry, x))
                 else:
-                    self._array_states.append((s.entry, slot.kind, captured.states[slot.which].value, x.dtype))
+                    self._array_states.append((s.entry, slot.kind, captured.states[slot.which].value, x.dtype, x.shape))
             elif x.weak and x.dtype.char == "d":
                 if slot.kind == "argument" and slot.which in values:
                     self._value_arguments.append((slot.which, s.offset // 8))
@@ -270,12 +270,17 @@ class Program:
                 ) from None
         if self._pool.stale:
             self._take_cells()
-        for entry, kind, v, dtype in self._array_states:
+        for entry, kind, v, dtype, shape in self._array_states:
             a = v._data if kind == "data" else v._grad
             if kind == "data" and v.args:
                 a = v._current()
             if a is arrays[entry] and (entry not in self.image.written or sys.getrefcount(a) <= _ALONE):
                 continue
+            if a.shape != shape:
+                raise ValueError(
+                    f"compile: {v.name or 'a Value'} that {self.name} reads has {kind} of shape {a.shape}, expected "
+                    f"{shape}, as when it was compiled; make a new Value for another shape"
+                )
             if entry in self.image.written or not a.flags.c_contiguous or a.dtype != dtype:
                 a = np.array(a, dtype, order="C")  # of our own: others may hold it
             self._bind(entry, a)
