@@ -129,7 +129,8 @@ def _lift(name: str, path: tuple[Any, ...], x: Any) -> Value:
         return Value(x)
     where = f"argument {path[0]}" + "".join(f"[{key!r}]" for key in path[1:])
     if known:
-        given = f"an array of {x.dtype}" if isinstance(x, np.ndarray | Traced) else f"{x!r} ({type(x).__name__})"
+        array = isinstance(x, np.ndarray | Traced)
+        given = f"an array of {x.dtype}" if array else f"{x!r} ({type(x).__name__})"
         raise TypeError(
             f"{name}: {where} is {given}, expected floats; a derivative needs real numbers: "
             "convert it with .astype(float) or write 3.0 for 3, or leave this argument out of argnums"

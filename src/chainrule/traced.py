@@ -213,6 +213,7 @@ def where_in_user_code() -> str:
         code = frame.f_code
         if not code.co_filename.startswith(_LIBRARIES) or code.co_filename.startswith("<stdin"):
             text = linecache.getline(code.co_filename, frame.f_lineno).strip()
-            return f"{code.co_filename}, line {frame.f_lineno}, in {code.co_name}" + (f": {text!r}" if text else "")
+            place = f"{code.co_filename}, line {frame.f_lineno}, in {code.co_name}"
+            return f"{place}: {text!r}" if text else place
         frame = frame.f_back  # type: ignore[assignment]
     return "compile"

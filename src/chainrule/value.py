@@ -242,7 +242,7 @@ class Value:
     @property
     def shape(self) -> tuple[int, ...]:
         d = self._data
-        return () if type(d) is float else d.shape  # type: ignore[no-any-return]
+        return () if type(d) is float else d.shape
 
     @property
     def ndim(self) -> int:

@@ -15,11 +15,11 @@ import numpy as np
 import optree
 
 from chainrule.native.figures import Figures
-from chainrule.native.operations import FLOAT64, cast, lift
+from chainrule.native.operations import FLOAT64, broadcast_to, cast, lift
 from chainrule.traced import Traced, capturing, current_trace, set_trace
 from chainrule.value import Cell, Value, next_serial
 
-__all__ = ["Captured", "Slot", "State", "Trace", "capture"]
+__all__ = ["Captured", "Output", "Slot", "State", "Trace", "capture"]
 
 
 class Slot(NamedTuple):
@@ -111,7 +111,8 @@ class Trace:
         new = lift(new)
         if new.shape != v.shape:
             raise ValueError(
-                f"Value.data: new data has shape {new.shape}, expected {v.shape}; make a new Value for another shape"
+                f"Value.data: new data has shape {new.shape}, expected {v.shape}; make a new Value for another "
+                "shape"
             )
         state.data = cast(new, v.dtype, weak)
         state.data_changed = True
@@ -133,9 +134,9 @@ class Trace:
             new = cast(lift(new), v.dtype, _is_number(v))
             if new.shape != v.shape:
                 if new.shape:
-                    raise ValueError(f"Value.grad: new gradient has shape {new.shape}, expected the data's {v.shape}")
-                from chainrule.native.operations import broadcast_to
-
+                    raise ValueError(
+                        f"Value.grad: new gradient has shape {new.shape}, expected the data's {v.shape}"
+                    )
                 new = broadcast_to(new, v.shape)
         state.grad = new
         state.grad_changed = True
@@ -264,8 +265,6 @@ def _output(name: str, trace: Trace, x: Any) -> Output:
         return Output("array", x)
     if type(x) is Value:
         if x.serial < trace.start:
-            if id(x) not in trace.states or not trace.states[id(x)].data_changed:
-                return Output("plain", x)
             return Output("plain", x)
         return Output("value", lift(x._data))
     if isinstance(x, np.ndarray) and x.dtype.kind not in "fciub":
@@ -275,6 +274,6 @@ def _output(name: str, trace: Trace, x: Any) -> Output:
     if x is None or isinstance(x, str | bool | int | float | complex | np.ndarray | np.generic):
         return Output("plain", x)
     raise TypeError(
-        f"compile: {name} returned a {type(x).__name__}, expected arrays, numbers, Values or containers of them; "
-        "return what it holds instead"
+        f"compile: {name} returned a {type(x).__name__}, expected arrays, numbers, Values or containers of "
+        "them; return what it holds instead"
     )

@@ -14,7 +14,7 @@ import numpy as np
 import optree
 
 from chainrule.graph import order
-from chainrule.native.capture import Captured, State, capture
+from chainrule.native.capture import State, capture
 from chainrule.native.checking import checked
 from chainrule.native.figures import Figures
 from chainrule.native.graph import ProgramGraph, argument_names
@@ -109,7 +109,9 @@ class Compiled:
         self.function, self.check = f, check
         numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
         if not all(isinstance(i, int) and i >= 0 for i in numbers):
-            raise TypeError(f"compile: static_argnums is {static_argnums!r}, expected numbers of positional arguments")
+            raise TypeError(
+                f"compile: static_argnums is {static_argnums!r}, expected numbers of positional arguments"
+            )
         self.static = frozenset(numbers)
         self.name = getattr(f, "__name__", type(f).__name__)
         self.programs: dict[Any, list[Program]] = {}
@@ -122,7 +124,9 @@ class Compiled:
         """A method: bound to an object it is a compiled function of its own, kept by that object."""
         if instance is None:
             return self
-        bound = Compiled(types.MethodType(self.function, instance), tuple(i - 1 for i in self.static if i), self.check)
+        bound = Compiled(
+            types.MethodType(self.function, instance), tuple(i - 1 for i in self.static if i), self.check
+        )
         if hasattr(instance, "__dict__"):
             vars(instance)[self.name] = bound
         return bound
@@ -154,18 +158,23 @@ class Compiled:
         return self._connected(program, leaves, values) if program.differentiable else values
 
     def _flatten(self, args: Any, kwargs: Any) -> tuple[list[Any], Any]:
-        static = tuple((i, repr(args[i]) if type(args[i]) is float else type(args[i]), args[i]) for i in sorted(self.static) if i < len(args))
+        static = tuple(
+            (i, repr(args[i]) if type(args[i]) is float else type(args[i]), args[i])
+            for i in sorted(self.static)
+            if i < len(args)
+        )
         try:
             hash(static)
         except TypeError:
             raise TypeError(
-                f"compile: a static argument of {self.name} is a {type(static[-1][1]).__name__}, which cannot be "
-                "hashed; static arguments are compared: pass a number, a string or a tuple"
+                f"compile: a static argument of {self.name} is a {type(static[-1][1]).__name__}, which cannot "
+                "be hashed; static arguments are compared: pass a number, a string or a tuple"
             ) from None
         chosen = tuple(a for i, a in enumerate(args) if i not in self.static)
+        leaves: list[Any]
         leaves, spec = optree.tree_flatten((chosen, kwargs), none_is_leaf=True)  # type: ignore[arg-type]
         values = [id(x) for x in leaves if type(x) is Value]
-        same = tuple(map(values.index, values)) if len(values) > 1 else ()  # one Value given twice is one input
+        same = tuple(map(values.index, values)) if len(values) > 1 else ()  # given twice, it is one input
         return leaves, (spec, static, same, *[_signature(self.name, x) for x in leaves])
 
     def _compile(self, args: Any, kwargs: Any, leaves: Any, key: Any) -> Program:
@@ -179,6 +188,7 @@ class Compiled:
             figures = Figures()
             guards = Guards(self.function)
             if leaves is args:
+
                 def call(given: list[Any]) -> Any:
                     return self.function(*given)
             else:
@@ -188,7 +198,9 @@ class Compiled:
                 def call(given: list[Any]) -> Any:
                     chosen, kwargs = optree.tree_unflatten(spec, given)
                     rest = iter(chosen)
-                    return self.function(*[a if i in self.static else next(rest) for i, a in enumerate(args)], **kwargs)
+                    return self.function(
+                        *[a if i in self.static else next(rest) for i, a in enumerate(args)], **kwargs
+                    )
 
             with no_new_generators:
                 captured = capture(self.name, call, list(leaves), lines=self.check)
@@ -198,8 +210,8 @@ class Compiled:
             drawn = guards.drawn()
             if drawn is not None:
                 raise TracedError(
-                    f"compile: {self.name} drew random numbers from {drawn} while it was captured; a program would "
-                    "give the same ones in every call: draw them outside and pass them as an argument"
+                    f"compile: {self.name} drew random numbers from {drawn} while it was captured; a program "
+                    "would give the same ones in every call: draw them outside and pass them as an argument"
                 )
             program = Program(self.name, captured, guards)
             made.append(program)
@@ -208,9 +220,10 @@ class Compiled:
                 why = "a number it reads from around it keeps changing" if len(made) > count // 2 else (
                     "it is called with ever new shapes, dtypes or static arguments")  # fmt: skip
                 warnings.warn(
-                    f"compile: {self.name} has been compiled {count} times, because {why}; pass what changes as an "
-                    "argument, or pad shapes to a few sizes", stacklevel=3,
-                )  # fmt: skip
+                    f"compile: {self.name} has been compiled {count} times, because {why}; pass what changes as "
+                    "an argument, or pad shapes to a few sizes",
+                    stacklevel=3,
+                )
             return program
 
     # ---------------------------------------------------------------- seeing it
@@ -249,8 +262,10 @@ class Compiled:
                 flat[j] = result(flat[j]._data, piece, inputs, args)
         return optree.tree_unflatten(spec, flat)
 
-    def _derivative(self, program: Program, j: int, leaves: list[Any], moving: tuple[bool, ...] | None) -> Compiled:
-        """The function ``(g or tangents, inputs)`` that carries derivatives through the j-th result, compiled."""
+    def _derivative(
+        self, program: Program, j: int, leaves: list[Any], moving: tuple[bool, ...] | None
+    ) -> Compiled:
+        """A compiled function of (g or tangents, inputs) that carries derivatives through the j-th result."""
         key = (id(program), j, moving)
         if key not in self._derivatives:
             self._derivatives[key] = Compiled(
@@ -268,7 +283,9 @@ class _Piece(Primitive):
         super().__init__(owner.function, name=f"compiled {owner.name}")
         self.owner, self.program, self.leaves, self.j = owner, program, leaves, j
 
-    def pull(self, g: Any, y: Any, inputs: Sequence[Any], args: Sequence[Any], params: Any, since: int) -> Contributions:
+    def pull(
+        self, g: Any, y: Any, inputs: Sequence[Any], args: Sequence[Any], params: Any, since: int
+    ) -> Contributions:
         pull = self.owner._derivative(self.program, self.j, self.leaves, None)
         seed = [g.value, g.alive] if type(g) is Lanes else [g]
         cs = pull([fit(seed[0], self._like(y)), *seed[1:]], self._plain(), *args)
@@ -288,7 +305,9 @@ class _Piece(Primitive):
         return [x for x in self.leaves if type(x) is not Value]
 
 
-def _replayed(program: Program, j: int, leaves: list[Any], plain: list[Any], given: Sequence[Any]) -> tuple[Value, list[Value]]:
+def _replayed(
+    program: Program, j: int, leaves: list[Any], plain: list[Any], given: Sequence[Any]
+) -> tuple[Value, list[Value]]:
     """Run the function again on ``given`` in the place of the Values it read; its j-th result, and these."""
     trace = current_trace()
     assert trace is not None
@@ -367,8 +386,8 @@ def _signature(name: str, x: Any) -> Any:
     if kind is np.ndarray:
         if x.dtype.kind not in "fciub":
             raise TypeError(
-                f"compile: an argument of {name} is an array of {x.dtype}, expected numbers; name it in static_argnums "
-                "if it is a constant, or convert it"
+                f"compile: an argument of {name} is an array of {x.dtype}, expected numbers; name it in "
+                "static_argnums if it is a constant, or convert it"
             )
         return x.dtype, x.shape
     if kind is float or kind is int or kind is bool or kind is complex:
@@ -382,9 +401,6 @@ def _signature(name: str, x: Any) -> Any:
     if kind is Traced:
         raise leaked(f"calling {name}")
     raise TypeError(
-        f"compile: an argument of {name} is a {kind.__name__}, expected arrays, numbers, Values, strings, None or "
-        "containers of them; name it in static_argnums if it is a constant"
+        f"compile: an argument of {name} is a {kind.__name__}, expected arrays, numbers, Values, strings, "
+        "None or containers of them; name it in static_argnums if it is a constant"
     )
-
-
-assert Captured

@@ -48,7 +48,8 @@ def _accumulation(x: Traced, uses: Counter[Traced]) -> tuple[Traced, Traced, Tra
             for s, p in (term.inputs, term.inputs[::-1]):
                 if s.shape == () and p.op == "matmul":
                     scale, product = s, p
+        if scale is not None and scale.op == "constant" and not np.isfinite(scale.params["value"]):
+            continue
         if product.op == "matmul" and product.shape == x.shape and uses[product] == 1 and min(x.shape) > 1:
-            if not (scale is not None and scale.op == "constant" and not np.isfinite(scale.params["value"])):
-                return product, base, scale, 1.0 if x.op == "add" else -1.0
+            return product, base, scale, 1.0 if x.op == "add" else -1.0
     return None

@@ -171,13 +171,13 @@ class Emitter:
                 b, _ = n.views.alias(x)
                 if b in n.inside and (n.accesses.get((m, x)) is None):
                     after = level[b]
-                    if b in self.rows and m not in self.rows:
-                        after += 1
-                    elif b in self.rows and m.op in REDUCTIONS:
+                    if (b in self.rows and m not in self.rows) or (b in self.rows and m.op in REDUCTIONS):
                         after += 1
                     stage = max(stage, after)
             level[m] = stage
-        self.stages = max((s for m, s in level.items() if m not in self.rows or m.op in REDUCTIONS), default=-1) + 1
+        self.stages = (
+            max((s for m, s in level.items() if m not in self.rows or m.op in REDUCTIONS), default=-1) + 1
+        )
         return level
 
     def _is_row(self, m: Traced) -> bool:
@@ -474,7 +474,9 @@ class Emitter:
         where = f"<{n} x ptr>" if how == "gather" else "ptr"
         name = f"@llvm.masked.{how}.{short}.{f'v{n}p0' if how == 'gather' else 'p0'}"
         self.w.declared.add(f"declare {t} {name}({where}, <{n} x i1>, {t})")
-        return self.w.set(f"call {t} {name}({where} align {size} {at}, <{n} x i1> {mask}, {t} zeroinitializer)")
+        return self.w.set(
+            f"call {t} {name}({where} align {size} {at}, <{n} x i1> {mask}, {t} zeroinitializer)"
+        )
 
     def _store(self, m: Traced, value: str) -> None:
         base, first = self.places[m]
@@ -596,7 +598,12 @@ class Emitter:
             if m in last and m.op not in REDUCTIONS:
                 for x in m.inputs:
                     b, _ = n.views.alias(x)
-                    if b in n.inside and b not in self.rows and (m, x) not in n.accesses and m.op not in _DEAR:
+                    if (
+                        b in n.inside
+                        and b not in self.rows
+                        and (m, x) not in n.accesses
+                        and m.op not in _DEAR
+                    ):
                         last[b] = max(last.get(b, 0), last[m])
         for m, stage in last.items():
             if stage > self.level[m] and (m.op in _DEAR or m in n.out) and len(n.loops) - n.split == 1:
@@ -692,7 +699,7 @@ def elementwise(e: Any, m: Traced, a: list[str]) -> str:
             a = [e._set(f"{'fcmp une' if real else 'icmp ne'} {t} {x}, {zero}") for x in a]
             t = boolean
         if op in ("logical_not", "invert"):
-            ones = ("true" if t in ("i1", boolean) else "-1")
+            ones = "true" if t in ("i1", boolean) else "-1"
             ones = ones if e.lanes == 1 else f"splat ({'i1' if ones == 'true' else element} {ones})"
             return str(e._set(f"xor {t} {a[0]}, {ones}"))
         return str(e._set(f"{_LOGIC[op]} {t} {a[0]}, {a[1]}"))

@@ -30,7 +30,9 @@ def is_loop(x: Traced) -> bool:
     if any(v.dtype.char not in _TYPES for v in (x, *x.inputs)):
         return False
     whole = x.dtype.kind in "i" and x.op not in ("cast", "where", "copy")
-    return not (whole and x.op not in ("add", "subtract", "multiply", "negative", "maximum", "minimum", "sum"))
+    return not (
+        whole and x.op not in ("add", "subtract", "multiply", "negative", "maximum", "minimum", "sum")
+    )
 
 
 @dataclass(eq=False)
@@ -110,7 +112,9 @@ def _join(
     shape = x.inputs[0].shape if x.op in REDUCTIONS else x.shape
     bases = [views.alias(i) for i in x.inputs]
     deepest = max((depth[i] for i in x.inputs), default=0)
-    outside = max((depth[i] + 1 for i, (b, _) in zip(x.inputs, bases, strict=True) if b not in home), default=1)
+    outside = max(
+        (depth[i] + 1 for i, (b, _) in zip(x.inputs, bases, strict=True) if b not in home), default=1
+    )
     homes = {id(home[b]): home[b] for b, _ in bases if b in home and home[b].depth == deepest}
     if deepest and deepest >= outside and len(homes) == 1:
         cluster = next(iter(homes.values()))

@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 
 import chainrule.traced
-
 from chainrule.value import Value
 
 __all__ = ["Guards", "no_new_generators"]
@@ -66,7 +65,9 @@ class Guards:
                 waiting += self._visit(waiting.pop())
             known = len(self._attributes)
             waiting = [v for x in self._objects for name, v in _items(x) if self._read(name, v)]
-            if all(id(v) in self._met or isinstance(v, _PLAIN) for v in waiting) and known == len(self._attributes):
+            if all(id(v) in self._met or isinstance(v, _PLAIN) for v in waiting) and known == len(
+                self._attributes
+            ):
                 break
             if len(self._met) >= MOST:
                 break
@@ -231,7 +232,9 @@ def _slots(kind: type) -> tuple[str, ...]:
 
 
 def _same(x: Any, was: Any) -> bool:
-    return x is was or (type(x) is type(was) and isinstance(x, _PLAIN) and (x == was or (x != x and was != was)))
+    return x is was or (
+        type(x) is type(was) and isinstance(x, _PLAIN) and (x == was or (x != x and was != was))
+    )
 
 
 def _state(g: Any) -> str:
@@ -255,7 +258,7 @@ class _NoNewGenerators:
         with self._lock:
             if not self._depth:
                 self._original = np.random.default_rng
-                np.random.default_rng = self._default_rng  # type: ignore[assignment]
+                np.random.default_rng = self._default_rng
             self._depth += 1
 
     def __exit__(self, *_: object) -> None:
@@ -267,8 +270,8 @@ class _NoNewGenerators:
     def _default_rng(self, seed: Any = None) -> Any:
         if seed is None and chainrule.traced.current_trace() is not None:
             raise chainrule.traced.TracedError(
-                f"{chainrule.traced.where_in_user_code()}: compile: np.random.default_rng() without a seed: its random "
-                "numbers would be the same in every call; draw them outside and pass them as an argument"
+                f"{chainrule.traced.where_in_user_code()}: compile: np.random.default_rng() without a seed: its "
+                "random numbers would be the same in every call; draw them outside and pass them as an argument"
             )
         return self._original(seed)
 

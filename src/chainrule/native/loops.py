@@ -49,7 +49,7 @@ from chainrule.rules.control import Flat, Parts, Plan, Ran, lifted, outside_of
 from chainrule.traced import Traced, TracedError, capturing, current_trace, set_trace, where_in_user_code
 from chainrule.value import Value
 
-__all__ = ["SubProgram", "capture_cond", "capture_scan", "capture_while", "trimmed"]
+__all__ = ["SubProgram", "capture_cond", "capture_scan", "capture_while", "trim", "trimmed"]
 
 
 @dataclass(frozen=True, eq=False)

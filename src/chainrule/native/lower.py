@@ -34,6 +34,7 @@ from chainrule.traced import Traced
 
 __all__ = ["ARENA", "CELLS", "Image", "Storage", "lower"]
 
+
 @dataclass
 class Image:
     """A program ready to run.
@@ -187,7 +188,12 @@ class _Part:
     """A sequence of units being written: a whole program, or the body of one of its loops."""
 
     def __init__(
-        self, roots: Sequence[Traced], updates: Sequence[Traced | None], shared: Shared, module: _Module, name: str = ""
+        self,
+        roots: Sequence[Traced],
+        updates: Sequence[Traced | None],
+        shared: Shared,
+        module: _Module,
+        name: str = "",
     ) -> None:
         self.views = Views()
         self.roots = _plain(roots, self.views, elements=not name)
@@ -198,7 +204,9 @@ class _Part:
         self.bodies: dict[Traced, list[_Part]] = {}
         self.passed: set[tuple[Traced, int]] = set()  # indices checked so far
         self.items = {
-            (u.inputs[0], u.params["index"]): u for u in self.units if not isinstance(u, Cluster) and u.op == "item"
+            (u.inputs[0], u.params["index"]): u
+            for u in self.units
+            if not isinstance(u, Cluster) and u.op == "item"
         }
 
     def native(self, x: Traced) -> bool:
@@ -215,9 +223,7 @@ class _Part:
                 _Part(contract(simplify(trim(outputs))), updates, self.shared, self.module, f"{name}{k}")
                 for k, (outputs, updates) in enumerate(_bodies(x))
             ]
-        return all(
-            isinstance(u, Cluster) or part.native(u) for part in self.bodies[x] for u in part.units
-        )
+        return all(isinstance(u, Cluster) or part.native(u) for part in self.bodies[x] for u in part.units)
 
     def lines(self) -> list[str]:
         """The units as lines of one function; all of them must be native."""
@@ -236,7 +242,9 @@ class _Part:
         if u.op == "item":
             return []  # written where it lies by its loop
         if u.op in LOOPS:
-            return {"scan": self._scan, "while": self._while, "cond": self._cond}[u.op](f"{self.name}{u.op}{number}", u)
+            return {"scan": self._scan, "while": self._while, "cond": self._cond}[u.op](
+                f"{self.name}{u.op}{number}", u
+            )
         return self._move(f"{self.name}move{number}", u, bits)
 
     # ---------------------------------------------------------------- loops and branches
@@ -247,7 +255,9 @@ class _Part:
         assert view is not None
         return self.memory.storage[view.base].on(view.offset * x.dtype.itemsize)
 
-    def _body(self, part: _Part, given: Sequence[Storage], targets: Sequence[Storage], inputs: Sequence[Traced]) -> list[str]:
+    def _body(
+        self, part: _Part, given: Sequence[Storage], targets: Sequence[Storage], inputs: Sequence[Traced]
+    ) -> list[str]:
         """A sub-program, reading its inputs where ``given`` and leaving its outputs where ``targets``."""
         memory = part.memory
         memory.base = self.memory.base + self.memory.arena
@@ -282,10 +292,14 @@ class _Part:
         inputs = [
             *given[:consts],
             *results[:carries],
-            *[turning(s, i.shape, i.dtype) for s, i in zip(given[consts + carries :], x.inputs[consts + carries :], strict=True)],
+            *[
+                turning(s, i.shape, i.dtype)
+                for s, i in zip(given[consts + carries :], x.inputs[consts + carries :], strict=True)
+            ],
         ]
         targets = results[:carries] + [
-            turning(s, shape, dtype) for s, (shape, dtype) in zip(results[carries:], p["results"][carries:], strict=True)
+            turning(s, shape, dtype)
+            for s, (shape, dtype) in zip(results[carries:], p["results"][carries:], strict=True)
         ]
         if n == 0:
             return lines
@@ -306,7 +320,9 @@ class _Part:
             f"done.{name}:",
         ]
 
-    def _starts(self, name: str, x: Traced, given: Sequence[Storage], results: Sequence[Storage], first: int) -> list[str]:
+    def _starts(
+        self, name: str, x: Traced, given: Sequence[Storage], results: Sequence[Storage], first: int
+    ) -> list[str]:
         """Copy what the carries begin with to where they are carried."""
         lines = []
         for k, s in enumerate(given):
@@ -442,10 +458,14 @@ class _Part:
                 self.shared.checks.cell, self.shared.cells = self.shared.cells, self.shared.cells + 2
                 self.module.functions.append(NOTE_INDEX)
             names["%cells"] = Storage(CELLS)
-        text, declared = emit_move(name, x, self.views, places, list(names), bits, self.shared.checks, self.passed)
+        text, declared = emit_move(
+            name, x, self.views, places, list(names), bits, self.shared.checks, self.passed
+        )
         self.module.functions.append(text)
         self.module.declared |= declared
-        self.module.kernels.append(f"{name}: {x.op} of {', '.join(str(i.shape) for i in x.inputs[:6])} to {x.shape}")
+        self.module.kernels.append(
+            f"{name}: {x.op} of {', '.join(str(i.shape) for i in x.inputs[:6])} to {x.shape}"
+        )
         calls = self._call(name, names, scratch=False)
         if checks:  # nothing after it runs, so nothing is changed, if an index was wrong
             at = f"%wrong.{name}"
@@ -464,7 +484,14 @@ class _Part:
         assert va is not None and vb is not None
         scale = added[1] if len(added) > 1 else None
         places, names = self._places(
-            dict.fromkeys([va.base, vb.base, x, *([] if scale is None or is_number(scale) else [self.views.view(scale).base])])  # type: ignore[union-attr]
+            dict.fromkeys(
+                [
+                    va.base,
+                    vb.base,
+                    x,
+                    *([] if scale is None or is_number(scale) else [self.views.view(scale).base]),
+                ]
+            )  # type: ignore[union-attr]
         )
         w = Writer()
         alpha: float | str = x.params["sign"] if added else 1.0
@@ -513,10 +540,14 @@ class _Part:
         emit()
         parameters = ", ".join(f"ptr {p}" for p in names)
         self.module.functions.append(w.text(name, parameters))
-        self.module.kernels.append(f"{name}: {m} x {k} @ {k} x {n}" + (f", {math.prod(batch)} times" if batch else ""))
+        self.module.kernels.append(
+            f"{name}: {m} x {k} @ {k} x {n}" + (f", {math.prod(batch)} times" if batch else "")
+        )
         return [*before, *self._call(name, names, scratch=False)]
 
-    def _scale(self, w: Writer, scale: Traced, places: dict[Traced, tuple[str, int]], sign: float) -> float | str:
+    def _scale(
+        self, w: Writer, scale: Traced, places: dict[Traced, tuple[str, int]], sign: float
+    ) -> float | str:
         """The factor of a product: a number, or the name of one."""
         if is_number(scale):
             return sign * float(scale.params["value"])

@@ -23,7 +23,7 @@ from chainrule.native.team import Team
 from chainrule.native.views import Views
 from chainrule.traced import Traced
 
-__all__ = ["ARENA", "CELLS", "Memory", "Shared", "Storage"]
+__all__ = ["ARENA", "CELLS", "LOOPS", "Memory", "Shared", "Storage"]
 
 ALIGN = 64
 # Entries of the table: the arena, the cells, then one for each array.
@@ -152,7 +152,9 @@ class Memory:
     def _constant(self, x: Traced) -> None:
         self.storage[x] = Storage(self.shared.entries)
         # by reference, if it is as it should be: a large array of the caller's is read as it is at each call
-        self.shared.constants[self.shared.entries] = np.ascontiguousarray(x.params["value"], x.dtype).reshape(x.shape)
+        self.shared.constants[self.shared.entries] = np.ascontiguousarray(x.params["value"], x.dtype).reshape(
+            x.shape
+        )
         self.shared.entries += 1
 
     def _temporaries(self) -> None:
@@ -191,16 +193,19 @@ class Memory:
             first = None if view is None else view.base
             while first in found:
                 first = found[first]
-            if first in born and died[first] == t and first.shape == u.shape and first.dtype == u.dtype:
-                if not any(self.views.view(i).base is first for i in u.inputs[:2]):  # type: ignore[union-attr]
-                    found[u] = first
-                    died[first] = max(died[first], died.pop(u))
-                    del born[u]
+            if first not in born or died[first] != t or (first.shape, first.dtype) != (u.shape, u.dtype):
+                continue
+            if any(self.views.view(i).base is first for i in u.inputs[:2]):  # type: ignore[union-attr]
+                continue
+            found[u] = first
+            died[first] = max(died[first], died.pop(u))
+            del born[u]
         return found
 
     def _pack_cells(self) -> None:
-        """Numbers that are packed into a vector get cells side by side, which then are the vector; and
-        vectors whose elements are results lie in cells themselves.
+        """Numbers that are packed into a vector get cells side by side, which then are the vector.
+
+        Vectors whose elements are results lie in cells themselves.
         """
         for u in self.units:
             if isinstance(u, Cluster) or u.op != "pack" or u.dtype.char != "d":
@@ -257,7 +262,11 @@ class Memory:
                 continue
             if last[update] == t:
                 if not isinstance(unit, Cluster):
-                    if unit.op == "gemm" and unit.inputs[2] is update and not any(i is update for i in unit.inputs[:2]):
+                    if (
+                        unit.op == "gemm"
+                        and unit.inputs[2] is update
+                        and not any(i is update for i in unit.inputs[:2])
+                    ):
                         found[r] = update
                         taken.add(update)
                     continue

@@ -160,9 +160,12 @@ def _plan(ufunc: np.ufunc, xs: Sequence[Traced]) -> Any:
         return None
     dtypes, dtype = _resolve(ufunc, xs)
     if all(d == BOOL for d in dtypes):
-        name = {"add": "logical_or", "multiply": "logical_and", "maximum": "logical_or", "minimum": "logical_and"}.get(
-            name, name
-        )
+        name = {
+            "add": "logical_or",
+            "multiply": "logical_and",
+            "maximum": "logical_or",
+            "minimum": "logical_and",
+        }.get(name, name)
     if dtype.kind not in "fiub" or any(d.itemsize not in (1, 4, 8) for d in (*dtypes, dtype)):
         return None
     return name, dtypes, dtype, all(x.weak for x in xs)
@@ -243,7 +246,11 @@ def where(condition: Any, x: Any, y: Any) -> Traced:
     c, x, y = lift(condition), lift(x), lift(y)
     if c.dtype != BOOL:
         c = apply_ufunc(np.not_equal, c, 0)
-    _, dtype = _resolve(np.add, (x, y)) if BOOL not in (x.dtype, y.dtype) else (None, np.result_type(x.dtype, y.dtype))
+    _, dtype = (
+        _resolve(np.add, (x, y))
+        if BOOL not in (x.dtype, y.dtype)
+        else (None, np.result_type(x.dtype, y.dtype))
+    )
     weak = x.weak and y.weak and c.shape == ()
     if dtype.kind == "c":
         return _call(np.where, (c, x, y), {})  # type: ignore[no-any-return]
@@ -313,8 +320,14 @@ def stack(arrays: Any, axis: int = 0, out: Any = None) -> Traced:
 
 
 def squeeze(x: Traced, axis: Any = None) -> Traced:
-    axes = range(x.ndim) if axis is None else [a % x.ndim for a in (axis if isinstance(axis, tuple) else (axis,))]
-    return reshape(x, tuple(n for i, n in enumerate(x.shape) if not (i in axes and (n == 1 or axis is not None))))
+    axes = (
+        range(x.ndim)
+        if axis is None
+        else [a % x.ndim for a in (axis if isinstance(axis, tuple) else (axis,))]
+    )
+    return reshape(
+        x, tuple(n for i, n in enumerate(x.shape) if not (i in axes and (n == 1 or axis is not None)))
+    )
 
 
 def expand_dims(x: Traced, axis: Any) -> Traced:
@@ -407,7 +420,9 @@ def _indexed(x: Traced, index: Any) -> tuple[Traced, Callable[[Traced], Traced]]
             squeezed.append(axis)
         elif isinstance(p, int | np.integer) and not isinstance(p, bool):
             if not -n <= p < n:
-                raise IndexError(f"index {p} is out of bounds for axis {axis} with size {n}; the array has shape {x.shape}")
+                raise IndexError(
+                    f"index {p} is out of bounds for axis {axis} with size {n}; the array has shape {x.shape}"
+                )
             starts.append(int(p) % n), steps.append(1), counts.append(1)
             squeezed.append("drop")
         else:
@@ -464,7 +479,9 @@ def _indexed(x: Traced, index: Any) -> tuple[Traced, Callable[[Traced], Traced]]
     return transpose(picked, axes), back
 
 
-def _take_slice(x: Traced, starts: tuple[int, ...], steps: tuple[int, ...], counts: tuple[int, ...]) -> Traced:
+def _take_slice(
+    x: Traced, starts: tuple[int, ...], steps: tuple[int, ...], counts: tuple[int, ...]
+) -> Traced:
     if counts == x.shape and all(s == 1 for s in steps):
         return x
     if x.dtype.kind == "c":
@@ -528,7 +545,9 @@ def _reduction(name: str) -> Callable[..., Traced]:
         x = lift(a)
         keep = keepdims is not np._NoValue and bool(keepdims)
         if out is not None:
-            raise TracedError(f"{where_in_user_code()}: {name}: out= of a traced value; assign the result instead")
+            raise TracedError(
+                f"{where_in_user_code()}: {name}: out= of a traced value; assign the result instead"
+            )
         chosen = where is not True and where is not np._NoValue
         if chosen and name in ("sum", "prod") and x.dtype.kind == "f":
             x, chosen = _where(where, x, 0.0 if name == "sum" else 1.0), False
@@ -551,7 +570,7 @@ def _reduction(name: str) -> Callable[..., Traced]:
         if count == 0:
             start = {"sum": 0, "prod": 1, "any": False, "all": True}.get(name, initial)
             y = broadcast_to(cast(lift(start), x.dtype), kept)
-        elif axes and count != 1 or name in ("any", "all"):
+        elif (axes and count != 1) or name in ("any", "all"):
             y = node(name, (x,), kept, x.dtype, False, {"axis": axes})
         else:
             y = reshape(x, kept)
@@ -609,7 +628,9 @@ argmax, argmin = _arg("argmax"), _arg("argmin")
 cumsum, cumprod = _cumulative("cumsum"), _cumulative("cumprod")
 
 
-def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Traced:
+def mean(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any
+) -> Traced:
     x = lift(a)
     if x.dtype.kind in "biu":
         x = cast(x, FLOAT64)
@@ -619,13 +640,21 @@ def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims:
 
 
 def var(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False, **o: Any
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    ddof: float = 0,
+    keepdims: Any = False,
+    **o: Any,
 ) -> Traced:
     x = lift(a)
     if o.get("correction", np._NoValue) is not np._NoValue:
         ddof = o["correction"]
     if o.get("where", True) is not True:
-        raise TracedError(f"{where_in_user_code()}: var: where= of a traced value; write it out with np.where")
+        raise TracedError(
+            f"{where_in_user_code()}: var: where= of a traced value; write it out with np.where"
+        )
     if x.dtype.kind == "c":
         return _call(np.var, (x,), {"axis": axis, "ddof": ddof, "keepdims": keepdims})  # type: ignore[no-any-return]
     c = apply_ufunc(np.subtract, x, mean(x, axis, keepdims=True))
@@ -699,7 +728,9 @@ def einsum(*operands: Any, optimize: Any = False, **options: Any) -> Traced:
     return transpose(y, [(batch + left + right).index(c) for c in target])
 
 
-def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None) -> Any:
+def clip(
+    a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None
+) -> Any:
     low, high = (a_min if min is None else min), (a_max if max is None else max)
     y = a if low is None else apply_ufunc(np.maximum, a, low)
     return y if high is None else apply_ufunc(np.minimum, y, high)
@@ -859,6 +890,8 @@ for _name, _ufunc in {
     _forward, _reflected = _operator(_ufunc)
     setattr(Traced, f"__{_name}__", _forward)
     setattr(Traced, f"__r{_name}__", _reflected)
+
+
 def _in_place(ufunc: np.ufunc) -> Any:
     """``x -= y``: what an array would do to itself is remembered for `Value.data`'s setter."""
 

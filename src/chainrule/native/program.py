@@ -115,7 +115,9 @@ class Program:
                 if slot.kind == "argument":
                     self._array_arguments.append((slot.which, s.entry, x))
                 else:
-                    self._array_states.append((s.entry, slot.kind, captured.states[slot.which].value, x.dtype, x.shape))
+                    self._array_states.append(
+                        (s.entry, slot.kind, captured.states[slot.which].value, x.dtype, x.shape)
+                    )
             elif x.weak and x.dtype.char == "d":
                 if slot.kind == "argument" and slot.which in values:
                     self._value_arguments.append((slot.which, s.offset // 8))
@@ -137,7 +139,9 @@ class Program:
         self._writes: list[tuple[Value, str, Callable[[], Any] | None]] = []
         self._cell_writes: list[tuple[Value, str, int]] = []
         for o in captured.outputs:
-            self._outputs.append(_constant(o.node) if o.kind == "plain" else self._reader(*next(roots), o.kind))
+            self._outputs.append(
+                _constant(o.node) if o.kind == "plain" else self._reader(*next(roots), o.kind)
+            )
         for state in captured.states:
             for kind, changed, node in (
                 ("data", state.data_changed, state.data), ("grad", state.grad_changed, state.grad),

@@ -59,7 +59,8 @@ def run(x: Traced, a: Sequence[Any]) -> Any:
 
 def _slices(starts: Any, counts: Any, steps: Any) -> tuple[slice, ...]:
     return tuple(
-        slice(s, None if s + n * k < 0 else s + n * k, k) for s, n, k in zip(starts, counts, steps, strict=True)
+        slice(s, None if s + n * k < 0 else s + n * k, k)
+        for s, n, k in zip(starts, counts, steps, strict=True)
     )
 
 
@@ -151,5 +152,5 @@ _RUN: dict[str, Callable[..., Any]] = {
     "scan": _scan,
     "while": _while,
     "cond": _cond,
-    **{name: _reduce for name in ("sum", "max", "min", "prod", "any", "all")},
+    **dict.fromkeys(("sum", "max", "min", "prod", "any", "all"), _reduce),
 }

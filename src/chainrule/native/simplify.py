@@ -160,7 +160,7 @@ def _add(s: Simplifier, x: Traced) -> Traced | None:
 
 
 def _subtract(s: Simplifier, x: Traced) -> Traced | None:
-    """x - 0.0 = x;  x - -y = x + y."""
+    """X - 0.0 = x;  x - -y = x + y."""
     a, b = x.inputs
     if _is(b, 0.0) and x.dtype.kind == "f":
         return _same(a, x)
@@ -170,7 +170,7 @@ def _subtract(s: Simplifier, x: Traced) -> Traced | None:
 
 
 def _divide(s: Simplifier, x: Traced) -> Traced | None:
-    """x / 2ᵏ = x · 2⁻ᵏ, exactly."""
+    """X / 2ᵏ = x · 2⁻ᵏ, exactly."""
     c = constant(x.inputs[1])
     if c and math.isfinite(c) and abs(math.frexp(c)[0]) == 0.5 and abs(math.frexp(c)[1]) < 100:
         return s.make("multiply", (x.inputs[0], s.number(1 / c, x.inputs[1])), x)
@@ -246,7 +246,7 @@ def _cast(s: Simplifier, x: Traced) -> Traced | None:
 
 
 def _or(s: Simplifier, x: Traced) -> Traced | None:
-    """m | m = m;  m | true = true;  m | false = m."""
+    """M | m = m;  m | true = true;  m | false = m."""
     a, b = x.inputs
     if x.dtype.kind != "b":
         return None
@@ -260,7 +260,7 @@ def _or(s: Simplifier, x: Traced) -> Traced | None:
 
 
 def _and(s: Simplifier, x: Traced) -> Traced | None:
-    """m & m = m;  m & true = m;  m & false = false."""
+    """M & m = m;  m & true = m;  m & false = false."""
     a, b = x.inputs
     if x.dtype.kind != "b":
         return None

@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.native.vector_ir import literal
 
-__all__ = ["ELEMENT", "MEMORY", "Writer", "kind_of", "literal"]
+__all__ = ["ELEMENT", "MEMORY", "Writer", "kind_of", "literal", "short"]
 
 # of a dtype: as a number in a register, and as it lies in memory
 ELEMENT = {"d": "double", "f": "float", "q": "i64", "l": "i64", "i": "i32", "?": "i1"}

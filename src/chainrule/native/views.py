@@ -67,13 +67,17 @@ class Views:
             return View(v.base, v.offset + x.params["index"] * v.strides[0], ())
         if x.op == "slice":
             offset = v.offset + sum(a * s for a, s in zip(x.params["starts"], v.strides, strict=True))
-            return View(v.base, offset, tuple(a * s for a, s in zip(x.params["steps"], v.strides, strict=True)))
+            return View(
+                v.base, offset, tuple(a * s for a, s in zip(x.params["steps"], v.strides, strict=True))
+            )
         made = reshaped(shape, v.strides, x.shape)
         return None if made is None else View(v.base, v.offset, made)
 
     def alias(self, x: Traced) -> tuple[Traced, tuple[int | None, ...]]:
-        """The node whose elements ``x`` shows through transposes, broadcasts and axes of one; and for each
-        axis of ``x`` the node's axis, None where there is none."""
+        """The node whose elements ``x`` shows through transposes, broadcasts and axes of one.
+
+        With it for each axis of ``x`` the node's axis, None where there is none.
+        """
         found = self._aliases.get(x)
         if found is None:
             found = self._alias(x)
@@ -105,7 +109,9 @@ def _wide(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(n for n in shape if n != 1)
 
 
-def reshaped(shape: tuple[int, ...], strides: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...] | None:
+def reshaped(
+    shape: tuple[int, ...], strides: tuple[int, ...], new: tuple[int, ...]
+) -> tuple[int, ...] | None:
     """The strides of a reshape, or None if there are none: runs of axes of equal size must be dense."""
     if math.prod(new) == 0:
         return contiguous(new)

@@ -206,7 +206,7 @@ def _number_or_array(x: Any) -> Any:
 
 
 def _raw(x: Any) -> NDArray[Any]:
-    return as_array(x.data if isinstance(x, Value) else x)
+    return as_array(x.data if isinstance(x, Value) else x)  # type: ignore[no-any-return]
 
 
 def _known(found: Any) -> bool:

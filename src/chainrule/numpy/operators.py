@@ -34,9 +34,12 @@ def _binary(apply: Callable[..., Any], primitive: Any = None) -> tuple[Any, Any]
                     return result(compute(a, b), primitive, (self, other), (a, b))
                 except (ArithmeticError, ValueError):
                     pass
-            elif direct and (kind is Value or kind is float or kind is int):
-                if type(a) is _ndarray or type(a) is Traced:
-                    return _two(primitive, self, other)
+            elif (
+                direct
+                and (kind is Value or kind is float or kind is int)
+                and (type(a) is _ndarray or type(a) is Traced)
+            ):
+                return _two(primitive, self, other)
         if kind in _USUAL or _accepts(other):
             return apply(self, other)
         return NotImplemented

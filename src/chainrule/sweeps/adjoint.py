@@ -77,7 +77,10 @@ def adjoint(
         if (
             type(primitive) is Elementwise
             and not record
-            and ((type(g) is float and type(y) is float) or (primitive.lanes is None and type(g) is not Lanes))
+            and (
+                (type(g) is float and type(y) is float)
+                or (primitive.lanes is None and type(g) is not Lanes)
+            )
         ):
             # The rule of the family applied in place: most nodes are such, and many have little to do.
             lanes: Any = primitive.lanes

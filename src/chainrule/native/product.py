@@ -1,0 +1,163 @@
+"""Products of small matrices as LLVM IR, where a call of BLAS spends its time on getting ready.
+
+C is computed in blocks that stay in registers: a few rows by a few vectors of columns. For each step
+along the inner axis the vectors of B are loaded once and multiplied by the numbers of A. Nothing is
+packed, except B where its columns do not lie side by side.
+"""
+
+from __future__ import annotations
+
+from chainrule.native.text import Writer, literal
+
+__all__ = ["LARGEST", "small_product"]
+
+LARGEST = 1 << 21  # multiplications up to which this is quicker than BLAS
+REGISTERS = 24  # vectors of C in one block
+
+
+def small_product(
+    w: Writer,
+    kind: str,
+    bits: int,
+    sizes: tuple[int, int, int],
+    a: tuple[str, int, int],
+    b: tuple[str, int, int],
+    c: tuple[str, int],
+    alpha: float | str,
+    added: bool,
+) -> None:
+    """Write ``C = alpha A B`` or, if ``added``, ``C += alpha A B``.
+
+    Parameters
+    ----------
+    kind : str
+        ``"double"`` or ``"float"``.
+    sizes : (m, n, k)
+    a, b : (pointer, step from row to row, step from column to column)
+    c : (pointer, step from row to row)
+    """
+    m, n, k = sizes
+    size = 8 if kind == "double" else 4
+    lanes = min(bits // (8 * size), 1 << (n - 1).bit_length())
+    if b[2] != 1 and n > 1:
+        b = (_packed(w, kind, b, k, n), n, 1)
+    vectors = -(-n // lanes)
+    panel = min(vectors, 3 if vectors % 3 == 0 or vectors > 4 else 2 if vectors > 1 else 1)
+    rows = min(m, REGISTERS // panel, 8)
+    for first in range(0, vectors, panel):
+        wide = min(panel, vectors - first)
+        block = _Block(w, kind, size, lanes, n, k, a, b, c, alpha, added, first, wide)
+        whole, rest = divmod(m, rows)
+        if whole:
+            with w.loop(whole) as i:
+                block.write(w.index([(i, rows)]), rows)
+        if rest:
+            block.write(str(whole * rows), rest)
+
+
+def _packed(w: Writer, kind: str, b: tuple[str, int, int], k: int, n: int) -> str:
+    """A copy of B with its rows dense."""
+    place = w.early(f"alloca [{k * n} x {kind}], align 64")
+    with w.loop(k) as i, w.loop(n) as j:
+        at = w.set(f"getelementptr {kind}, ptr {b[0]}, i64 {w.index([(i, b[1]), (j, b[2])])}")
+        x = w.set(f"load {kind}, ptr {at}")
+        to = w.set(f"getelementptr {kind}, ptr {place}, i64 {w.index([(i, n), (j, 1)])}")
+        w.line(f"store {kind} {x}, ptr {to}")
+    return place
+
+
+class _Block:
+    """Some vectors of columns, for any rows."""
+
+    def __init__(
+        self,
+        w: Writer,
+        kind: str,
+        size: int,
+        lanes: int,
+        n: int,
+        k: int,
+        a: tuple[str, int, int],
+        b: tuple[str, int, int],
+        c: tuple[str, int],
+        alpha: float | str,
+        added: bool,
+        first: int,
+        wide: int,
+    ) -> None:
+        self.w, self.kind, self.size, self.lanes, self.n, self.k = w, kind, size, lanes, n, k
+        self.a, self.b, self.c, self.alpha, self.added = a, b, c, alpha, added
+        self.columns = [(first + v) * lanes for v in range(wide)]
+        self.t = kind if lanes == 1 else f"<{lanes} x {kind}>"
+
+    def write(self, row: str, rows: int) -> None:
+        """The block from ``row`` on."""
+        w, t = self.w, self.t
+        zero = literal(self.kind, 0.0) if self.lanes == 1 else "zeroinitializer"
+        sums = [[w.early(f"alloca {t}, align 64") for _ in self.columns] for _ in range(rows)]
+        for line in sums:
+            for place in line:
+                w.line(f"store {t} {zero}, ptr {place}")
+        start = w.set(f"getelementptr {self.kind}, ptr {self.a[0]}, i64 {w.index([(row, self.a[1])])}")
+        with w.loop(self.k) as p:
+            along = w.index([(p, self.b[1])])
+            right = [self._memory(self.b[0], along, column) for column in self.columns]
+            for r in range(rows):
+                at = w.set(f"getelementptr {self.kind}, ptr {start}, i64 {w.index([(p, self.a[2])], r * self.a[1])}")
+                x = self._spread(w.set(f"load {self.kind}, ptr {at}, align {self.size}"))
+                for place, y in zip(sums[r], right, strict=True):
+                    old = w.set(f"load {t}, ptr {place}")
+                    new = w.intrinsic("fma", t, [(t, x), (t, y), (t, old)])
+                    w.line(f"store {t} {new}, ptr {place}")
+        factor = self.alpha if isinstance(self.alpha, str) else literal(self.kind, self.alpha)
+        scaled = isinstance(self.alpha, str) or self.alpha != 1.0
+        many = self._spread(factor) if scaled else ""
+        for r in range(rows):
+            along = w.index([(row, self.c[1])], r * self.c[1])
+            for column, place in zip(self.columns, sums[r], strict=True):
+                x = w.set(f"load {t}, ptr {place}")
+                if self.added:
+                    old = self._memory(self.c[0], along, column)
+                    if scaled:
+                        x = w.intrinsic("fma", t, [(t, x), (t, many), (t, old)])
+                    else:
+                        x = w.set(f"fadd {t} {x}, {old}")
+                elif scaled:
+                    x = w.set(f"fmul {t} {x}, {many}")
+                self._store(self.c[0], along, column, x)
+
+    def _spread(self, x: str) -> str:
+        if self.lanes == 1:
+            return x
+        t = self.t
+        one = self.w.set(f"insertelement {t} poison, {self.kind} {x}, i64 0")
+        return self.w.set(f"shufflevector {t} {one}, {t} poison, <{self.lanes} x i32> zeroinitializer")
+
+    def _mask(self, column: int) -> str | None:
+        if column + self.lanes <= self.n:
+            return None
+        bits = ", ".join(f"i1 {'true' if column + j < self.n else 'false'}" for j in range(self.lanes))
+        return f"<{bits}>"
+
+    def _address(self, base: str, along: str, column: int) -> str:
+        at = self.w.index([(along, 1)], column) if not along.isdigit() else str(int(along) + column)
+        return self.w.set(f"getelementptr {self.kind}, ptr {base}, i64 {at}")
+
+    def _memory(self, base: str, along: str, column: int) -> str:
+        at, mask, t = self._address(base, along, column), self._mask(column), self.t
+        if mask is None:
+            return self.w.set(f"load {t}, ptr {at}, align {self.size}")
+        name = f"@llvm.masked.load.v{self.lanes}f{8 * self.size}.p0"
+        self.w.declared.add(f"declare {t} {name}(ptr, <{self.lanes} x i1>, {t})")
+        return self.w.set(
+            f"call {t} {name}(ptr align {self.size} {at}, <{self.lanes} x i1> {mask}, {t} zeroinitializer)"
+        )
+
+    def _store(self, base: str, along: str, column: int, x: str) -> None:
+        at, mask, t = self._address(base, along, column), self._mask(column), self.t
+        if mask is None:
+            self.w.line(f"store {t} {x}, ptr {at}, align {self.size}")
+            return
+        name = f"@llvm.masked.store.v{self.lanes}f{8 * self.size}.p0"
+        self.w.declared.add(f"declare void {name}({t}, ptr, <{self.lanes} x i1>)")
+        self.w.line(f"call void {name}({t} {x}, ptr align {self.size} {at}, <{self.lanes} x i1> {mask})")
