@@ -170,7 +170,8 @@ PLAIN: dict[str, list[str | tuple[str, str]]] = {
 NOT_OF_ARRAYS = set(
     "data grad name label primitive inputs args params serial backward _data _grad "
     "_current _adopt _outside _gradient _of _live_in _grad_lives_in _constant _op _prev "
-    "__init_subclass__ __iadd__ __isub__ detach numpy requires_grad zero_grad view unsqueeze permute numel norm sin cos abs _backward "
+    "__init_subclass__ __iadd__ __isub__ "
+    "detach numpy requires_grad zero_grad view unsqueeze permute numel norm sin cos abs _backward "
     "__init__ __repr__ __format__ __bool__ __float__ __int__ __index__ __complex__ __array__ __array_ufunc__ "
     "__array_function__ __setitem__ __hash__ __reduce__ __slots__ __module__ __doc__ __annotations__ "
     "__firstlineno__ __static_attributes__".split()

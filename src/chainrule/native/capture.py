@@ -111,8 +111,8 @@ class Trace:
         new = lift(new)
         if new.shape != v.shape:
             raise ValueError(
-                f"Value.data: new data has shape {new.shape}, expected {v.shape}; make a new Value for another "
-                "shape"
+                f"Value.data: new data has shape {new.shape}, expected {v.shape}; make a new Value for "
+                "another shape"
             )
         state.data = cast(new, v.dtype, weak)
         state.data_changed = True

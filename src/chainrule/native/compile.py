@@ -167,8 +167,8 @@ class Compiled:
             hash(static)
         except TypeError:
             raise TypeError(
-                f"compile: a static argument of {self.name} is a {type(static[-1][1]).__name__}, which cannot "
-                "be hashed; static arguments are compared: pass a number, a string or a tuple"
+                f"compile: a static argument of {self.name} is a {type(static[-1][1]).__name__}, which "
+                "cannot be hashed; static arguments are compared: pass a number, a string or a tuple"
             ) from None
         chosen = tuple(a for i, a in enumerate(args) if i not in self.static)
         leaves: list[Any]
@@ -220,8 +220,8 @@ class Compiled:
                 why = "a number it reads from around it keeps changing" if len(made) > count // 2 else (
                     "it is called with ever new shapes, dtypes or static arguments")  # fmt: skip
                 warnings.warn(
-                    f"compile: {self.name} has been compiled {count} times, because {why}; pass what changes as "
-                    "an argument, or pad shapes to a few sizes",
+                    f"compile: {self.name} has been compiled {count} times, because {why}; pass what changes "
+                    "as an argument, or pad shapes to a few sizes",
                     stacklevel=3,
                 )
             return program

@@ -21,7 +21,7 @@ from chainrule.native.vectormath import FUNCTIONS, function
 from chainrule.native.views import View, Views, contiguous
 from chainrule.traced import Traced
 
-__all__ = ["ATTRIBUTES", "Emitter", "Nest", "Place", "emit_nest"]
+__all__ = ["ATTRIBUTES", "Emitter", "Nest", "Place", "emit_nest", "is_number"]
 
 Place = tuple[str, int]  # where an array lies: the name of a pointer, and elements from there
 
@@ -92,7 +92,7 @@ class Nest:
     def _join_loops(self) -> None:
         """Neighbouring loops that every access runs through as through one become one."""
         c, loops = self.cluster, self.cluster.loops
-        reduced = {m: c.reduced(m, self.views) for m in c.members if m.op in REDUCTIONS}
+        reduced = {m: c.reduced(m) for m in c.members if m.op in REDUCTIONS}
         places = {m: {d for d in c.place[m] if d is not None} for m in c.members}
         spaces = {m: {d for d in c.space(m) if d is not None} for m in c.members}
         every = [s for _, s in self.accesses.values()] + [s for _, s in self.out.values()]
@@ -137,9 +137,8 @@ class Emitter:
         self.w = Writer()
         self.needs: set[tuple[str, str, int]] = set()
         self.scratch_pointer, self.scratch = scratch, 0
-        widest = max((v.dtype.itemsize for m in nest.inside for v in (m, *m.inputs) if v.dtype.char in "dfql"),
-                     default=4)  # fmt: skip
-        widest = max(widest, 4)
+        sizes = [v.dtype.itemsize for m in nest.inside for v in (m, *m.inputs) if v.dtype.char in "dfql"]
+        widest = max([4, *sizes])
         self.inner = nest.loops[-1] if nest.loops else 1
         self.full = bits // (8 * widest)
         if _depth(nest.cluster.members) > 2 and self.inner >= 2 * self.full:
@@ -162,8 +161,9 @@ class Emitter:
     # ---------------------------------------------------------------- which stage computes what
 
     def _stages(self) -> dict[Traced, int]:
-        """For elements the first stage that can compute them, for rows the stage after which they are known."""
-        n, level = self.nest, {}
+        """For elements the first stage that can compute them, for rows the one after which they are known."""
+        n = self.nest
+        level: dict[Traced, int] = {}
         self.rows = {m for m in n.rows if m.op not in REDUCTIONS or self._is_row(m)}
         for m in n.cluster.members:
             stage = -1 if m in self.rows and m.op not in REDUCTIONS else 0
@@ -303,12 +303,11 @@ class Emitter:
             steps = ", ".join(f"i64 {k}" for k in range(lanes))
             with w.loop(whole + 1) as i:
                 start = w.index([(i, lanes)])
-                one = self._set(f"insertelement <{lanes} x i64> poison, i64 {start}, i64 0")
-                every = self._set(
-                    f"shufflevector <{lanes} x i64> {one}, <{lanes} x i64> poison, <{lanes} x i32> zeroinitializer"
-                )
-                at = self._set(f"add <{lanes} x i64> {every}, <{steps}>")
-                strip(start, self._set(f"icmp ult <{lanes} x i64> {at}, splat (i64 {size})"))
+                t = f"<{lanes} x i64>"
+                one = self._set(f"insertelement {t} poison, i64 {start}, i64 0")
+                every = self._set(f"shufflevector {t} {one}, {t} poison, <{lanes} x i32> zeroinitializer")
+                at = self._set(f"add {t} {every}, <{steps}>")
+                strip(start, self._set(f"icmp ult {t} {at}, splat (i64 {size})"))
             return
         odd = 0
         if whole:
@@ -582,9 +581,8 @@ class Emitter:
     def _dear(self) -> None:
         """Choose which elements a later stage shall load and not compute again."""
         n = self.nest
-        if self.stages < 2 or len(n.loops) - n.split != 1:
-            if self.stages < 2:
-                return
+        if self.stages < 2:
+            return
         last: dict[Traced, int] = {}
         for m in n.cluster.members:
             if m in self.rows and m.op not in REDUCTIONS:
@@ -634,7 +632,7 @@ def is_number(x: Traced) -> bool:
 
 
 def _identity(m: Traced) -> str:
-    kind = MEMORY[m.dtype.char] if m.op in () else ELEMENT[m.dtype.char]
+    kind = ELEMENT[m.dtype.char]
     if m.op in ("any", "all"):
         return "false" if m.op == "any" else "true"
     if kind in ("double", "float"):

@@ -55,7 +55,7 @@ class Cluster:
     place: dict[Traced, tuple[int | None, ...]] = field(default_factory=dict)
     split: int | None = None
 
-    def reduced(self, x: Traced, views: Views) -> set[int]:
+    def reduced(self, x: Traced) -> set[int]:
         """The loops a reduction runs over."""
         inner = self.space(x)
         return {d for a in x.params["axis"] if (d := inner[a]) is not None}

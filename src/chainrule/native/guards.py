@@ -270,8 +270,9 @@ class _NoNewGenerators:
     def _default_rng(self, seed: Any = None) -> Any:
         if seed is None and chainrule.traced.current_trace() is not None:
             raise chainrule.traced.TracedError(
-                f"{chainrule.traced.where_in_user_code()}: compile: np.random.default_rng() without a seed: its "
-                "random numbers would be the same in every call; draw them outside and pass them as an argument"
+                f"{chainrule.traced.where_in_user_code()}: compile: np.random.default_rng() without a seed: "
+                "its random numbers would be the same in every call; draw them outside and pass them as an "
+                "argument"
             )
         return self._original(seed)
 

@@ -10,29 +10,31 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from chainrule.native import blas
 from chainrule.native.contract import contract
-from chainrule.native.emit import Nest, emit_nest, is_number
+from chainrule.native.emit import ATTRIBUTES, Nest, emit_nest, is_number
 from chainrule.native.figures import Figures
-from chainrule.native.fuse import Cluster, fuse
+from chainrule.native.fuse import Cluster, fuse, is_loop
 from chainrule.native.loops import trim
 from chainrule.native.machine import PARALLEL, Library, host, load
 from chainrule.native.memory import ARENA, CELLS, LOOPS, Memory, Shared, Storage
 from chainrule.native.moves import NOTE_INDEX, Checks, emit_move, is_move, unchecked
 from chainrule.native.operations import REDUCTIONS, VIEWS
+from chainrule.native.product import ALONE, STACK, product
 from chainrule.native.reference import order
 from chainrule.native.roll import roll
 from chainrule.native.simplify import simplify, with_inputs
 from chainrule.native.team import Team, emit_shared, pieces
 from chainrule.native.text import MEMORY, Writer
 from chainrule.native.vectormath import definitions
-from chainrule.native.views import Views
+from chainrule.native.views import Views, contiguous
 from chainrule.traced import Traced
 
-__all__ = ["ARENA", "CELLS", "Image", "Storage", "lower"]
+__all__ = ["ARENA", "CELLS", "Image", "lower"]
 
 
 @dataclass
@@ -74,7 +76,6 @@ class Image:
     home: dict[Traced, int]
     written: set[int]
     library: Library | None = None
-    kernels: list[str] = field(default_factory=list)
     checks: Checks = field(default_factory=Checks)
     early: set[Traced] = field(default_factory=set)
     team: Team | None = None
@@ -109,12 +110,8 @@ def copied(x: Traced) -> Traced:
     return Traced(x.origin, "copy", (x,), x.shape, x.dtype, x.weak)
 
 
-_READS_STRIDES = {"matmul", "copy"}
-
-
 def _plain(roots: Sequence[Traced], views: Views, elements: bool = True) -> list[Traced]:
-    """Put a copy where memory cannot be read as it lies: reshapes across strides, and views that are results."""
-    from chainrule.native.fuse import is_loop
+    """Put a copy where memory cannot be read as it lies: reshapes across strides, views that are results."""
 
     def change(x: Traced, inputs: tuple[Traced, ...]) -> Traced:
         if x.op not in VIEWS and x.op != "call" and not is_loop(x):
@@ -150,8 +147,6 @@ def _readable(x: Traced, user: Traced, views: Views) -> Traced:
             return x
         if (rows == 1 or m == 1) and (columns >= m or n == 1):
             return x
-    from chainrule.native.views import contiguous
-
     if view.strides == contiguous(x.shape) and view.offset == 0 and view.base.size == x.size:
         return x
     return copied(x)
@@ -169,7 +164,7 @@ def _stored(units: Iterable[Cluster | Traced], roots: Sequence[Traced], views: V
                     if b not in inside and not is_number(b):
                         stored.add(views.view(x).base)  # type: ignore[union-attr]
                 if m.op in REDUCTIONS:
-                    over = u.reduced(m, views)
+                    over = u.reduced(m)
                     if u.split is None or over != set(range(u.split, len(u.loops))):
                         stored.add(m)  # it grows in memory
         else:
@@ -304,7 +299,6 @@ class _Part:
         if n == 0:
             return lines
         body = self._body(part, inputs, targets, p["body"].inputs)
-        self.module.kernels.append(f"{name}: the {len(part.units)} above, {n} times")
         self.module.allocas.append(f"%c.{name} = alloca i64")
         return [
             *lines,
@@ -445,8 +439,6 @@ class _Part:
         self.module.declared |= declared
         self.module.needs |= needs
         self.module.scratch = max(self.module.scratch, scratch)
-        ops = " ".join(dict.fromkeys(m.op for m in cluster.members))
-        self.module.kernels.append(f"{name}: {len(cluster.members)} fused over {cluster.loops}: {ops[:100]}")
         return self._call(name, names, scratch=most == 1)
 
     def _move(self, name: str, x: Traced, bits: int) -> list[str]:
@@ -463,9 +455,6 @@ class _Part:
         )
         self.module.functions.append(text)
         self.module.declared |= declared
-        self.module.kernels.append(
-            f"{name}: {x.op} of {', '.join(str(i.shape) for i in x.inputs[:6])} to {x.shape}"
-        )
         calls = self._call(name, names, scratch=False)
         if checks:  # nothing after it runs, so nothing is changed, if an index was wrong
             at = f"%wrong.{name}"
@@ -483,20 +472,14 @@ class _Part:
         va, vb = self.views.view(a), self.views.view(b)
         assert va is not None and vb is not None
         scale = added[1] if len(added) > 1 else None
-        places, names = self._places(
-            dict.fromkeys(
-                [
-                    va.base,
-                    vb.base,
-                    x,
-                    *([] if scale is None or is_number(scale) else [self.views.view(scale).base]),
-                ]
-            )  # type: ignore[union-attr]
-        )
+        used = [va.base, vb.base, x]
+        if scale is not None and not is_number(scale):
+            used.append(self.views.view(scale).base)  # type: ignore[union-attr]
+        places, names = self._places(dict.fromkeys(used))
         w = Writer()
         alpha: float | str = x.params["sign"] if added else 1.0
         if scale is not None:
-            alpha = self._scale(w, scale, places, alpha)  # type: ignore[arg-type]
+            alpha = self._scale(w, scale, places, x.params["sign"])
         before = []
         if added:
             base = self._at(added[0])
@@ -517,8 +500,18 @@ class _Part:
             m, batch, sa, sb = m * batch[-1], batch[:-1], sa[:-1], sb[:-1]
         ta = not (ca == 1 or k == 1) or (m > 1 and ra < k and k > 1)
         tb = not (cb == 1 or n == 1) or (k > 1 and rb < n and n > 1)
+        lda, ldb = max(ca if ta else ra, 1), max(cb if tb else rb, 1)
+        beta = 1.0 if added else 0.0
         counters: list[str] = []
+        bits = host().vector_bits
         element = MEMORY[x.dtype.char]
+        here = 0 < k * 3 * bits // 8 <= STACK and m * n > 0
+        shared = here and m * n * k > ALONE and not self.name  # several threads are BLAS's business
+        if shared:
+            team = self.shared.team = self.shared.team or Team(self.shared.entries)
+            self.shared.entries = max(self.shared.entries, team.entry + 1)
+            names["%team"] = Storage(team.entry)
+            w.line("%threads = load i64, ptr %team")
 
         def emit() -> None:
             if len(counters) < len(batch):
@@ -534,15 +527,23 @@ class _Part:
             pa = w.set(f"getelementptr {element}, ptr {places[va.base][0]}, i64 {ia}")
             pb = w.set(f"getelementptr {element}, ptr {places[vb.base][0]}, i64 {ib}")
             pc = w.set(f"getelementptr {element}, ptr {places[x][0]}, i64 {ic}")
-            w.line(blas.gemm(x.dtype, m, n, k, pa, max(ca if ta else ra, 1), ta, pb, max(cb if tb else rb, 1), tb, pc,
-                             n, alpha, 1.0 if added else 0.0).strip())  # fmt: skip
+            call = blas.gemm(x.dtype, m, n, k, pa, lda, ta, pb, ldb, tb, pc, n, alpha, beta).strip()
+            if not here:
+                w.line(call)
+                return
+            left, right = (pa, ra, ca), (pb, rb, cb)
+            if shared:
+                with w.when(w.set("icmp sgt i64 %threads, 1")):
+                    w.line(call)
+                with w.when(w.set("icmp sle i64 %threads, 1")):
+                    product(w, element, bits, (m, n, k), left, right, (pc, n), alpha, bool(added))
+            else:
+                product(w, element, bits, (m, n, k), left, right, (pc, n), alpha, bool(added))
 
         emit()
-        parameters = ", ".join(f"ptr {p}" for p in names)
-        self.module.functions.append(w.text(name, parameters))
-        self.module.kernels.append(
-            f"{name}: {m} x {k} @ {k} x {n}" + (f", {math.prod(batch)} times" if batch else "")
-        )
+        parameters = ", ".join(f"ptr noalias {p}" for p in names)
+        self.module.functions.append(w.text(name, parameters, ATTRIBUTES))
+        self.module.declared |= w.declared
         return [*before, *self._call(name, names, scratch=False)]
 
     def _scale(
@@ -568,7 +569,6 @@ class _Module:
         self.declared: set[str] = set()
         self.needs: set[tuple[str, str, int]] = set()
         self.scratch = 0
-        self.kernels: list[str] = []
         self.allocas: list[str] = []
 
     def segment(self, number: int, lines: list[str]) -> str:
@@ -623,9 +623,11 @@ def _build(roots: Sequence[Traced], updates: Sequence[Traced | None], figures: F
     if lines:
         steps.append(module.segment(len(steps), lines))
     image = Image(
-        part.roots, part.units, steps, memory.storage, shared.entries, shared.top + module.scratch, shared.cells,
-        module.text(shared.top, PARALLEL if shared.team else ""), shared.constants, memory.in_place, memory.home, memory.written,
-        kernels=module.kernels, checks=shared.checks, early=memory.early, team=shared.team,
+        part.roots, part.units, steps, memory.storage,
+        shared.entries, shared.top + module.scratch, shared.cells,
+        module.text(shared.top, PARALLEL if shared.team else ""),
+        shared.constants, memory.in_place, memory.home, memory.written,
+        checks=shared.checks, early=memory.early, team=shared.team,
     )  # fmt: skip
     if any(isinstance(s, str) for s in steps):
         blas.symbols()
@@ -648,11 +650,12 @@ def _going_home(memory: Memory, module: _Module) -> list[str]:
         if not lines:
             lines.append(f"%home.t = getelementptr ptr, ptr %table, i64 {CELLS}")
             lines.append("%home = load ptr, ptr %home.t")
-        lines.append(f"%home.to{i} = getelementptr double, ptr %home, i64 {pairs[i][0]}")
-        lines.append(f"%home.from{i} = getelementptr double, ptr %home, i64 {pairs[i][1]}")
-        lines.append(
-            f"call void @llvm.memmove.p0.p0.i64(ptr %home.to{i}, ptr %home.from{i}, i64 {8 * (j - i)}, i1 false)"
-        )
+        to, at, size = f"%home.to{i}", f"%home.from{i}", 8 * (j - i)
+        lines += [
+            f"{to} = getelementptr double, ptr %home, i64 {pairs[i][0]}",
+            f"{at} = getelementptr double, ptr %home, i64 {pairs[i][1]}",
+            f"call void @llvm.memmove.p0.p0.i64(ptr {to}, ptr {at}, i64 {size}, i1 false)",
+        ]
         module.declared.add("declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)")
         i = j
     return lines

@@ -27,15 +27,19 @@ import optree
 from chainrule.traced import Traced, TracedError, current_trace, where_in_user_code
 from chainrule.value import Value
 
-__all__ = ["cast", "gather", "leaked", "lift", "node", "scatter", "where"]
+__all__ = [
+    "ELEMENTWISE", "FLOAT64", "REDUCTIONS", "VIEWS",
+    "apply_ufunc", "broadcast_to", "cast", "concatenate", "getitem", "leaked", "lift", "matmul", "node",
+    "reshape", "scatter", "transpose",
+]  # fmt: skip
 
 BOOL, INT64, FLOAT64 = np.dtype(bool), np.dtype(np.int64), np.dtype(np.float64)
 _NONE: dict[str, Any] = {}
 
 UNARY = (
-    "negative absolute sign exp exp2 expm1 log log2 log10 log1p sqrt cbrt square reciprocal sin cos tan arcsin "
-    "arccos arctan sinh cosh tanh arcsinh arccosh arctanh floor ceil trunc rint isnan isinf isfinite signbit "
-    "logical_not invert"
+    "negative absolute sign exp exp2 expm1 log log2 log10 log1p sqrt cbrt square reciprocal sin cos tan "
+    "arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh floor ceil trunc rint isnan isinf isfinite "
+    "signbit logical_not invert"
 )
 BINARY = (
     "add subtract multiply divide power remainder fmod floor_divide maximum minimum fmax fmin logaddexp "
@@ -64,10 +68,7 @@ def node(
         if x.origin is not trace:
             adopted = [None if trace is None else trace.adopt(i) for i in inputs]
             if any(i is None for i in adopted):
-                raise TracedError(
-                    f"{where_in_user_code()}: {op} of a traced value whose capture has ended; it leaked out of a "
-                    "compiled function, perhaps through a global or an attribute: return it from the function instead"
-                )
+                raise leaked(op)
             inputs = tuple(adopted)  # type: ignore[arg-type]
             break
     assert trace is not None
@@ -78,6 +79,7 @@ def node(
 
 
 def leaked(op: str) -> TracedError:
+    """The error for an operation on what belongs to no capture that is going on."""
     return TracedError(
         f"{where_in_user_code()}: {op} of a traced value whose capture has ended; it leaked out of a "
         "compiled function, perhaps through a global or an attribute: return it from the function instead"
@@ -98,7 +100,8 @@ def lift(x: Any) -> Traced:
     if kind is Value:
         raise TypeError("a Value among raw data")
     if isinstance(x, list | tuple):
-        if any(type(leaf) is Traced for leaf in optree.tree_leaves(x)):
+        leaves: list[Any] = optree.tree_leaves(x)  # type: ignore[arg-type]
+        if any(type(leaf) is Traced for leaf in leaves):
             return stack([lift(part) for part in x], 0)
     a = np.asarray(x)
     if not a.dtype.isnative:
@@ -110,8 +113,9 @@ def lift(x: Any) -> Traced:
     return Traced(trace, "constant", (), a.shape, a.dtype, kind is complex, {"value": a})
 
 
-def cast(x: Any, dtype: np.dtype[Any], weak: bool = False) -> Traced:
-    x = lift(x)
+def cast(a: Any, dtype: np.dtype[Any], weak: bool = False) -> Traced:
+    """``a.astype(dtype)``; a weak result has the dtype of a Python number, which gives way to others."""
+    x = lift(a)
     if x.dtype == dtype and x.weak == weak:
         return x
     if x.op == "constant":
@@ -145,16 +149,16 @@ def _resolve(ufunc: np.ufunc, xs: Sequence[Traced]) -> tuple[tuple[np.dtype[Any]
     if found is None:
         kinds = {"f": float, "i": int, "c": complex}
         given = [kinds.get(x.dtype.kind, x.dtype) if x.weak else x.dtype for x in xs]
-        every = ufunc.resolve_dtypes((*given, *[None] * ufunc.nout))  # type: ignore[arg-type]
+        every = ufunc.resolve_dtypes((*given, *[None] * ufunc.nout))
         found = _resolved[key] = every[: ufunc.nin], every[ufunc.nin]
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 _plans: dict[Any, Any] = {}
 
 
 def _plan(ufunc: np.ufunc, xs: Sequence[Traced]) -> Any:
-    """How a ufunc is written down for operands of these dtypes: name, theirs, its own; None: NumPy runs it."""
+    """How a ufunc of these dtypes is written down: name, theirs, its own, weak; None where NumPy runs it."""
     name = "absolute" if ufunc is np.fabs else ufunc.__name__
     if name not in ELEMENTWISE or any(x.dtype.kind == "c" or x.dtype.itemsize not in (1, 4, 8) for x in xs):
         return None
@@ -193,8 +197,8 @@ def apply_ufunc(ufunc: np.ufunc, *operands: Any) -> Traced:
             shape = broadcast_shapes(shape, xs[1].shape)
         except ValueError:
             raise ValueError(
-                f"{name}: operands of shapes {shape} and {xs[1].shape} do not broadcast together; counted from the "
-                "last, each pair of axes must be equal or one of them 1"
+                f"{name}: operands of shapes {shape} and {xs[1].shape} do not broadcast together; counted "
+                "from the last, each pair of axes must be equal or one of them 1"
             ) from None
     inputs = tuple([x if x.dtype is d or x.dtype == d else cast(x, d, x.weak) for x, d in zip(xs, dtypes)])
     return node(name, inputs, shape, dtype, weak)
@@ -243,6 +247,7 @@ _REDUCE_NAMES = {"add": "sum", "multiply": "prod", "maximum": "max", "minimum": 
 
 
 def where(condition: Any, x: Any, y: Any) -> Traced:
+    """``np.where(condition, x, y)``."""
     c, x, y = lift(condition), lift(x), lift(y)
     if c.dtype != BOOL:
         c = apply_ufunc(np.not_equal, c, 0)
@@ -265,6 +270,7 @@ _where = where  # where a parameter has that name
 
 
 def reshape(x: Traced, shape: Any, *rest: Any, order: str = "C", copy: Any = None) -> Traced:
+    """``x.reshape(shape)``, one size perhaps -1."""
     shape = (shape, *rest) if rest or not isinstance(shape, tuple | list) else tuple(shape)
     shape = tuple(map(operator.index, shape))
     if -1 in shape:
@@ -276,6 +282,7 @@ def reshape(x: Traced, shape: Any, *rest: Any, order: str = "C", copy: Any = Non
 
 
 def transpose(x: Traced, axes: Any = None, *rest: Any) -> Traced:
+    """``x.transpose(axes)``."""
     n = x.ndim
     if rest:
         axes = (axes, *rest)
@@ -285,8 +292,9 @@ def transpose(x: Traced, axes: Any = None, *rest: Any) -> Traced:
     return node("transpose", (x,), tuple(x.shape[a] for a in axes), x.dtype, False, {"axes": axes})
 
 
-def broadcast_to(x: Any, shape: Any, subok: bool = False) -> Traced:
-    x, shape = lift(x), tuple(shape) if isinstance(shape, tuple | list) else (shape,)
+def broadcast_to(a: Any, shape: Any, subok: bool = False) -> Traced:
+    """``np.broadcast_to(a, shape)``."""
+    x, shape = lift(a), tuple(shape) if isinstance(shape, tuple | list) else (shape,)
     if x.shape == shape:
         return x
     if np.broadcast_shapes(x.shape, shape) != shape:
@@ -295,6 +303,7 @@ def broadcast_to(x: Any, shape: Any, subok: bool = False) -> Traced:
 
 
 def concatenate(arrays: Any, axis: Any = 0, out: Any = None, dtype: Any = None, casting: str = "") -> Traced:
+    """``np.concatenate(arrays, axis)``; `cast` to ``dtype``, else to what they promote to."""
     xs = [lift(a) for a in arrays]
     if axis is None:
         xs, axis = [reshape(x, (x.size,)) for x in xs], 0
@@ -377,11 +386,12 @@ def _place(x: Any, *, index: Any, shape: tuple[int, ...]) -> Any:
 
 
 def getitem(x: Traced, index: Any) -> Traced:
+    """``x[index]``; a mask must be known while compiling."""
     return _indexed(x, index)[0]
 
 
 def _indexed(x: Traced, index: Any) -> tuple[Traced, Callable[[Traced], Traced]]:
-    """``x[index]``, and the way back: the function that puts a result's cotangent into zeros of x's shape."""
+    """``x[index]``, and the way back: what puts the result's cotangent into zeros of x's shape."""
     if type(index) is tuple and not index:
         return x, lambda g: g
     parts = list(index) if isinstance(index, tuple) else [index]
@@ -392,8 +402,8 @@ def _indexed(x: Traced, index: Any) -> tuple[Traced, Callable[[Traced], Traced]]
             spread += list(np.nonzero(p)) if p.ndim else [None if bool(p) else np.zeros(0, int)]
         elif type(p) is Traced and p.dtype == BOOL:
             raise TracedError(
-                f"{where_in_user_code()}: indexing with a traced mask: how many elements it picks is not known "
-                "while compiling; use np.where(mask, x, 0)"
+                f"{where_in_user_code()}: indexing with a traced mask: how many elements it picks is not "
+                "known while compiling; use np.where(mask, x, 0)"
             )
         elif type(p) is Value:
             raise TypeError("getitem: the index is a Value; indices are integers, which have no derivative")
@@ -416,14 +426,18 @@ def _indexed(x: Traced, index: Any) -> tuple[Traced, Callable[[Traced], Traced]]
         n = x.shape[axis]
         if isinstance(p, slice):
             start, stop, step = p.indices(n)
-            starts.append(start), steps.append(step), counts.append(len(range(start, stop, step)))
+            starts.append(start)
+            steps.append(step)
+            counts.append(len(range(start, stop, step)))
             squeezed.append(axis)
         elif isinstance(p, int | np.integer) and not isinstance(p, bool):
             if not -n <= p < n:
                 raise IndexError(
                     f"index {p} is out of bounds for axis {axis} with size {n}; the array has shape {x.shape}"
                 )
-            starts.append(int(p) % n), steps.append(1), counts.append(1)
+            starts.append(int(p) % n)
+            steps.append(1)
+            counts.append(1)
             squeezed.append("drop")
         else:
             i = lift(p)
@@ -432,10 +446,11 @@ def _indexed(x: Traced, index: Any) -> tuple[Traced, Callable[[Traced], Traced]]
             if i.op == "constant" and i.size:
                 a = np.asarray(i.params["value"])
                 if a.min() < -n or a.max() >= n:
-                    raise IndexError(
-                        f"index {a.max() if a.max() >= n else a.min()} is out of bounds for axis {axis} with size {n}"
-                    )
-            starts.append(0), steps.append(1), counts.append(n)
+                    wrong = a.max() if a.max() >= n else a.min()
+                    raise IndexError(f"index {wrong} is out of bounds for axis {axis} with size {n}")
+            starts.append(0)
+            steps.append(1)
+            counts.append(n)
             squeezed.append(i)
         axis += 1
     sliced = _take_slice(x, tuple(starts), tuple(steps), tuple(counts))
@@ -669,6 +684,7 @@ def std(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: floa
 
 
 def matmul(a: Any, b: Any) -> Traced:
+    """``a @ b``."""
     a, b = lift(a), lift(b)
     if not a.shape or not b.shape:
         raise ValueError("matmul: an operand is a scalar; use *")
@@ -764,13 +780,15 @@ def _call(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
 
     Shapes and dtypes of its results come from a trial run on ones.
     """
+    flat: list[Any]
     flat, spec = optree.tree_flatten((args, kwargs), none_is_leaf=True)  # type: ignore[arg-type]
     traced = [i for i, x in enumerate(flat) if type(x) is Traced]
     name = getattr(function, "__name__", str(function))
     if function in _DATA_DEPENDENT and function is not np.bincount:
         raise TracedError(
-            f"{where_in_user_code()}: {name} of a traced value: the result's shape depends on the numbers, which "
-            "are not known while compiling; use np.where with a mask, or do it outside the compiled function"
+            f"{where_in_user_code()}: {name} of a traced value: the result's shape depends on the "
+            "numbers, which are not known while compiling; use np.where with a mask, or do it outside the "
+            "compiled function"
         )
     trial = list(flat)
     for i in traced:
@@ -856,9 +874,9 @@ def array_function(self: Traced, function: Callable[..., Any], types: Any, args:
 
 def _operator(ufunc: np.ufunc) -> tuple[Any, Any]:
     name = ufunc.__name__
-    quick = {"f": FLOAT64, "?": BOOL}.get(
-        ufunc.resolve_dtypes((FLOAT64, FLOAT64, None))[2].kind.replace("b", "?") if name in BINARY.split() else ""
-    ) if not name.startswith("bitwise") else None  # fmt: skip
+    quick = None  # the result's dtype for numbers
+    if name in BINARY.split() and not name.startswith("bitwise"):
+        quick = {"f": FLOAT64, "b": BOOL}.get(ufunc.resolve_dtypes((FLOAT64, FLOAT64, None))[2].kind)
 
     def forward(self: Traced, other: Any) -> Any:
         if self.dtype is FLOAT64 and quick is not None:  # numbers among numbers: scalar graphs have very many

@@ -1,21 +1,24 @@
-"""Products of small matrices as LLVM IR, where a call of BLAS spends its time on getting ready.
+"""Products of matrices as LLVM IR, for one thread.
 
 C is computed in blocks that stay in registers: a few rows by a few vectors of columns. For each step
-along the inner axis the vectors of B are loaded once and multiplied by the numbers of A. Nothing is
-packed, except B where its columns do not lie side by side.
+along the inner axis the vectors of B are loaded once and multiplied by the numbers of A. Sizes are
+known, so nothing has to be prepared, and little has to be packed: panels of B, where its columns do not
+lie side by side, or where it is so large that its rows are too far apart.
 """
 
 from __future__ import annotations
 
 from chainrule.native.text import Writer, literal
 
-__all__ = ["LARGEST", "small_product"]
+__all__ = ["ALONE", "STACK", "product"]
 
-LARGEST = 1 << 21  # multiplications up to which this is quicker than BLAS
+ALONE = 1 << 22  # multiplications up to which one thread is as quick as several
+STACK = 1 << 20  # bytes of a packed panel of B
+FAR = 1 << 19  # bytes of B above which its panels are packed for the sake of the page tables
 REGISTERS = 24  # vectors of C in one block
 
 
-def small_product(
+def product(
     w: Writer,
     kind: str,
     bits: int,
@@ -39,14 +42,16 @@ def small_product(
     m, n, k = sizes
     size = 8 if kind == "double" else 4
     lanes = min(bits // (8 * size), 1 << (n - 1).bit_length())
-    if b[2] != 1 and n > 1:
-        b = (_packed(w, kind, b, k, n), n, 1)
     vectors = -(-n // lanes)
     panel = min(vectors, 3 if vectors % 3 == 0 or vectors > 4 else 2 if vectors > 1 else 1)
     rows = min(m, REGISTERS // panel, 8)
+    dense = (b[2] == 1 or n == 1) and (k * n * size <= FAR or m < 4 * rows)
+    place = "" if dense else w.early(f"alloca [{k * panel * lanes} x {kind}], align 64")
     for first in range(0, vectors, panel):
-        wide = min(panel, vectors - first)
-        block = _Block(w, kind, size, lanes, n, k, a, b, c, alpha, added, first, wide)
+        columns = [(first + v) * lanes for v in range(min(panel, vectors - first))]
+        block = _Block(w, kind, size, lanes, n, k, a, b, c, alpha, added, columns)
+        if not dense:
+            block.pack(place)
         whole, rest = divmod(m, rows)
         if whole:
             with w.loop(whole) as i:
@@ -55,15 +60,20 @@ def small_product(
             block.write(str(whole * rows), rest)
 
 
-def _packed(w: Writer, kind: str, b: tuple[str, int, int], k: int, n: int) -> str:
-    """A copy of B with its rows dense."""
-    place = w.early(f"alloca [{k * n} x {kind}], align 64")
-    with w.loop(k) as i, w.loop(n) as j:
-        at = w.set(f"getelementptr {kind}, ptr {b[0]}, i64 {w.index([(i, b[1]), (j, b[2])])}")
-        x = w.set(f"load {kind}, ptr {at}")
-        to = w.set(f"getelementptr {kind}, ptr {place}, i64 {w.index([(i, n), (j, 1)])}")
-        w.line(f"store {kind} {x}, ptr {to}")
-    return place
+def _transposed(w: Writer, t: str, lanes: int, lines: list[str]) -> list[str]:
+    """A square of numbers turned over: half of the lines is shuffled into the other, again and again."""
+    half = lanes // 2
+    low = ", ".join(f"i32 {j}, i32 {lanes + j}" for j in range(half))
+    high = ", ".join(f"i32 {half + j}, i32 {lanes + half + j}" for j in range(half))
+    n = half
+    while n:
+        lines = [
+            w.set(f"shufflevector {t} {lines[i]}, {t} {lines[i + half]}, <{lanes} x i32> <{which}>")
+            for i in range(half)
+            for which in (low, high)
+        ]
+        n //= 2
+    return lines
 
 
 class _Block:
@@ -82,13 +92,49 @@ class _Block:
         c: tuple[str, int],
         alpha: float | str,
         added: bool,
-        first: int,
-        wide: int,
+        columns: list[int],
     ) -> None:
         self.w, self.kind, self.size, self.lanes, self.n, self.k = w, kind, size, lanes, n, k
         self.a, self.b, self.c, self.alpha, self.added = a, b, c, alpha, added
-        self.columns = [(first + v) * lanes for v in range(wide)]
+        self.columns = columns
+        self.first = 0  # the column at which B's memory begins
         self.t = kind if lanes == 1 else f"<{lanes} x {kind}>"
+
+    def pack(self, place: str) -> None:
+        """Copy the columns of B, which lie one after the other, to rows of the block's width."""
+        w, kind, lanes, t = self.w, self.kind, self.lanes, self.t
+        base, along, across = self.b
+        width = lanes * len(self.columns)
+        for v, column in enumerate(self.columns):
+            turned = along == 1 and across != 1 and column + lanes <= self.n and lanes > 1
+            whole = self.k // lanes if turned else 0
+            if whole:
+                with w.loop(whole) as i:
+                    lines = []
+                    for j in range(lanes):
+                        at = w.index([(i, lanes)], (column + j) * across)
+                        at = w.set(f"getelementptr {kind}, ptr {base}, i64 {at}")
+                        lines.append(w.set(f"load {t}, ptr {at}, align {self.size}"))
+                    for j, line in enumerate(_transposed(w, t, lanes, lines)):
+                        to = w.index([(i, lanes * width)], j * width + v * lanes)
+                        to = w.set(f"getelementptr {kind}, ptr {place}, i64 {to}")
+                        w.line(f"store {t} {line}, ptr {to}, align {self.size}")
+            if across == 1 and not whole and lanes > 1:
+                with w.loop(self.k) as i:
+                    x = self._memory(base, w.index([(i, along)]), column)
+                    to = w.set(f"getelementptr {kind}, ptr {place}, i64 {w.index([(i, width)], v * lanes)}")
+                    w.line(f"store {t} {x}, ptr {to}, align {self.size}")
+                continue
+            rest = self.k - whole * lanes
+            if rest:
+                with w.loop(rest) as i, w.loop(min(lanes, self.n - column)) as one:
+                    at = w.index([(i, along), (one, across)], whole * lanes * along + column * across)
+                    at = w.set(f"getelementptr {kind}, ptr {base}, i64 {at}")
+                    x = w.set(f"load {kind}, ptr {at}")
+                    to = w.index([(i, width), (one, 1)], whole * lanes * width + v * lanes)
+                    to = w.set(f"getelementptr {kind}, ptr {place}, i64 {to}")
+                    w.line(f"store {kind} {x}, ptr {to}")
+        self.b, self.first = (place, width, 1), self.columns[0]
 
     def write(self, row: str, rows: int) -> None:
         """The block from ``row`` on."""
@@ -101,9 +147,10 @@ class _Block:
         start = w.set(f"getelementptr {self.kind}, ptr {self.a[0]}, i64 {w.index([(row, self.a[1])])}")
         with w.loop(self.k) as p:
             along = w.index([(p, self.b[1])])
-            right = [self._memory(self.b[0], along, column) for column in self.columns]
+            right = [self._memory(self.b[0], along, column, column - self.first) for column in self.columns]
             for r in range(rows):
-                at = w.set(f"getelementptr {self.kind}, ptr {start}, i64 {w.index([(p, self.a[2])], r * self.a[1])}")
+                inner = w.index([(p, self.a[2])], r * self.a[1])
+                at = w.set(f"getelementptr {self.kind}, ptr {start}, i64 {inner}")
                 x = self._spread(w.set(f"load {self.kind}, ptr {at}, align {self.size}"))
                 for place, y in zip(sums[r], right, strict=True):
                     old = w.set(f"load {t}, ptr {place}")
@@ -143,8 +190,9 @@ class _Block:
         at = self.w.index([(along, 1)], column) if not along.isdigit() else str(int(along) + column)
         return self.w.set(f"getelementptr {self.kind}, ptr {base}, i64 {at}")
 
-    def _memory(self, base: str, along: str, column: int) -> str:
-        at, mask, t = self._address(base, along, column), self._mask(column), self.t
+    def _memory(self, base: str, along: str, column: int, offset: int | None = None) -> str:
+        at = self._address(base, along, column if offset is None else offset)
+        mask, t = self._mask(column), self.t
         if mask is None:
             return self.w.set(f"load {t}, ptr {at}, align {self.size}")
         name = f"@llvm.masked.load.v{self.lanes}f{8 * self.size}.p0"

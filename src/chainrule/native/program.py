@@ -36,9 +36,10 @@ LARGE = 1 << 16  # bytes of an argument above which it is let go after the call
 
 
 def _references_of_two_holders() -> int:
-    first, second = {0: np.empty(1)}, [None]
+    first = {0: np.empty(1)}
+    second: list[Any] = [None]
     a = first.get(0)
-    second[0] = a  # type: ignore[call-overload]
+    second[0] = a
     return sys.getrefcount(a)
 
 
@@ -68,14 +69,14 @@ class Program:
         self._pinned = [s for s in captured.states if s.pinned]
         self._grad_read = [s for s in captured.states if s.grad_read]
         roots = captured.roots()
-        inputs = {slot: x for slot, x in zip(captured.slots, captured.inputs, strict=True)}
+        inputs = dict(zip(captured.slots, captured.inputs, strict=True))
         updates = [inputs.get(slot) if slot else None for slot in captured.root_slots()]
         self.image = image = lower(roots, updates, captured.figures)
         self._memory = np.zeros(image.arena + 64, np.uint8)
         start = -self._memory.ctypes.data % 64
         self._cells = np.zeros(max(image.cells, 1), np.float64)
-        self._numbers = memoryview(self._cells)
-        self._wrong: Any = [0] if image.checks.cell is None else memoryview(self._cells.view(np.int64))
+        self._numbers = self._cells.data
+        self._wrong: Any = [0] if image.checks.cell is None else self._cells.view(np.int64).data
         self._check = image.checks.cell or 0
         self._table = (ctypes.c_void_p * image.entries)()
         self._arrays: list[Any] = [None] * image.entries
@@ -269,8 +270,8 @@ class Program:
                 self._array(x)[...] = a._current() if type(a) is Value else a
             except OverflowError:
                 raise OverflowError(
-                    f"compile: an argument of {self.name} is {a}, too large for {x.dtype}; pass it as a float, or name "
-                    "it in static_argnums"
+                    f"compile: an argument of {self.name} is {a}, too large for {x.dtype}; pass it as a "
+                    "float, or name it in static_argnums"
                 ) from None
         if self._pool.stale:
             self._take_cells()
@@ -282,20 +283,20 @@ class Program:
                 continue
             if a.shape != shape:
                 raise ValueError(
-                    f"compile: {v.name or 'a Value'} that {self.name} reads has {kind} of shape {a.shape}, expected "
-                    f"{shape}, as when it was compiled; make a new Value for another shape"
+                    f"compile: {v.name or 'a Value'} that {self.name} reads has {kind} of shape {a.shape}, "
+                    f"expected {shape}, as when it was compiled; make a new Value for another shape"
                 )
             if entry in self.image.written or not a.flags.c_contiguous or a.dtype != dtype:
                 a = np.array(a, dtype, order="C")  # of our own: others may hold it
             self._bind(entry, a)
         for entry, shape, dtype in self._fresh:
             a = self._spares.get(entry)
-            v = self._held_as_grad.get(entry)
-            if a is None or sys.getrefcount(a) > _ALONE + (v is not None and v._grad is a):
+            holder = self._held_as_grad.get(entry)
+            if a is None or sys.getrefcount(a) > _ALONE + (holder is not None and holder._grad is a):
                 a = np.empty(shape, dtype)
                 self._spares[entry] = a
                 self._bind(entry, a)
-            elif v is not None:
+            elif holder is not None:
                 a.flags.writeable = True  # as a gradient it was only shown
         if len(self._steps) == 1 and not isinstance(self._steps[0], Traced):
             self._steps[0](table)
@@ -396,7 +397,7 @@ class _Spent(Primitive):
             "(it updates its own state); call backward() inside the compiled function"
         )
 
-    push = pull
+    push = pull  # type: ignore[assignment]
 
 
 _SPENT = _Spent(lambda: None, name="compiled step")
