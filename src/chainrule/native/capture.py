@@ -206,6 +206,13 @@ class Captured:
         """Whether Values from outside are changed."""
         return any(s.data_changed or s.grad_changed for s in self.states)
 
+    def forget(self) -> None:
+        """Let the nodes go, which of scalar graphs are very many; what is left binds and runs the program."""
+        self.outputs = [o if o.kind == "plain" else Output(o.kind, None) for o in self.outputs]
+        for s in self.states:
+            s.data, s.grad = None, None if s.grad is None else False
+        self.trace.grown.clear()
+
     def root_slots(self) -> list[Slot | None]:
         """For each root the input whose place it takes: new data that of the old."""
         found: list[Slot | None] = [None for o in self.outputs if o.kind != "plain"]

@@ -28,6 +28,7 @@ from chainrule.native.product import ALONE, STACK, product
 from chainrule.native.reference import order
 from chainrule.native.roll import roll
 from chainrule.native.simplify import simplify, with_inputs
+from chainrule.native.tape import tape_function, tape_indices
 from chainrule.native.team import Team, emit_shared, pieces
 from chainrule.native.text import MEMORY, Writer
 from chainrule.native.vectormath import definitions
@@ -206,7 +207,7 @@ class _Part:
 
     def native(self, x: Traced) -> bool:
         """Whether there is machine code for a unit that is no nest."""
-        if x.op in ("matmul", "gemm") or is_move(x):
+        if x.op in ("matmul", "gemm", "tape") or is_move(x):
             return True
         if x.op == "item":
             return x.inputs[0].op in LOOPS and self.native(x.inputs[0])
@@ -240,6 +241,8 @@ class _Part:
             return {"scan": self._scan, "while": self._while, "cond": self._cond}[u.op](
                 f"{self.name}{u.op}{number}", u
             )
+        if u.op == "tape":
+            return self._tape(f"{self.name}tape{number}", u)
         return self._move(f"{self.name}move{number}", u, bits)
 
     # ---------------------------------------------------------------- loops and branches
@@ -362,6 +365,22 @@ class _Part:
             *no,
             f"br label %done.{name}",
             f"done.{name}:",
+        ]
+
+    def _tape(self, name: str, x: Traced) -> list[str]:
+        """Scalars without structure: a loop over groups of them, with the places of their operands."""
+        text, declared, needs = tape_function(x, name)
+        self.module.functions.append(text)
+        self.module.declared |= declared
+        self.module.needs |= needs
+        indices = Storage(self.shared.entries)
+        self.shared.constants[self.shared.entries] = tape_indices(x)
+        self.shared.entries += 1
+        buffer = self.memory.storage[x]
+        (initial,) = x.inputs
+        return [
+            *self._copy(f"{name}i", self._at(initial), buffer, initial.nbytes),
+            *self._call(name, {"%buffer": buffer, "%indices": indices}, scratch=False),
         ]
 
     def _truth(self, name: str, s: Storage) -> list[str]:

@@ -20,6 +20,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from chainrule.native import threads as setting
 from chainrule.native.capture import Captured
+from chainrule.native.figures import count
 from chainrule.native.guards import Guards
 from chainrule.native.lower import ARENA, CELLS, lower
 from chainrule.native.reference import run
@@ -32,6 +33,7 @@ from chainrule.value import Cell, Pool, Value, result
 __all__ = ["Program"]
 
 
+MANY = 50_000  # nodes of a capture that are not kept, though a debugger might want them
 LARGE = 1 << 16  # bytes of an argument above which it is let go after the call
 
 
@@ -71,6 +73,7 @@ class Program:
         roots = captured.roots()
         inputs = dict(zip(captured.slots, captured.inputs, strict=True))
         updates = [inputs.get(slot) if slot else None for slot in captured.root_slots()]
+        captured.figures.nodes["capture"] = captured_nodes = count(roots)
         self.image = image = lower(roots, updates, captured.figures)
         self._memory = np.zeros(image.arena + 64, np.uint8)
         start = -self._memory.ctypes.data % 64
@@ -96,6 +99,8 @@ class Program:
         self._views = Views()
         self._lock = threading.Lock()
         self._plan(inputs)
+        if captured_nodes > MANY and captured.trace.lines is None:
+            captured.forget()
 
     def _plan(self, inputs: dict[Any, Traced]) -> None:
         """Sort inputs and results by how they are bound, so that a call has little to decide."""

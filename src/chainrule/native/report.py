@@ -198,7 +198,7 @@ def report(program: Program, programs: int = 1) -> Report:
         program.name, ", ".join(given), programs, kernels,
         _speed(image.arena + results + constants + inputs),
         scratch, results, constants,
-        {"capture": count(captured.roots()), **figures.nodes, "fuse": count(image.roots)},
+        {**figures.nodes, "fuse": count(image.roots)},
         dict(figures.seconds), figures.cached,
     )  # fmt: skip
 

@@ -253,8 +253,8 @@ def tape_indices(x: Traced) -> NDArray[np.int32]:
     return np.concatenate([*parts, np.array([-1], np.int32)])
 
 
-def tape_ir(x: Traced, name: str) -> str:
-    """LLVM IR of ``void @name(ptr buffer, ptr indices)``, and of what it calls.
+def tape_function(x: Traced, name: str) -> tuple[str, set[str], set[tuple[str, str, int]]]:
+    """LLVM IR of ``void @name(ptr buffer, ptr indices)``, what it declares, and the functions it calls.
 
     ``buffer`` holds the initial values and receives the rest; ``indices`` are `tape_indices`. Groups run in
     blocks of 8, what is over one by one.
@@ -291,10 +291,17 @@ def tape_ir(x: Traced, name: str) -> str:
             for lanes in (LANES, 1):
                 t, f = _type(lanes)
                 declared.append(f"declare {t} @llvm.{intrinsic}.{f}({', '.join([t] * _arity(op))})")
-    functions = [(op, "double", lanes) for op in called for lanes in (LANES, 1)]
-    defined = vectormath.definitions(functions) if called else ""
-    declared = [d for d in declared if d not in defined]
-    return "\n".join([*declared, defined, *lines]) + "\n"
+    functions = {(op, "double", lanes) for op in called for lanes in (LANES, 1)}
+    return "\n".join(lines) + "\n", set(declared), functions
+
+
+def tape_ir(x: Traced, name: str) -> str:
+    """The function as a whole module: with all that it calls."""
+    text, declared, functions = tape_function(x, name)
+    defined = vectormath.definitions(sorted(functions)) if functions else ""
+    known = {line.strip() for line in defined.splitlines() if line.startswith("declare")}
+    return "\n".join([*sorted(declared - known), defined, text])
+
 
 
 def _type(lanes: int) -> tuple[str, str]:
