@@ -47,9 +47,8 @@ def product(
     rows = min(m, REGISTERS // panel, 8)
     dense = (b[2] == 1 or n == 1) and (k * n * size <= FAR or m < 4 * rows)
     place = "" if dense else w.early(f"alloca [{k * panel * lanes} x {kind}], align 64")
-    for first in range(0, vectors, panel):
-        columns = [(first + v) * lanes for v in range(min(panel, vectors - first))]
-        block = _Block(w, kind, size, lanes, n, k, a, b, c, alpha, added, columns)
+    def panels(shift: str, columns: list[int]) -> None:
+        block = _Block(w, kind, size, lanes, n, k, a, b, c, alpha, added, shift, columns)
         if not dense:
             block.pack(place)
         whole, rest = divmod(m, rows)
@@ -58,6 +57,14 @@ def product(
                 block.write(w.index([(i, rows)]), rows)
         if rest:
             block.write(str(whole * rows), rest)
+
+    full = n // (lanes * panel)
+    if full:
+        with w.loop(full) as q:
+            panels(w.index([(q, lanes * panel)]), [v * lanes for v in range(panel)])
+    left = [v * lanes for v in range(full * panel, vectors)]
+    if left:
+        panels("0", left)
 
 
 def _transposed(w: Writer, t: str, lanes: int, lines: list[str]) -> list[str]:
@@ -92,12 +99,13 @@ class _Block:
         c: tuple[str, int],
         alpha: float | str,
         added: bool,
+        shift: str,
         columns: list[int],
     ) -> None:
         self.w, self.kind, self.size, self.lanes, self.n, self.k = w, kind, size, lanes, n, k
         self.a, self.b, self.c, self.alpha, self.added = a, b, c, alpha, added
-        self.columns = columns
-        self.first = 0  # the column at which B's memory begins
+        self.shift, self.columns = shift, columns
+        self.packed = False
         self.t = kind if lanes == 1 else f"<{lanes} x {kind}>"
 
     def pack(self, place: str) -> None:
@@ -112,7 +120,7 @@ class _Block:
                 with w.loop(whole) as i:
                     lines = []
                     for j in range(lanes):
-                        at = w.index([(i, lanes)], (column + j) * across)
+                        at = w.index([(i, lanes), (self.shift, across)], (column + j) * across)
                         at = w.set(f"getelementptr {kind}, ptr {base}, i64 {at}")
                         lines.append(w.set(f"load {t}, ptr {at}, align {self.size}"))
                     for j, line in enumerate(_transposed(w, t, lanes, lines)):
@@ -128,13 +136,15 @@ class _Block:
             rest = self.k - whole * lanes
             if rest:
                 with w.loop(rest) as i, w.loop(min(lanes, self.n - column)) as one:
-                    at = w.index([(i, along), (one, across)], whole * lanes * along + column * across)
+                    at = w.index(
+                        [(i, along), (one, across), (self.shift, across)], whole * lanes * along + column * across
+                    )
                     at = w.set(f"getelementptr {kind}, ptr {base}, i64 {at}")
                     x = w.set(f"load {kind}, ptr {at}")
                     to = w.index([(i, width), (one, 1)], whole * lanes * width + v * lanes)
                     to = w.set(f"getelementptr {kind}, ptr {place}, i64 {to}")
                     w.line(f"store {kind} {x}, ptr {to}")
-        self.b, self.first = (place, width, 1), self.columns[0]
+        self.b, self.packed = (place, width, 1), True
 
     def write(self, row: str, rows: int) -> None:
         """The block from ``row`` on."""
@@ -147,7 +157,8 @@ class _Block:
         start = w.set(f"getelementptr {self.kind}, ptr {self.a[0]}, i64 {w.index([(row, self.a[1])])}")
         with w.loop(self.k) as p:
             along = w.index([(p, self.b[1])])
-            right = [self._memory(self.b[0], along, column, column - self.first) for column in self.columns]
+            first = self.columns[0] if self.packed else 0
+            right = [self._memory(self.b[0], along, column, first) for column in self.columns]
             for r in range(rows):
                 inner = w.index([(p, self.a[2])], r * self.a[1])
                 at = w.set(f"getelementptr {self.kind}, ptr {start}, i64 {inner}")
@@ -186,12 +197,15 @@ class _Block:
         bits = ", ".join(f"i1 {'true' if column + j < self.n else 'false'}" for j in range(self.lanes))
         return f"<{bits}>"
 
-    def _address(self, base: str, along: str, column: int) -> str:
-        at = self.w.index([(along, 1)], column) if not along.isdigit() else str(int(along) + column)
+    def _address(self, base: str, along: str, column: int, shift: str) -> str:
+        number = int(along) if along.isdigit() else 0
+        at = self.w.index([("0" if along.isdigit() else along, 1), (shift, 1)], column + number)
         return self.w.set(f"getelementptr {self.kind}, ptr {base}, i64 {at}")
 
-    def _memory(self, base: str, along: str, column: int, offset: int | None = None) -> str:
-        at = self._address(base, along, column if offset is None else offset)
+    def _memory(self, base: str, along: str, column: int, first: int = 0) -> str:
+        """A vector of B or C; of a packed B, which begins with the column ``first``."""
+        packed = self.packed and base == self.b[0]
+        at = self._address(base, along, column - first, "0" if packed else self.shift)
         mask, t = self._mask(column), self.t
         if mask is None:
             return self.w.set(f"load {t}, ptr {at}, align {self.size}")
@@ -202,7 +216,7 @@ class _Block:
         )
 
     def _store(self, base: str, along: str, column: int, x: str) -> None:
-        at, mask, t = self._address(base, along, column), self._mask(column), self.t
+        at, mask, t = self._address(base, along, column, self.shift), self._mask(column), self.t
         if mask is None:
             self.w.line(f"store {t} {x}, ptr {at}, align {self.size}")
             return

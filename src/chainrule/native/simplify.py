@@ -305,11 +305,31 @@ def _broadcast_to(s: Simplifier, x: Traced) -> Traced | None:
 
 
 def _sum(s: Simplifier, x: Traced) -> Traced | None:
-    """A sum of a sum over other axes is one sum."""
+    """A sum of a sum over other axes is one sum;  Σᵢ Xᵢᵀ Gᵢ = XᵀG, the Xᵢ and Gᵢ on top of each other."""
     a = x.inputs[0]
+    if a.op == "matmul" and a.ndim > 2 and x.params["axis"] == tuple(range(a.ndim - 2)):
+        return _stacked(s, x, a)
     if a.op == "sum":
         return s.make("sum", a.inputs, x, axis=tuple(sorted({*a.params["axis"], *x.params["axis"]})))
     return None
+
+
+def _stacked(s: Simplifier, x: Traced, product: Traced) -> Traced | None:
+    left, right = product.inputs
+    turned = (*range(left.ndim - 2), left.ndim - 1, left.ndim - 2)
+    if left.op != "transpose" or left.params["axes"] != turned or left.shape[:-2] != product.shape[:-2]:
+        return None
+    if right.shape[:-2] != product.shape[:-2]:
+        return None
+    rows = math.prod(right.shape[:-1])
+
+    def node(op: str, inputs: tuple[Traced, ...], shape: tuple[int, ...], **params: Any) -> Traced:
+        return s._merged(Traced(x.origin, op, inputs, shape, x.dtype, False, params))
+
+    flat = node("reshape", left.inputs, (rows, product.shape[-2]))
+    flat = node("transpose", (flat,), (product.shape[-2], rows), axes=(1, 0))
+    other = node("reshape", (right,), (rows, product.shape[-1]))
+    return node("reshape", (node("matmul", (flat, other), product.shape[-2:]),), x.shape)
 
 
 RULES: dict[str, list[Rule]] = {
