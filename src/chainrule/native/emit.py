@@ -59,11 +59,14 @@ class Nest:
         self.cluster, self.views = cluster, views
         self.stored = [m for m in cluster.members if m in stored]
         self.inside = set(cluster.members)
+        self.counts: dict[tuple[Traced, Traced], int | None] = {}  # which loop's counter an operand is
         self.accesses: dict[tuple[Traced, Traced], tuple[View, tuple[int, ...]]] = {}
         for m in cluster.members:
             for x in m.inputs:
                 b, _ = views.alias(x)
-                if b not in self.inside and not is_number(b):
+                if b.op == "iota":
+                    self.counts[m, x] = self._counted(m, x)
+                elif b not in self.inside and not is_number(b):
                     self.accesses[m, x] = self._access(m, x)
         self.out = {m: self._own(m) for m in self.stored}
         self._join_loops()
@@ -81,6 +84,12 @@ class Nest:
                 strides[d] = s
         return view, tuple(strides)
 
+    def _counted(self, m: Traced, x: Traced) -> int | None:
+        """The loop along the one axis of an operand that counts."""
+        space = self.cluster.space(m)
+        lead = len(space) - x.ndim
+        return next((space[lead + i] for i, n in enumerate(x.shape) if n != 1), None)
+
     def _own(self, m: Traced) -> tuple[View, tuple[int, ...]]:
         strides = [0] * len(self.cluster.loops)
         own = contiguous(m.shape)
@@ -96,6 +105,8 @@ class Nest:
         places = {m: {d for d in c.place[m] if d is not None} for m in c.members}
         spaces = {m: {d for d in c.space(m) if d is not None} for m in c.members}
         every = [s for _, s in self.accesses.values()] + [s for _, s in self.out.values()]
+        for counted in self.counts.values():  # such a loop has a counter of its own
+            every.append(tuple(int(d == counted) for d in range(len(loops))))
 
         def joined(d: int) -> bool:
             if c.split == d + 1:
@@ -116,6 +127,7 @@ class Nest:
         last = [ds[-1] for ds in groups]
         self.accesses = {k: (v, tuple(s[d] for d in last)) for k, (v, s) in self.accesses.items()}
         self.out = {k: (v, tuple(s[d] for d in last)) for k, (v, s) in self.out.items()}
+        self.counts = {k: None if d is None else number[d] for k, d in self.counts.items()}
         self.reduced = {m: {number[d] for d in s} for m, s in reduced.items()}
         self.varies = {m: {number[d] for d in s} for m, s in places.items()}
         self.spaces = {m: {number[d] for d in s} for m, s in spaces.items()}
@@ -408,6 +420,8 @@ class Emitter:
         b, _ = self.nest.views.alias(x)
         if is_number(b):
             return self._splat(b, _literal(b))
+        if user is not None and (user, x) in self.nest.counts:
+            return self.count(self.nest.counts[user, x], b.params["start"])
         cache = self.row if self.at_row else self.env
         if user is not None and (user, x) in self.nest.accesses:
             key = self.nest.accesses[user, x]
@@ -427,6 +441,19 @@ class Emitter:
         found = self._known(x, user)
         assert found is not None, (x, user)
         return found
+
+    def count(self, d: int | None, first: int) -> str:
+        """The counter of a loop, from ``first`` on, in every lane; of the innermost one each lane's own."""
+        start = self.w.index([] if d is None else [(self.counters[d], 1)], first)
+        if self.lanes == 1:
+            return start
+        one = self._set(f"insertelement <{self.lanes} x i64> poison, i64 {start}, i64 0")
+        t = f"<{self.lanes} x i64>"
+        many = self._set(f"shufflevector {t} {one}, {t} poison, <{self.lanes} x i32> zeroinitializer")
+        if d != len(self.nest.loops) - 1:
+            return many
+        steps = ", ".join(f"i64 {k}" for k in range(self.lanes))
+        return self._set(f"add {t} {many}, <{steps}>")
 
     # ---------------------------------------------------------------- memory
 

@@ -76,7 +76,7 @@ def fuse(roots: Sequence[Traced], views: Views) -> list[Cluster | Traced]:
     by_shape: dict[tuple[tuple[int, ...], int], Cluster] = {}
     units: list[Cluster | Traced] = []
     for x in nodes:
-        if x.op in ("input", "constant"):
+        if x.op in ("input", "constant", "iota"):
             depth[x] = 0
             continue
         if x.op in VIEWS:
@@ -86,6 +86,7 @@ def fuse(roots: Sequence[Traced], views: Views) -> list[Cluster | Traced]:
             depth[x] = max((depth[i] for i in x.inputs), default=0) + 1
             units.append(x)
             continue
+        _merge(x, depth, home, by_shape, units, position, views)
         cluster = _join(x, depth, home, by_shape, views)
         if cluster is None:
             shape = x.inputs[0].shape if x.op in REDUCTIONS else x.shape
@@ -99,6 +100,36 @@ def fuse(roots: Sequence[Traced], views: Views) -> list[Cluster | Traced]:
         depth[x] = cluster.depth
         home[x] = cluster
     return _sorted(units, home, position)
+
+
+def _merge(
+    x: Traced,
+    depth: dict[Traced, int],
+    home: dict[Traced, Cluster],
+    by_shape: dict[tuple[tuple[int, ...], int], Cluster],
+    units: list[Cluster | Traced],
+    position: dict[Traced, int],
+    views: Views,
+) -> None:
+    """Make one nest of two over the same loops that ``x`` reads both: of one depth, neither needs the other."""
+    deepest = max((depth[i] for i in x.inputs), default=0)
+    bases = [views.alias(i)[0] for i in x.inputs]
+    found = list({id(home[b]): home[b] for b in bases if b in home and home[b].depth == deepest}.values())
+    if len(found) != 2 or found[0].loops != found[1].loops or len(found[0].loops) < 2:
+        return
+    one, other = found
+    if one.split != other.split and None not in (one.split, other.split):
+        return
+    if len(one.members) + len(other.members) > MOST:
+        return
+    one.members = sorted(one.members + other.members, key=position.__getitem__)
+    one.place.update(other.place)
+    one._inner.update(other._inner)
+    one.split = other.split if one.split is None else one.split
+    home.update(dict.fromkeys(other.members, one))
+    units.remove(other)
+    if by_shape.get((other.loops, other.depth)) is other:
+        by_shape[other.loops, other.depth] = one
 
 
 def _join(

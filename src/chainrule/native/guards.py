@@ -10,7 +10,6 @@ from __future__ import annotations
 import collections
 import dis
 import functools
-import operator
 import pathlib
 import random
 import sys

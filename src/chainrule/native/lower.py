@@ -24,6 +24,7 @@ from chainrule.native.machine import PARALLEL, Library, host, load
 from chainrule.native.memory import ARENA, CELLS, LOOPS, Memory, Shared, Storage
 from chainrule.native.moves import NOTE_INDEX, Checks, emit_move, is_move, unchecked
 from chainrule.native.operations import REDUCTIONS, VIEWS
+from chainrule.native.picks import picks
 from chainrule.native.product import ALONE, STACK, product
 from chainrule.native.reference import order
 from chainrule.native.roll import roll
@@ -91,7 +92,7 @@ def lower(
     figures.done("roll", roots)
     roots = simplify(roots)
     figures.done("simplify", roots)
-    roots = contract(roots)
+    roots = contract(simplify(picks(roots)))
     figures.done("contract", roots)
     return _build(roots, updates or [None] * len(roots), figures)
 
@@ -162,7 +163,7 @@ def _stored(units: Iterable[Cluster | Traced], roots: Sequence[Traced], views: V
             for m in u.members:
                 for x in m.inputs:
                     b, _ = views.alias(x)
-                    if b not in inside and not is_number(b):
+                    if b not in inside and not is_number(b) and b.op != "iota":
                         stored.add(views.view(x).base)  # type: ignore[union-attr]
                 if m.op in REDUCTIONS:
                     over = u.reduced(m)

@@ -140,6 +140,7 @@ _RUN: dict[str, Callable[..., Any]] = {
     "gather": lambda x, a, *i: a[tuple(np.broadcast_to(k, x.params["indexed"]) for k in i)],
     "scatter_add": _scatter_add,
     "gemm": lambda x, a, b, base, scale=1.0: base + x.params["sign"] * scale * (a @ b),
+    "iota": lambda x: (x.params["start"] + np.arange(x.size)).reshape(x.shape),
     "pack": lambda x, *a: np.array(a, x.dtype),
     "element": lambda x, a: a[x.params["index"]],
     "argmax": _extreme,
