@@ -105,8 +105,9 @@ class Nest:
         places = {m: {d for d in c.place[m] if d is not None} for m in c.members}
         spaces = {m: {d for d in c.space(m) if d is not None} for m in c.members}
         every = [s for _, s in self.accesses.values()] + [s for _, s in self.out.values()]
-        for counted in self.counts.values():  # such a loop has a counter of its own
-            every.append(tuple(int(d == counted) for d in range(len(loops))))
+        every += [  # a loop whose counter is read has one of its own
+            tuple(int(d == counted) for d in range(len(loops))) for counted in self.counts.values()
+        ]
 
         def joined(d: int) -> bool:
             if c.split == d + 1:

@@ -111,7 +111,7 @@ def _merge(
     position: dict[Traced, int],
     views: Views,
 ) -> None:
-    """Make one nest of two over the same loops that ``x`` reads both: of one depth, neither needs the other."""
+    """Make one nest of two over the same loops that ``x`` reads; of one depth, neither needs the other."""
     deepest = max((depth[i] for i in x.inputs), default=0)
     bases = [views.alias(i)[0] for i in x.inputs]
     found = list({id(home[b]): home[b] for b in bases if b in home and home[b].depth == deepest}.values())

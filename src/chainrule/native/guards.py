@@ -173,10 +173,10 @@ class Guards:
             # Lists of containers are compared at C's speed: what is the same object is not looked into.
             return (
                 self.containers == self.were
-                and all([x.get(name, self) is was or _same(x.get(name, self), was) for x, name, was in self.names])
-                and all([_same(c.cell_contents, was) for c, was in self.cells])
-                and all([_same(getattr(x, name, self), was) for x, name, was in self.slots])
-                and all([a.tobytes() == was for a, was in self.arrays])
+                and all(_same(x.get(name, self), was) for x, name, was in self.names)
+                and all(_same(c.cell_contents, was) for c, was in self.cells)
+                and all(_same(getattr(x, name, self), was) for x, name, was in self.slots)
+                and all(a.tobytes() == was for a, was in self.arrays)
             )
         except ValueError:  # arrays or Values were exchanged: they have no single truth
             return False

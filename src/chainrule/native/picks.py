@@ -97,7 +97,9 @@ def _one_of_row(x: Traced) -> Traced:
     g, _, labels = x.inputs
     rows, columns = x.shape
 
-    def node(op: str, inputs: tuple[Traced, ...], shape: tuple[int, ...], dtype: Any, **params: Any) -> Traced:
+    def node(
+        op: str, inputs: tuple[Traced, ...], shape: tuple[int, ...], dtype: Any, **params: Any
+    ) -> Traced:
         return Traced(x.origin, op, inputs, shape, dtype, False, params)
 
     label = node("reshape", (labels,), (rows, 1), INT64)

@@ -136,9 +136,8 @@ class _Block:
             rest = self.k - whole * lanes
             if rest:
                 with w.loop(rest) as i, w.loop(min(lanes, self.n - column)) as one:
-                    at = w.index(
-                        [(i, along), (one, across), (self.shift, across)], whole * lanes * along + column * across
-                    )
+                    start = whole * lanes * along + column * across
+                    at = w.index([(i, along), (one, across), (self.shift, across)], start)
                     at = w.set(f"getelementptr {kind}, ptr {base}, i64 {at}")
                     x = w.set(f"load {kind}, ptr {at}")
                     to = w.index([(i, width), (one, 1)], whole * lanes * width + v * lanes)
