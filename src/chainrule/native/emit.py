@@ -25,7 +25,7 @@ __all__ = ["ATTRIBUTES", "Emitter", "Nest", "Place", "emit_nest", "is_number"]
 
 Place = tuple[str, int]  # where an array lies: the name of a pointer, and elements from there
 
-LONG = 400  # operations above which a loop's code is not written twice, for whole vectors and for the rest
+LONG = 4000  # operations above which a loop's code is not written twice, for whole vectors and for the rest
 # Without stackrealign LLVM puts vectors that do not fit into registers wherever the stack begins: where that
 # is no multiple of 64 they lie across cache lines, and loops take up to twice as long.
 ATTRIBUTES = '"prefer-vector-width"="512" "stackrealign" nounwind'
@@ -154,8 +154,11 @@ class Emitter:
         widest = max([4, *sizes])
         self.inner = nest.loops[-1] if nest.loops else 1
         self.full = bits // (8 * widest)
-        if _depth(nest.cluster.members) > 2 and self.inner >= 2 * self.full:
-            self.full *= 2  # two vectors in turn: each function waits for the one before
+        # Several vectors in turn, because a function waits for the one before: the more, the longer the chain.
+        depth = _depth(nest.cluster.members)
+        several = 4 if depth > 8 else 2 if depth else 1
+        if self.inner >= 4 * several * self.full:
+            self.full *= several
         self.full = min(self.full, 1 << max(self.inner - 1, 0).bit_length())
         self.lanes = 1
         self.row: dict[Any, str] = {}  # values of this row, as scalars
