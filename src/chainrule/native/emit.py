@@ -154,7 +154,7 @@ class Emitter:
         widest = max([4, *sizes])
         self.inner = nest.loops[-1] if nest.loops else 1
         self.full = bits // (8 * widest)
-        # Several vectors in turn, because a function waits for the one before: the more, the longer the chain.
+        # Several vectors in turn, because a function waits for the one before it.
         depth = _depth(nest.cluster.members)
         several = 4 if depth > 8 else 2 if depth else 1
         if self.inner >= 4 * several * self.full:
