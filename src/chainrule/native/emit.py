@@ -14,132 +14,24 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.native.fuse import Cluster
+from chainrule.native.elementwise import elementwise, extreme, is_number, number, partners
+from chainrule.native.nest import Nest
 from chainrule.native.operations import REDUCTIONS
-from chainrule.native.text import ELEMENT, MEMORY, Writer, kind_of, literal
-from chainrule.native.vectormath import FUNCTIONS, function
-from chainrule.native.views import View, Views, contiguous
+from chainrule.native.text import ELEMENT, MEMORY, Writer, literal
+from chainrule.native.vectormath import FUNCTIONS
+from chainrule.native.views import View
 from chainrule.traced import Traced
 
-__all__ = ["ATTRIBUTES", "Emitter", "Nest", "Place", "emit_nest", "is_number"]
+__all__ = ["ATTRIBUTES", "Emitter", "Place", "emit_nest"]
 
 Place = tuple[str, int]  # where an array lies: the name of a pointer, and elements from there
 
-LONG = 4000  # operations above which a loop's code is not written twice, for whole vectors and for the rest
+LONG = 400  # operations above which a loop's code is not written twice, for whole vectors and for the rest
 # Without stackrealign LLVM puts vectors that do not fit into registers wherever the stack begins: where that
 # is no multiple of 64 they lie across cache lines, and loops take up to twice as long.
 ATTRIBUTES = '"prefer-vector-width"="512" "stackrealign" nounwind'
 
 CHUNK = 64  # vectors added up before their sum is added to the next level's: rounding grows slowly
-
-_FLOAT_OPS = {"add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide": "fdiv"}
-_INT_OPS = {"add": "add", "subtract": "sub", "multiply": "mul"}
-_COMPARE = {"less": "olt", "less_equal": "ole", "greater": "ogt", "greater_equal": "oge", "equal": "oeq",
-            "not_equal": "une"}  # fmt: skip
-_COMPARE_INT = {"less": "slt", "less_equal": "sle", "greater": "sgt", "greater_equal": "sge", "equal": "eq",
-                "not_equal": "ne"}  # fmt: skip
-_INTRINSICS = {"absolute": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc",
-               "rint": "rint"}  # fmt: skip
-_LOGIC = {"logical_and": "and", "logical_or": "or", "logical_xor": "xor", "bitwise_and": "and",
-          "bitwise_or": "or", "bitwise_xor": "xor"}  # fmt: skip
-
-
-class Nest:
-    """A cluster about to be written: its loops joined where memory allows, and its memory accesses.
-
-    Parameters
-    ----------
-    cluster : Cluster
-    views : Views
-    stored : set of Traced
-        The members whose results others need.
-    """
-
-    def __init__(self, cluster: Cluster, views: Views, stored: set[Traced]) -> None:
-        self.cluster, self.views = cluster, views
-        self.stored = [m for m in cluster.members if m in stored]
-        self.inside = set(cluster.members)
-        self.counts: dict[tuple[Traced, Traced], int | None] = {}  # which loop's counter an operand is
-        self.accesses: dict[tuple[Traced, Traced], tuple[View, tuple[int, ...]]] = {}
-        for m in cluster.members:
-            for x in m.inputs:
-                b, _ = views.alias(x)
-                if b.op == "iota":
-                    self.counts[m, x] = self._counted(m, x)
-                elif b not in self.inside and not is_number(b):
-                    self.accesses[m, x] = self._access(m, x)
-        self.out = {m: self._own(m) for m in self.stored}
-        self._join_loops()
-
-    def _access(self, m: Traced, x: Traced) -> tuple[View, tuple[int, ...]]:
-        """The memory of operand ``x``, and its stride along each loop."""
-        view = self.views.view(x)
-        assert view is not None
-        space = self.cluster.space(m)
-        strides = [0] * len(self.cluster.loops)
-        lead = len(space) - x.ndim
-        for i, s in enumerate(view.strides):
-            d = space[lead + i]
-            if d is not None and x.shape[i] != 1:
-                strides[d] = s
-        return view, tuple(strides)
-
-    def _counted(self, m: Traced, x: Traced) -> int | None:
-        """The loop along the one axis of an operand that counts."""
-        space = self.cluster.space(m)
-        lead = len(space) - x.ndim
-        return next((space[lead + i] for i, n in enumerate(x.shape) if n != 1), None)
-
-    def _own(self, m: Traced) -> tuple[View, tuple[int, ...]]:
-        strides = [0] * len(self.cluster.loops)
-        own = contiguous(m.shape)
-        for d, s, n in zip(self.cluster.place[m], own, m.shape, strict=True):
-            if d is not None and n != 1:
-                strides[d] = s
-        return View(m, 0, own), tuple(strides)
-
-    def _join_loops(self) -> None:
-        """Neighbouring loops that every access runs through as through one become one."""
-        c, loops = self.cluster, self.cluster.loops
-        reduced = {m: c.reduced(m) for m in c.members if m.op in REDUCTIONS}
-        places = {m: {d for d in c.place[m] if d is not None} for m in c.members}
-        spaces = {m: {d for d in c.space(m) if d is not None} for m in c.members}
-        every = [s for _, s in self.accesses.values()] + [s for _, s in self.out.values()]
-        every += [  # a loop whose counter is read has one of its own
-            tuple(int(d == counted) for d in range(len(loops))) for counted in self.counts.values()
-        ]
-
-        def joined(d: int) -> bool:
-            if c.split == d + 1:
-                return False
-            if any(s[d] != s[d + 1] * loops[d + 1] for s in every):
-                return False
-            sets = [*places.values(), *spaces.values(), *reduced.values()]
-            return all((d in s) == (d + 1 in s) for s in sets)
-
-        groups: list[list[int]] = []
-        for d in range(len(loops)):
-            if d and joined(d - 1):
-                groups[-1].append(d)
-            else:
-                groups.append([d])
-        number = {d: g for g, ds in enumerate(groups) for d in ds}
-        self.loops = tuple(math.prod(loops[d] for d in ds) for ds in groups)
-        last = [ds[-1] for ds in groups]
-        self.accesses = {k: (v, tuple(s[d] for d in last)) for k, (v, s) in self.accesses.items()}
-        self.out = {k: (v, tuple(s[d] for d in last)) for k, (v, s) in self.out.items()}
-        self.counts = {k: None if d is None else number[d] for k, d in self.counts.items()}
-        self.reduced = {m: {number[d] for d in s} for m, s in reduced.items()}
-        self.varies = {m: {number[d] for d in s} for m, s in places.items()}
-        self.spaces = {m: {number[d] for d in s} for m, s in spaces.items()}
-        self.split = max(len(groups) - 1, 0) if c.split is None else number[c.split]
-        if not groups:
-            self.split = 0
-
-    @property
-    def rows(self) -> set[Traced]:
-        """Members computed once a row."""
-        return {m for m in self.inside if not any(d >= self.split for d in self.varies[m])}
 
 
 class Emitter:
@@ -172,7 +64,7 @@ class Emitter:
         given = {places[v.base] for v, _ in nest.accesses.values()}
         self.late = {m for m in nest.stored if places[m] in given}  # written over an operand
         self.level = self._stages()
-        self.partner = _partners(nest.cluster.members)
+        self.partner = partners(nest.cluster.members)
 
     # ---------------------------------------------------------------- which stage computes what
 
@@ -423,7 +315,7 @@ class Emitter:
         """An operand that is at hand, or can be loaded; None if it has to be computed first."""
         b, _ = self.nest.views.alias(x)
         if is_number(b):
-            return self._splat(b, _literal(b))
+            return self._splat(b, number(b))
         if user is not None and (user, x) in self.nest.counts:
             return self.count(self.nest.counts[user, x], b.params["start"])
         cache = self.row if self.at_row else self.env
@@ -645,23 +537,6 @@ class Emitter:
 _DEAR = frozenset(FUNCTIONS) | {"divide", "sqrt", "sech2", "sigmoid", "power"}
 
 
-def extreme(e: Any, op: str, t: str, real: bool, x: str, y: str) -> str:
-    """The larger (smaller) one; nan if either is."""
-    boolean = "i1" if t[0] != "<" else f"<{e.lanes} x i1>"
-    if not real:
-        c = e._set(f"icmp {'sge' if op in ('max', 'maximum') else 'sle'} {t} {x}, {y}")
-        return str(e._set(f"select {boolean} {c}, {t} {x}, {t} {y}"))
-    c = e._set(f"fcmp {'oge' if op in ('max', 'maximum') else 'ole'} {t} {x}, {y}")
-    nan = e._set(f"fcmp uno {t} {x}, {x}")
-    c = e._set(f"or {boolean} {c}, {nan}")
-    return str(e._set(f"select {boolean} {c}, {t} {x}, {t} {y}"))
-
-
-def is_number(x: Traced) -> bool:
-    """Whether ``x`` is a constant that can be written into the code."""
-    return x.op == "constant" and not x.shape and x.dtype.char in ELEMENT
-
-
 def _identity(m: Traced) -> str:
     kind = ELEMENT[m.dtype.char]
     if m.op in ("any", "all"):
@@ -672,159 +547,12 @@ def _identity(m: Traced) -> str:
     return str({"sum": 0, "prod": 1, "max": limits.min, "min": limits.max}[m.op])
 
 
-def _literal(x: Traced) -> str:
-    value = np.asarray(x.params["value"]).astype(x.dtype)[()]
-    return literal(kind_of(x.dtype), value.item())
-
-
-# -------------------------------------------------------------------- elementwise operations
-
-
-def elementwise(e: Any, m: Traced, a: list[str]) -> str:
-    """One elementwise operation on the emitter's lanes."""
-    op, t = m.op, e._t(m.inputs[0] if m.op != "where" else m)
-    kind = m.inputs[0].dtype.kind if op != "where" else m.dtype.kind
-    real = kind == "f"
-    element = ELEMENT[(m.inputs[0] if op != "where" else m).dtype.char]
-    boolean = "i1" if e.lanes == 1 else f"<{e.lanes} x i1>"
-
-    def const(v: float) -> str:
-        text = literal(element, v)
-        return text if e.lanes == 1 else f"splat ({element} {text})"
-
-    def select(c: str, x: str, y: str) -> str:
-        return str(e._set(f"select {boolean} {c}, {t} {x}, {t} {y}"))
-
-    if op in _FLOAT_OPS and real:
-        flag = "contract " if op != "divide" else ""
-        return str(e._set(f"{_FLOAT_OPS[op]} {flag}{t} {a[0]}, {a[1]}"))
-    if op in _INT_OPS and kind == "i":
-        return str(e._set(f"{_INT_OPS[op]} {t} {a[0]}, {a[1]}"))
-    if op == "where":
-        return select(*a)
-    if op == "copy":
-        return a[0]
-    if op == "cast":
-        return _cast(e, m, a[0])
-    if op == "negative":
-        return str(e._set(f"fneg {t} {a[0]}" if real else f"sub {t} {const(0)}, {a[0]}"))
-    if op in _INTRINSICS and real:
-        return str(e.w.intrinsic(_INTRINSICS[op], t, [(t, a[0])]))
-    if op == "square":
-        return str(e._set(f"{'fmul contract' if real else 'mul'} {t} {a[0]}, {a[0]}"))
-    if op == "reciprocal":
-        return str(e._set(f"fdiv {t} {const(1.0)}, {a[0]}"))
-    if op in _COMPARE:
-        if kind == "b":
-            names = {"equal": "eq", "not_equal": "ne", "less": "ult", "less_equal": "ule", "greater": "ugt",
-                     "greater_equal": "uge"}  # fmt: skip
-            return str(e._set(f"icmp {names[op]} {t} {a[0]}, {a[1]}"))
-        how = f"fcmp {_COMPARE[op]}" if real else f"icmp {_COMPARE_INT[op]}"
-        return str(e._set(f"{how} {t} {a[0]}, {a[1]}"))
-    if op in _LOGIC or op in ("logical_not", "invert"):
-        if kind != "b" and op.startswith("logical"):
-            zero = "0.0" if real else "0"
-            zero = zero if e.lanes == 1 else "zeroinitializer"
-            a = [e._set(f"{'fcmp une' if real else 'icmp ne'} {t} {x}, {zero}") for x in a]
-            t = boolean
-        if op in ("logical_not", "invert"):
-            ones = "true" if t in ("i1", boolean) else "-1"
-            ones = ones if e.lanes == 1 else f"splat ({'i1' if ones == 'true' else element} {ones})"
-            return str(e._set(f"xor {t} {a[0]}, {ones}"))
-        return str(e._set(f"{_LOGIC[op]} {t} {a[0]}, {a[1]}"))
-    if op in ("maximum", "minimum"):
-        return extreme(e, op, t, real, a[0], a[1])
-    if op in ("fmax", "fmin"):
-        c = e._set(f"fcmp {'oge' if op == 'fmax' else 'ole'} {t} {a[0]}, {a[1]}")
-        nan = e._set(f"fcmp uno {t} {a[1]}, {a[1]}")
-        return select(e._set(f"or {boolean} {c}, {nan}"), a[0], a[1])
-    if op == "isnan":
-        return str(e._set(f"fcmp uno {t} {a[0]}, {a[0]}"))
-    if op in ("isinf", "isfinite"):
-        size = e.w.intrinsic("fabs", t, [(t, a[0])])
-        return str(e._set(f"fcmp {'oeq' if op == 'isinf' else 'one'} {t} {size}, {const(math.inf)}"))
-    if op == "signbit":
-        whole = ("i64" if element == "double" else "i32") if e.lanes == 1 else (
-            f"<{e.lanes} x {'i64' if element == 'double' else 'i32'}>")  # fmt: skip
-        bits = e._set(f"bitcast {t} {a[0]} to {whole}")
-        return str(e._set(f"icmp slt {whole} {bits}, {'0' if e.lanes == 1 else 'zeroinitializer'}"))
-    if op == "sign":
-        up = e._set(f"fcmp ogt {t} {a[0]}, {const(0.0)}")
-        down = e._set(f"fcmp olt {t} {a[0]}, {const(0.0)}")
-        nan = e._set(f"fcmp uno {t} {a[0]}, {a[0]}")
-        return select(up, const(1.0), select(down, const(-1.0), select(nan, a[0], const(0.0))))
-    if op == "copysign":
-        return str(e.w.intrinsic("copysign", t, [(t, a[0]), (t, a[1])]))
-    if op == "heaviside":
-        up = e._set(f"fcmp ogt {t} {a[0]}, {const(0.0)}")
-        down = e._set(f"fcmp olt {t} {a[0]}, {const(0.0)}")
-        nan = e._set(f"fcmp uno {t} {a[0]}, {a[0]}")
-        return select(up, const(1.0), select(down, const(0.0), select(nan, a[0], a[1])))
-    if m in e.partner and real:
-        return _pair(e, m, e.partner[m], t, a[0])
-    if op in FUNCTIONS and real:
-        e.needs.add((op, element, e.lanes))
-        operands = ", ".join(f"{t} {x}" for x in a)
-        return str(e._set(f"call {t} {function(op, element, e.lanes)}({operands})"))
-    raise NotImplementedError(op)
-
-
-# Two functions of one argument that share most of their work, and the one that gives both.
-PAIRED = {("tanh", "sech2"): "tanh_sech2", ("sin", "cos"): "sincos"}
-
-
 def _depth(members: Sequence[Traced]) -> int:
     """How many functions stand one after the other in the longest chain."""
     depth: dict[Traced, int] = {}
     for m in members:
         depth[m] = max((depth.get(i, 0) for i in m.inputs), default=0) + (m.op in FUNCTIONS)
     return max(depth.values())
-
-
-def _partners(members: Sequence[Traced]) -> dict[Traced, Traced]:
-    """For each member of a pair the other one."""
-    met = {(m.op, m.inputs[0]): m for m in members if any(m.op in pair for pair in PAIRED)}
-    found = {}
-    for first, second in PAIRED:
-        for (op, x), m in met.items():
-            other = met.get((second, x)) if op == first else None
-            if other is not None:
-                found[m], found[other] = other, m
-    return found
-
-
-def _pair(e: Any, m: Traced, other: Traced, t: str, x: str) -> str:
-    """Compute both, and remember the other."""
-    first = any(m.op == a for a, _ in PAIRED)
-    name = PAIRED[(m.op, other.op) if first else (other.op, m.op)]
-    element = ELEMENT[m.dtype.char]
-    e.needs.add((name, element, e.lanes))
-    both = e._set(f"call {{{t}, {t}}} {function(name, element, e.lanes)}({t} {x})")
-    one, two = (e._set(f"extractvalue {{{t}, {t}}} {both}, {k}") for k in (0, 1))
-    if not first:
-        one, two = two, one
-    if not e.at_row:  # a row's own values are asked for one by one, in their order
-        e.env[other] = two
-    return str(one)
-
-
-def _cast(e: Any, m: Traced, x: str) -> str:
-    old, new = m.inputs[0].dtype, m.dtype
-    a, b = e._t(m.inputs[0]), e._t(m)
-    if a == b:
-        return x
-    if new.kind == "b":
-        zero = ("0.0" if old.kind == "f" else "0") if e.lanes == 1 else "zeroinitializer"
-        return str(e._set(f"{'fcmp une' if old.kind == 'f' else 'icmp ne'} {a} {x}, {zero}"))
-    if old.kind == "f" and new.kind == "f":
-        return str(e._set(f"{'fpext' if new.itemsize > old.itemsize else 'fptrunc'} {a} {x} to {b}"))
-    if new.kind == "f":
-        return str(e._set(f"{'uitofp' if old.kind == 'b' else 'sitofp'} {a} {x} to {b}"))
-    if old.kind == "f":
-        return str(e._set(f"fptosi {a} {x} to {b}"))
-    if old.kind == "b":
-        return str(e._set(f"zext {a} {x} to {b}"))
-    return str(e._set(f"{'sext' if new.itemsize > old.itemsize else 'trunc'} {a} {x} to {b}"))
 
 
 def emit_nest(

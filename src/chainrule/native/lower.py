@@ -16,13 +16,15 @@ import numpy as np
 
 from chainrule.native import blas
 from chainrule.native.contract import contract
-from chainrule.native.emit import ATTRIBUTES, Nest, emit_nest, is_number
+from chainrule.native.elementwise import is_number
+from chainrule.native.emit import ATTRIBUTES, emit_nest
 from chainrule.native.figures import Figures
 from chainrule.native.fuse import Cluster, fuse, is_loop
 from chainrule.native.loops import trim
 from chainrule.native.machine import PARALLEL, Library, host, load
 from chainrule.native.memory import ARENA, CELLS, LOOPS, Memory, Shared, Storage
 from chainrule.native.moves import NOTE_INDEX, Checks, emit_move, is_move, unchecked
+from chainrule.native.nest import Nest
 from chainrule.native.operations import REDUCTIONS, VIEWS
 from chainrule.native.picks import picks
 from chainrule.native.product import ALONE, STACK, product

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.native.emit import Nest
 from chainrule.native.fuse import Cluster
 from chainrule.native.moves import Checks, is_move, may_end, unchecked
+from chainrule.native.nest import Nest
 from chainrule.native.operations import ELEMENTWISE, REDUCTIONS
 from chainrule.native.reference import order
 from chainrule.native.team import Team

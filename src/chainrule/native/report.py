@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.native.emit import is_number
+from chainrule.native.elementwise import is_number
 from chainrule.native.figures import count
 from chainrule.native.fuse import Cluster
 from chainrule.native.graph import ProgramGraph, labels, names

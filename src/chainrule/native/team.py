@@ -22,7 +22,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from chainrule.native.emit import ATTRIBUTES, Emitter, Nest, Place
+from chainrule.native.emit import ATTRIBUTES, Emitter, Place
+from chainrule.native.nest import Nest
 from chainrule.native.operations import ELEMENTWISE, REDUCTIONS
 from chainrule.native.text import Writer
 from chainrule.native.vectormath import FUNCTIONS
