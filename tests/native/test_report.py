@@ -182,7 +182,7 @@ nest1    loop over 8 × 4: tanh multiply sum | copy      96    256 B     64 B   
 all                                                 1.12 k  1.79 kB    320 B   2.11 µs  100 %"""
     lines = summary.splitlines()
     assert lines[:3] == [
-        "fused     4 operations fused into 1 loop nest; 1 matrix product by BLAS",
+        "fused     4 operations fused into 1 loop nest; 1 matrix product",
         "NumPy     nothing falls back to it",
         "functions 32 tanh",
     ]

@@ -1,6 +1,6 @@
 """Contractions: products of matrices with what is added to them folded in.
 
-``base + scale · (a @ b)`` is one call of BLAS, which adds to what is there: a weight's update needs
+``base + scale · (a @ b)`` is one product, which adds to what is there: a weight's update needs
 no gradient in memory. The pass runs after simplification, when it is known who else uses a product.
 """
 

@@ -496,7 +496,7 @@ def _summary(r: Report) -> list[str]:
     fused = _several(sum(k.operations for k in nests), "operation")
     parts = [f"{fused} fused into {_several(len(nests), 'loop nest')}"]
     if products:
-        parts.append(f"{_several(products, 'matrix product')} by BLAS")
+        parts.append(_several(products, "matrix product"))
     loops = sum(k.name.startswith(_LOOPS) for k in r.kernels)
     if loops:
         parts.append("1 loop or branch" if loops == 1 else f"{loops} loops and branches")
