@@ -240,3 +240,9 @@ def test_llvm_ir():
     f(A)
     assert "define internal void @nest0(" in f.llvm_ir()
     assert f.report().kernels[0].name == "nest0"
+
+
+def test_a_product_that_is_added_to_something_is_one_kernel():
+    f = cr.compile(lambda w, x, g: w - 0.1 * (x.T @ g))
+    f(np.ones((4, 3)), np.ones((8, 4)), np.ones((8, 3)))
+    assert "gemm" in str(f.report()) and "4×8 @ 8×3, a transposed, added" in str(f.report())

@@ -310,13 +310,13 @@ def _what(unit: Any, views: Views) -> str:
         parts = " | ".join(_counted(p) for p in _passes(unit, views))
         return f"{'loop over ' + over if over else 'numbers'}: {parts}"
     if unit.op in ("matmul", "gemm"):
-        a, b = unit.inputs
+        a, b, *added = unit.inputs
         m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]
         times = math.prod(unit.shape[:-2])
         turned = [which for which, x in (("a", a), ("b", b)) if x.op == "transpose"]
         return (
             f"{m}×{k} @ {k}×{n}" + (f", {times} times" if unit.ndim > 2 else "")
-            + (f", {' and '.join(turned)} transposed" if turned else "")
+            + (f", {' and '.join(turned)} transposed" if turned else "") + (", added" if added else "")
         )  # fmt: skip
     if unit.op in _LOOPS:
         length = unit.params.get("length")

@@ -40,8 +40,8 @@ def threads(n: int | None = None) -> int:
     Sums over what several threads computed are added up in a fixed order: calls with the same setting give
     the same bits. With another number of threads the last bits of a sum may differ.
 
-    With several threads large matrix products are BLAS's, with one they are the program's own. ``n`` is also
-    handed to that BLAS, which is SciPy's: functions of `scipy.linalg` use as many. Until a number is set, BLAS
+    With several threads large matrix products are BLAS's, with one they are the program's own. ``n`` goes
+    to that BLAS too, which is SciPy's: functions of `scipy.linalg` use as many. Until one is set, BLAS
     keeps its own.
 
     Examples
