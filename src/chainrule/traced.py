@@ -160,9 +160,12 @@ class Traced:
         def __getitem__(self, index: Any) -> Traced: ...
 
     def _no_number(self, what: str, why: str, remedy: str) -> TracedError:
-        return TracedError(
+        error = TracedError(
             f"{where_in_user_code()}: {what} of a traced value ({self!r}) while compiling: {why}; {remedy}"
         )
+        if (trace := current_trace()) is not None and what == "bool":
+            trace.refused = error  # raised again at the end, in case the function catches it and goes on
+        return error
 
 
 def is_array(x: Any) -> bool:

@@ -1220,3 +1220,45 @@ def test_counters_of_containers_are_as_eager() -> None:
     one, two = f(a(1)), f(a(2))
     one["a"].append(3)
     assert len(two["a"]) == 2 and type(two["a"][1]) is collections.OrderedDict
+
+
+def test_integers_and_truth_values_count_as_python_has_it() -> None:
+    assert cr.compile(lambda a: a > 1)(3) and cr.compile(lambda a, b: a == b)(3, 3)
+    agree(cr.compile(lambda x, k: np.where(k > 1, x, -x))(a(1, 2), 5), a(1, 2))
+    assert cr.compile(lambda x, y: ((x > 0) + (y > 0)) * 0.5)(1.0, 2.0) == 1.0
+    assert cr.compile(lambda x, y: x * -(y > 0))(1.0, 2.0) == -1.0
+
+
+def test_a_compiled_method_is_overridden_and_copied_as_any() -> None:
+    class Base:
+        def __init__(self, k: float) -> None:
+            self.k = k
+
+        @cr.compile
+        def forward(self, x: Any) -> Any:
+            return x * self.k
+
+    class Derived(Base):
+        def forward(self, x: Any) -> Any:  # type: ignore[override]
+            return super().forward(x) + 100
+
+    d = Derived(2.0)
+    assert [d.forward(1.0) for _ in range(3)] == [102.0] * 3
+    first = Base(1.0)
+    assert first.forward(1.0) == 1.0
+    second = copy.copy(first)
+    second.k = 10.0
+    assert second.forward(1.0) == 10.0 and first.forward(1.0) == 1.0
+
+
+def test_a_refused_branch_stays_refused_though_the_function_catches_it() -> None:
+    def f(x: Any) -> Any:
+        try:
+            if x > 0:
+                return x
+        except Exception:
+            pass
+        return -x
+
+    with pytest.raises(TracedError, match="bool of a traced value"):
+        cr.compile(f)(1.0)

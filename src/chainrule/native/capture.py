@@ -75,6 +75,7 @@ class Trace:
         self.inputs: list[Traced] = []
         self.states: dict[int, State] = {}
         self.arguments: dict[int, int] = {}
+        self.refused: Exception | None = None  # a branch on a traced value
         self.grown: set[Traced] = set()  # what an operator made that works in place on arrays
         self.lines: dict[Traced, str] | None = None
 
@@ -254,6 +255,8 @@ def capture(name: str, call: Callable[[list[Any]], Any], leaves: list[Any], line
             else:
                 given.append(trace.input(Slot("argument", i), x))
         result = call(given)
+        if trace.refused is not None:
+            raise trace.refused
         flat, spec = optree.tree_flatten(result, none_is_leaf=True)
         outputs = [_output(name, trace, x) for x in flat]
         for s in trace.states.values():

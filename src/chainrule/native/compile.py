@@ -124,12 +124,14 @@ class Compiled:
         """A method: bound to an object it is a compiled function of its own, kept by that object."""
         if instance is None:
             return self
-        bound = Compiled(
-            types.MethodType(self.function, instance), tuple(i - 1 for i in self.static if i), self.check
-        )
-        if hasattr(instance, "__dict__"):
-            vars(instance)[self.name] = bound
-        return bound
+        key = f"_compiled_{self.name}_{id(self)}"  # a subclass may have another of the method's name
+        kept = vars(instance).get(key) if hasattr(instance, "__dict__") else None
+        if kept is None or kept.function.__self__ is not instance:  # an object's copy has its attributes
+            method = types.MethodType(self.function, instance)
+            kept = Compiled(method, tuple(i - 1 for i in self.static if i), self.check)
+            if hasattr(instance, "__dict__"):
+                setattr(instance, key, kept)
+        return kept
 
     def __reduce__(self) -> Any:
         return Compiled, (self.function, tuple(self.static), self.check)

@@ -148,6 +148,8 @@ def _resolve(ufunc: np.ufunc, xs: Sequence[Traced]) -> tuple[tuple[np.dtype[Any]
     found = _resolved.get(key)
     if found is None:
         kinds = {"f": float, "i": int, "c": complex}
+        if all(x.weak and x.dtype.kind == "i" for x in xs):
+            kinds = {}  # of two Python integers NumPy would make objects, which have no bounds
         given = [kinds.get(x.dtype.kind, x.dtype) if x.weak else x.dtype for x in xs]
         every = ufunc.resolve_dtypes((*given, *[None] * ufunc.nout))
         found = _resolved[key] = every[: ufunc.nin], every[ufunc.nin]
@@ -155,6 +157,7 @@ def _resolve(ufunc: np.ufunc, xs: Sequence[Traced]) -> tuple[tuple[np.dtype[Any]
 
 
 _plans: dict[Any, Any] = {}
+_COUNTING = {np.add, np.subtract, np.multiply, np.negative}
 
 
 def _plan(ufunc: np.ufunc, xs: Sequence[Traced]) -> Any:
@@ -178,6 +181,8 @@ def _plan(ufunc: np.ufunc, xs: Sequence[Traced]) -> Any:
 def apply_ufunc(ufunc: np.ufunc, *operands: Any) -> Traced:
     """``ufunc(*operands)`` with NumPy's promotion and broadcasting."""
     xs = [x if type(x) is Traced else lift(x) for x in operands]
+    if ufunc in _COUNTING and all(x.weak and x.dtype is BOOL for x in xs):
+        xs = [cast(x, INT64, True) for x in xs]  # True + True = 2, of Python's own
     key = (ufunc, *[(x.dtype.char, x.weak) for x in xs])
     try:
         plan = _plans[key]
