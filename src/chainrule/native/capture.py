@@ -43,6 +43,7 @@ class State:
     value: Value
     argument: int | None
     data: Any = None
+    number: int = 0  # among the states, in the order of meeting
     grad: Any = None
     data_changed: bool = False
     grad_changed: bool = False
@@ -95,10 +96,10 @@ class Trace:
     def state(self, v: Value) -> State:
         found = self.states.get(id(v))
         if found is None:
-            number = self.arguments.get(id(v))
-            found = State(v, number)
+            argument = self.arguments.get(id(v))
+            found = State(v, argument, number=len(self.states))
             self.states[id(v)] = found
-            slot = Slot("data", len(self.states) - 1) if number is None else Slot("argument", number)
+            slot = Slot("data", found.number) if argument is None else Slot("argument", argument)
             found.data = self.input(slot, v._data)
         return found
 
@@ -125,8 +126,7 @@ class Trace:
             state.grad_read = True
             state.grad_given = v._grad is not None
             if state.grad_given:
-                number = list(self.states).index(id(v))
-                state.grad = self.input(Slot("grad", number), v._data)
+                state.grad = self.input(Slot("grad", state.number), v._data)
         return state.grad
 
     def write_grad(self, v: Value, new: Any) -> None:

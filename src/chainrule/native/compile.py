@@ -74,8 +74,10 @@ def compile(
     -----
     The numbers are those of the eager function up to the order in which sums are added up and
     products are contracted with sums (fused multiply-add); elementwise functions agree within 4 ulp.
-    Arrays in closures and globals are read at each call if large, and compared at each call if small.
-    Random numbers drawn by ``f`` would be the same in every call: that is an error; pass them in.
+    Arrays in closures and globals are compared at each call if small; large ones are read at each call, but
+    what is computed from them alone, or from another dtype or memory order, is computed once.
+    Random numbers drawn by ``f`` would be the same in every call: where that is noticed it is an error; pass
+    them in. ``x += y`` on a traced array makes a new one: another name for ``x`` keeps the old numbers.
 
     Examples
     --------
@@ -321,7 +323,7 @@ def _replayed(
             v = x
         elif s.argument is None:
             v = s.value
-            trace.states[id(v)] = State(v, None, x)
+            trace.states[id(v)] = State(v, None, x, len(trace.states))
         else:
             v = Value(x)
         stand_ins.append(v)

@@ -245,32 +245,22 @@ def _cast(s: Simplifier, x: Traced) -> Traced | None:
     return s.number(np.asarray(c).astype(x.dtype), x) if c is not None and x.dtype.kind != "c" else None
 
 
-def _or(s: Simplifier, x: Traced) -> Traced | None:
-    """M | m = m;  m | true = true;  m | false = m."""
-    a, b = x.inputs
-    if x.dtype.kind != "b":
-        return None
-    if a is b:
-        return _same(a, x)
-    for p, q in ((a, b), (b, a)):
-        known = constant(p)
-        if known is not None:
-            return _same(p if known else q, x)
-    return None
+def _logic(absorbing: bool) -> Rule:
+    """M | m = m;  m | true = true;  m | false = m;  and with true and false exchanged for &."""
 
-
-def _and(s: Simplifier, x: Traced) -> Traced | None:
-    """M & m = m;  m & true = m;  m & false = false."""
-    a, b = x.inputs
-    if x.dtype.kind != "b":
+    def rule(s: Simplifier, x: Traced) -> Traced | None:
+        a, b = x.inputs
+        if x.dtype.kind != "b":
+            return None
+        if a is b:
+            return _same(a, x)
+        for p, q in ((a, b), (b, a)):
+            known = constant(p)
+            if known is not None:
+                return _same(p if known == absorbing else q, x)
         return None
-    if a is b:
-        return _same(a, x)
-    for p, q in ((a, b), (b, a)):
-        known = constant(p)
-        if known is not None:
-            return _same(q if known else p, x)
-    return None
+
+    return rule
 
 
 def _reshape(s: Simplifier, x: Traced) -> Traced | None:
@@ -343,10 +333,10 @@ RULES: dict[str, list[Rule]] = {
     "reciprocal": [_reciprocal],
     "where": [_where],
     "cast": [_cast],
-    "logical_or": [_or],
-    "bitwise_or": [_or],
-    "logical_and": [_and],
-    "bitwise_and": [_and],
+    "logical_or": [_logic(True)],
+    "bitwise_or": [_logic(True)],
+    "logical_and": [_logic(False)],
+    "bitwise_and": [_logic(False)],
     "reshape": [_reshape],
     "transpose": [_transpose],
     "broadcast_to": [_broadcast_to],
