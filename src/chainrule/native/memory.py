@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.native.fuse import Cluster
-from chainrule.native.moves import Checks, is_move, may_end, unchecked
+from chainrule.native.mover import Checks
+from chainrule.native.moves import is_move, may_end, unchecked
 from chainrule.native.nest import Nest
 from chainrule.native.operations import ELEMENTWISE, REDUCTIONS
 from chainrule.native.reference import order
