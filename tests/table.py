@@ -21,6 +21,7 @@ from chainrule import recording as rc
 from chainrule.primitive import Primitive
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import control as ct
+from chainrule.rules import convolution as cv
 from chainrule.rules import elementary as el
 from chainrule.rules import matrix as mx
 from chainrule.rules import reduction as rd
@@ -355,12 +356,30 @@ MATRIX = [
     row(mx.einsum2, complexes(2, 3), reals(3), subscripts="ij,j->i"),
 ]
 
+# images (N, *S, C), kernels (*K, C, O), strides, dilation
+CONVOLUTIONS = [
+    ((2, 5, 4, 3), (2, 3, 3, 2), (1, 1), (1, 1)), ((2, 7, 6, 1), (3, 2, 1, 4), (2, 1), (1, 2)),
+    ((1, 4, 4, 2), (4, 4, 2, 3), (1, 1), (1, 1)), ((3, 8, 2), (3, 2, 2), (3,), (2,)),
+    ((2, 3, 3, 4, 1), (2, 1, 2, 1, 2), (1, 2, 2), (2, 1, 1)), ((0, 3, 3, 2), (2, 2, 2, 1), (1, 1), (1, 1)),
+]  # fmt: skip
+
+
+CONVOLUTION = [
+    case
+    for x, w, s, d in CONVOLUTIONS
+    for out in [tuple(map(cv.places, x[1:-1], w[:-2], s, d))]
+    for case in (
+        row(cv.correlate, reals(*x), reals(*w), strides=s, dilation=d),
+        row(cv.correlate_kernels, reals(*x), reals(x[0], *out, w[-1]), kernel=w[:-2], strides=s, dilation=d),
+    )
+]
+
 # Loops and branches take functions: tests/test_control.py and tests/native/test_loops.py try them.
 ELSEWHERE = {ct.scan, ct.item, ct.while_, ct.cond}
 
 CASES: list[Case] = [
     case
-    for rows in (FITTING, ARITHMETIC, ELEMENTARY, REDUCTION, SHAPE, MATRIX)
+    for rows in (FITTING, ARITHMETIC, ELEMENTARY, REDUCTION, SHAPE, MATRIX, CONVOLUTION)
     for cases in rows
     for case in cases
 ]

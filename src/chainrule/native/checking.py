@@ -18,6 +18,7 @@ import optree
 from numpy.typing import NDArray
 
 from chainrule.native.capture import Captured, Output, Slot
+from chainrule.native.convolution import CONVOLUTIONS
 from chainrule.native.graph import labels, names
 from chainrule.native.guards import Guards
 from chainrule.native.operations import ELEMENTWISE, REDUCTIONS, VIEWS
@@ -316,7 +317,7 @@ def _first(nodes: Sequence[Traced], found: Found, given: Sequence[Any]) -> _Faul
 
 def _scale(x: Traced, operands: Sequence[Any], *results: Any) -> Any:
     """What rounding in one operation is relative to: in sums, the sum of the terms' magnitudes."""
-    if x.op in ("sum", "matmul", "cumsum"):
+    if x.op in ("sum", "matmul", "cumsum", *CONVOLUTIONS):
         return run(x, [np.abs(a) for a in operands])
     if x.op == "scatter_add":
         return run(x, [np.abs(operands[0]), *operands[1:]])

@@ -10,7 +10,7 @@ from chainrule.native.elementwise import is_number
 from chainrule.native.emit import ATTRIBUTES
 from chainrule.native.machine import host
 from chainrule.native.memory import Storage
-from chainrule.native.product import ALONE, STACK, product
+from chainrule.native.product import ALONE, STACK, Level, product
 from chainrule.native.team import Team
 from chainrule.native.text import MEMORY, Writer
 from chainrule.traced import Traced
@@ -86,14 +86,14 @@ def emit_matmul(part: Part, name: str, x: Traced) -> list[str]:
         if not here:
             w.line(call)
             return
-        left, right = (pa, ra, ca), (pb, rb, cb)
+        inner, left, right = [Level(k, ca, rb)], (pa, ra), (pb, cb)
         if shared:
             with w.when(w.set("icmp sgt i64 %threads, 1")):
                 w.line(call)
             with w.when(w.set("icmp sle i64 %threads, 1")):
-                product(w, element, bits, (m, n, k), left, right, (pc, n), alpha, bool(added))
+                product(w, element, bits, (m, n), inner, left, right, (pc, n), alpha, bool(added))
         else:
-            product(w, element, bits, (m, n, k), left, right, (pc, n), alpha, bool(added))
+            product(w, element, bits, (m, n), inner, left, right, (pc, n), alpha, bool(added))
 
     emit()
     parameters = ", ".join(f"ptr noalias {p}" for p in names)

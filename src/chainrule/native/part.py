@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from chainrule.native import blas
 from chainrule.native.control_flow import bodies, emit_control_flow
+from chainrule.native.convolution import CONVOLUTIONS, emit_convolution
 from chainrule.native.elementwise import is_number
 from chainrule.native.emit import emit_nest
 from chainrule.native.fuse import Cluster, fuse
@@ -59,6 +60,8 @@ class Part:
         """Whether there is machine code for a unit that is no nest."""
         if x.op in ("matmul", "gemm", "tape") or is_move(x):
             return True
+        if x.op in CONVOLUTIONS:
+            return x.dtype.char in "fd"
         if x.op == "item":
             return x.inputs[0].op in LOOPS and self.native(x.inputs[0])
         if x.op not in LOOPS:
@@ -85,6 +88,8 @@ class Part:
             return self._nest(f"{self.name}nest{number}", u, bits)
         if u.op in ("matmul", "gemm"):
             return emit_matmul(self, f"{self.name}{u.op}{number}", u)
+        if u.op in CONVOLUTIONS:
+            return emit_convolution(self, f"{self.name}{u.op}{number}", u)
         if u.op == "item":
             return []  # written where it lies by its loop
         if u.op in LOOPS:

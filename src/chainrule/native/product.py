@@ -8,9 +8,13 @@ lie side by side, or where it is so large that its rows are too far apart.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from chainrule.native.text import Writer, literal
 
-__all__ = ["ALONE", "STACK", "product"]
+__all__ = ["ALONE", "STACK", "Level", "product"]
 
 ALONE = 1 << 22  # multiplications up to which one thread is as quick as several
 STACK = 1 << 20  # bytes of a packed panel of B
@@ -18,13 +22,26 @@ FAR = 1 << 19  # bytes of B above which its panels are packed for the sake of th
 REGISTERS = 24  # vectors of C in one block
 
 
+class Level(NamedTuple):
+    """One level of the inner axis: its size, and the steps it takes in A and in B.
+
+    A matrix product has one; that of a convolution one for each axis of the kernel. Together the levels go
+    through the rows of B one after the other.
+    """
+
+    size: int
+    a: int
+    b: int
+
+
 def product(
     w: Writer,
     kind: str,
     bits: int,
-    sizes: tuple[int, int, int],
-    a: tuple[str, int, int],
-    b: tuple[str, int, int],
+    sizes: tuple[int, int],
+    inner: Sequence[Level],
+    a: tuple[str, int],
+    b: tuple[str, int],
     c: tuple[str, int],
     alpha: float | str,
     added: bool,
@@ -35,20 +52,26 @@ def product(
     ----------
     kind : str
         ``"double"`` or ``"float"``.
-    sizes : (m, n, k)
-    a, b : (pointer, step from row to row, step from column to column)
-    c : (pointer, step from row to row)
+    sizes : (m, n)
+        Rows and columns of C.
+    inner : sequence of Level
+        What is summed over, outermost first.
+    a, c : (pointer, step from row to row)
+    b : (pointer, step from column to column)
     """
-    m, n, k = sizes
+    m, n = sizes
+    k = math.prod(level.size for level in inner)
     size = 8 if kind == "double" else 4
     lanes = min(bits // (8 * size), 1 << (n - 1).bit_length())
     vectors = -(-n // lanes)
     panel = min(vectors, 3 if vectors % 3 == 0 or vectors > 4 else 2 if vectors > 1 else 1)
     rows = min(m, REGISTERS // panel, 8)
-    dense = (b[2] == 1 or n == 1) and (k * n * size <= FAR or m < 4 * rows)
+    rows = -(-m // -(-m // rows))  # blocks as equal as can be
+    dense = (b[1] == 1 or n == 1) and (k * n * size <= FAR or m < 4 * rows)
     place = "" if dense else w.early(f"alloca [{k * panel * lanes} x {kind}], align 64")
+
     def panels(shift: str, columns: list[int]) -> None:
-        block = _Block(w, kind, size, lanes, n, k, a, b, c, alpha, added, shift, columns)
+        block = _Block(w, kind, size, lanes, n, inner, a, b, c, alpha, added, shift, columns)
         if not dense:
             block.pack(place)
         whole, rest = divmod(m, rows)
@@ -93,16 +116,16 @@ class _Block:
         size: int,
         lanes: int,
         n: int,
-        k: int,
-        a: tuple[str, int, int],
-        b: tuple[str, int, int],
+        inner: Sequence[Level],
+        a: tuple[str, int],
+        b: tuple[str, int],
         c: tuple[str, int],
         alpha: float | str,
         added: bool,
         shift: str,
         columns: list[int],
     ) -> None:
-        self.w, self.kind, self.size, self.lanes, self.n, self.k = w, kind, size, lanes, n, k
+        self.w, self.kind, self.size, self.lanes, self.n, self.inner = w, kind, size, lanes, n, inner
         self.a, self.b, self.c, self.alpha, self.added = a, b, c, alpha, added
         self.shift, self.columns = shift, columns
         self.packed = False
@@ -111,11 +134,12 @@ class _Block:
     def pack(self, place: str) -> None:
         """Copy the columns of B, which lie one after the other, to rows of the block's width."""
         w, kind, lanes, t = self.w, self.kind, self.lanes, self.t
-        base, along, across = self.b
+        (base, across), along = self.b, self.inner[-1].b
+        k = math.prod(level.size for level in self.inner)
         width = lanes * len(self.columns)
         for v, column in enumerate(self.columns):
             turned = along == 1 and across != 1 and column + lanes <= self.n and lanes > 1
-            whole = self.k // lanes if turned else 0
+            whole = k // lanes if turned else 0
             if whole:
                 with w.loop(whole) as i:
                     lines = []
@@ -128,12 +152,12 @@ class _Block:
                         to = w.set(f"getelementptr {kind}, ptr {place}, i64 {to}")
                         w.line(f"store {t} {line}, ptr {to}, align {self.size}")
             if across == 1 and not whole and lanes > 1:
-                with w.loop(self.k) as i:
+                with w.loop(k) as i:
                     x = self._memory(base, w.index([(i, along)]), column)
                     to = w.set(f"getelementptr {kind}, ptr {place}, i64 {w.index([(i, width)], v * lanes)}")
                     w.line(f"store {t} {x}, ptr {to}, align {self.size}")
                 continue
-            rest = self.k - whole * lanes
+            rest = k - whole * lanes
             if rest:
                 with w.loop(rest) as i, w.loop(min(lanes, self.n - column)) as one:
                     start = whole * lanes * along + column * across
@@ -143,7 +167,10 @@ class _Block:
                     to = w.index([(i, width), (one, 1)], whole * lanes * width + v * lanes)
                     to = w.set(f"getelementptr {kind}, ptr {place}, i64 {to}")
                     w.line(f"store {kind} {x}, ptr {to}")
-        self.b, self.packed = (place, width, 1), True
+        sizes = [level.size for level in self.inner]
+        rows = [math.prod(sizes[i + 1 :]) for i in range(len(sizes))]
+        self.inner = [Level(v.size, v.a, r * width) for v, r in zip(self.inner, rows, strict=True)]
+        self.b, self.packed = (place, 1), True
 
     def write(self, row: str, rows: int) -> None:
         """The block from ``row`` on."""
@@ -154,18 +181,25 @@ class _Block:
             for place in line:
                 w.line(f"store {t} {zero}, ptr {place}")
         start = w.set(f"getelementptr {self.kind}, ptr {self.a[0]}, i64 {w.index([(row, self.a[1])])}")
-        with w.loop(self.k) as p:
-            along = w.index([(p, self.b[1])])
+
+        def level(depth: int, left: list[tuple[str, int]], right: list[tuple[str, int]]) -> None:
+            if depth < len(self.inner):
+                n, a, b = self.inner[depth]
+                with w.loop(n) as p:
+                    level(depth + 1, [*left, (p, a)], [*right, (p, b)])
+                return
+            along = w.index(right)
             first = self.columns[0] if self.packed else 0
-            right = [self._memory(self.b[0], along, column, first) for column in self.columns]
+            vectors = [self._memory(self.b[0], along, column, first) for column in self.columns]
             for r in range(rows):
-                inner = w.index([(p, self.a[2])], r * self.a[1])
-                at = w.set(f"getelementptr {self.kind}, ptr {start}, i64 {inner}")
+                at = w.set(f"getelementptr {self.kind}, ptr {start}, i64 {w.index(left, r * self.a[1])}")
                 x = self._spread(w.set(f"load {self.kind}, ptr {at}, align {self.size}"))
-                for place, y in zip(sums[r], right, strict=True):
+                for place, y in zip(sums[r], vectors, strict=True):
                     old = w.set(f"load {t}, ptr {place}")
                     new = w.intrinsic("fma", t, [(t, x), (t, y), (t, old)])
                     w.line(f"store {t} {new}, ptr {place}")
+
+        level(0, [], [])
         factor = self.alpha if isinstance(self.alpha, str) else literal(self.kind, self.alpha)
         scaled = isinstance(self.alpha, str) or self.alpha != 1.0
         many = self._spread(factor) if scaled else ""

@@ -13,6 +13,7 @@ import numpy as np
 import optree
 
 from chainrule.native import tape
+from chainrule.rules.convolution import correlate, correlate_kernels
 from chainrule.rules.elementary import sech2, sigmoid
 from chainrule.traced import Traced
 
@@ -140,6 +141,8 @@ _RUN: dict[str, Callable[..., Any]] = {
     "gather": lambda x, a, *i: a[tuple(np.broadcast_to(k, x.params["indexed"]) for k in i)],
     "scatter_add": _scatter_add,
     "gemm": lambda x, a, b, base, scale=1.0: base + x.params["sign"] * scale * (a @ b),
+    "correlate": lambda x, a, b: correlate.run(a, b, **x.params),
+    "correlate_kernels": lambda x, a, b: correlate_kernels.run(a, b, **x.params),
     "iota": lambda x: (x.params["start"] + np.arange(x.size)).reshape(x.shape),
     "pack": lambda x, *a: np.array(a, x.dtype),
     "element": lambda x, a: a[x.params["index"]],

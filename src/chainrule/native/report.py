@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.native.convolution import CONVOLUTIONS
 from chainrule.native.elementwise import is_number
 from chainrule.native.figures import count
 from chainrule.native.fuse import Cluster
@@ -37,7 +38,7 @@ __all__ = ["Kernel", "Report", "Speed", "flops", "graph", "report"]
 
 _FUNCTION = re.compile(r"^define internal void @(\w+)\(", re.MULTILINE)
 _LOOPS = ("scan", "while", "cond")
-_NAMED = ("nest", "matmul", "gemm", *_LOOPS)  # whose code is called as they are
+_NAMED = ("nest", "matmul", "gemm", *CONVOLUTIONS, *_LOOPS)  # whose code is called as they are
 _MOVES = frozenset({"cast", "copy", "where", "iota"})  # elementwise, and no arithmetic
 _WIDE = 72  # columns for what a kernel does
 
@@ -272,6 +273,10 @@ def flops(x: Traced) -> int | None:
         return x.inputs[0].size
     if x.op in ("matmul", "gemm"):
         return 2 * x.size * x.inputs[0].shape[-1]
+    if x.op in CONVOLUTIONS:
+        kernels = x.inputs[1].shape if x.op == "correlate" else x.shape
+        places = x.shape if x.op == "correlate" else x.inputs[1].shape
+        return 2 * math.prod(places) * math.prod(kernels[:-1])
     if x.op in ("scan", "cond"):
         works = [_total(map(flops, order(outputs))) for outputs in _inside(x)]
         return None if None in works else max(w or 0 for w in works) * x.params.get("length", 1)
@@ -493,10 +498,13 @@ def _table(r: Report) -> list[str]:
 def _summary(r: Report) -> list[str]:
     nests = [k for k in r.kernels if k.name.startswith("nest")]
     products = sum(k.name.startswith(("matmul", "gemm")) for k in r.kernels)
+    convolutions = sum(k.name.startswith(CONVOLUTIONS) for k in r.kernels)
     fused = _several(sum(k.operations for k in nests), "operation")
     parts = [f"{fused} fused into {_several(len(nests), 'loop nest')}"]
     if products:
         parts.append(_several(products, "matrix product"))
+    if convolutions:
+        parts.append(_several(convolutions, "convolution"))
     loops = sum(k.name.startswith(_LOOPS) for k in r.kernels)
     if loops:
         parts.append("1 loop or branch" if loops == 1 else f"{loops} loops and branches")

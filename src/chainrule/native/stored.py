@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from chainrule.native.convolution import CONVOLUTIONS, is_readable
 from chainrule.native.elementwise import is_number
 from chainrule.native.fuse import Cluster, is_loop
 from chainrule.native.moves import is_move
@@ -57,6 +58,8 @@ def _readable(x: Traced, user: Traced, views: Views) -> Traced:
         return x
     view = views.view(x)
     if view is None or is_move(user):
+        return x
+    if user.op in CONVOLUTIONS and is_readable(x, view, user):
         return x
     if user.op in ("matmul", "gemm") and any(x is i for i in user.inputs[:2]) and x.size:
         rows, columns = view.strides[-2:]

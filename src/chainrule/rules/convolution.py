@@ -1,0 +1,118 @@
+"""Convolution, as networks have it: correlation of images with a bank of kernels, channels last.
+
+    y[n, t, o] = Σₖ Σ_c  x[n, t·s + k·d, c]  w[k, c, o]
+
+over any number of spatial axes, with stride s and dilation d for each; where a kernel would reach over
+the edge nothing is computed. It is linear in the images and in the kernels. Both its transposes, and
+theirs, are one of two operations: this one, and the sum over images and places that belongs to a kernel.
+
+    w̄[k, c, o] = Σₙ Σₜ  x[n, t·s + k·d, c]  g[n, t, o]
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from chainrule.primitive import Bilinear, raw
+from chainrule.rules.shape import getitem, scatter, transpose
+from chainrule.traced import Traced
+
+__all__ = ["correlate", "correlate_kernels", "places"]
+
+AT_ONCE = 1 << 19  # bytes of patches copied together: they stay in the cache until they are multiplied
+
+
+def places(size: int, kernel: int, stride: int, dilation: int) -> int:
+    """How many places a kernel has along an axis."""
+    return max((size - dilation * (kernel - 1) - 1) // stride + 1, 0)
+
+
+def _patches(x: Any, kernel: tuple[int, ...], places: tuple[int, ...], strides: Any, dilation: Any) -> Any:
+    """What the kernel covers at each place, as a view: (N, *places, *kernel, C)."""
+    first, *steps, last = x.strides
+    return as_strided(
+        x,
+        (len(x), *places, *kernel, x.shape[-1]),
+        (
+            first,
+            *[a * s for a, s in zip(steps, strides, strict=True)],
+            *[a * d for a, d in zip(steps, dilation, strict=True)],
+            last,
+        ),
+        writeable=False,
+    )
+
+
+def _correlate(x: Any, w: Any, *, strides: tuple[int, ...], dilation: tuple[int, ...]) -> Any:
+    if type(x) is Traced or type(w) is Traced:
+        from chainrule.native.convolution import correlate  # loaded already: it made what is traced
+
+        return correlate(x, w, strides, dilation)
+    kernel = w.shape[:-2]
+    out = tuple(map(places, x.shape[1:-1], kernel, strides, dilation))
+    patches = _patches(x, kernel, out, strides, dilation)
+    flat = np.ascontiguousarray(w).reshape(-1, w.shape[-1])
+    y = np.empty((len(x), math.prod(out), w.shape[-1]), np.result_type(x, w))
+    for part in _parts(patches):
+        np.matmul(patches[part].reshape(-1, math.prod(out), len(flat)), flat, out=y[part])
+    return y.reshape(len(x), *out, w.shape[-1])
+
+
+def _correlate_kernels(
+    x: Any, g: Any, *, kernel: tuple[int, ...], strides: tuple[int, ...], dilation: tuple[int, ...]
+) -> Any:
+    if type(x) is Traced or type(g) is Traced:
+        from chainrule.native.convolution import correlate_kernels
+
+        return correlate_kernels(x, g, kernel, strides, dilation)
+    patches = _patches(x, kernel, g.shape[1:-1], strides, dilation)
+    w = np.zeros((math.prod(kernel) * x.shape[-1], g.shape[-1]), np.result_type(x, g))
+    for part in _parts(patches):
+        w += patches[part].reshape(-1, len(w)).T @ g[part].reshape(-1, g.shape[-1])
+    return w.reshape(*kernel, x.shape[-1], g.shape[-1])
+
+
+def _parts(patches: Any) -> list[slice]:
+    """The images in parts of which the patches are copied at once."""
+    n = max(AT_ONCE * len(patches) // max(patches.nbytes, 1), 1)
+    return [slice(i, i + n) for i in range(0, len(patches), n)]
+
+
+def _to_images(g: Any, like: Any, w: Any, strides: tuple[int, ...], dilation: tuple[int, ...]) -> Any:
+    """The cotangent of the images: every place's share goes back to what the kernel covered there.
+
+    That is a correlation of the kernels, turned about, with the cotangents, set apart by the stride.
+    """
+    shape, kernel = np.shape(raw(like)), np.shape(raw(w))[:-2]
+    reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+    spatial = zip(np.shape(raw(g))[1:-1], strides, reach, strict=True)
+    index = tuple(slice(r, r + (t - 1) * s + 1, s) for t, s, r in spatial)
+    wide = (shape[0], *[n + r for n, r in zip(shape[1:-1], reach, strict=True)], np.shape(raw(g))[-1])
+    apart = scatter(g, index=(slice(None), *index), shape=wide)
+    n = len(kernel)
+    turned = getitem(w, (slice(None, None, -1),) * n)
+    turned = transpose(turned, (*range(n), n + 1, n))
+    return correlate(apart, turned, strides=(1,) * n, dilation=dilation)
+
+
+correlate = Bilinear(
+    _correlate,
+    lambda g, x, w, *, strides, dilation: _to_images(g, x, w, strides, dilation),
+    lambda g, x, w, *, strides, dilation: correlate_kernels(
+        x, g, kernel=np.shape(raw(w))[:-2], strides=strides, dilation=dilation
+    ),
+    name="correlate",
+    symbol="⋆",
+)
+
+correlate_kernels = Bilinear(
+    _correlate_kernels,
+    lambda h, x, g, *, kernel, strides, dilation: _to_images(g, x, h, strides, dilation),
+    lambda h, x, g, *, kernel, strides, dilation: correlate(x, h, strides=strides, dilation=dilation),
+    name="correlate_kernels",
+    symbol="⋆ₖ",
+)
