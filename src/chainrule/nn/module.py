@@ -1,18 +1,29 @@
-"""Module: something with parameters that can be called.
+"""Module: something with parameters that can be called, and that passes messages.
 
 A module is an ordinary object.  Whatever leaf `Value` is found in its attributes - directly, or inside
-lists, tuples, dicts and other modules - is a parameter.  Nothing is registered and nothing is declared.
+lists, tuples, dicts and other modules - is a parameter.  Nothing is registered and nothing is declared,
+but for the names in `buffers`: Values that a module keeps for itself, and nobody trains.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from reprlib import recursive_repr
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from chainrule.nn.messages import Call, Hook, call_as_node
+from chainrule.traced import current_trace
 from chainrule.value import Value
 
 __all__ = ["Module"]
+
+# The last calls of modules within a capture, which are of no use after it.
+_captured: weakref.WeakKeyDictionary[Any, dict[int, Call]] = weakref.WeakKeyDictionary()
 
 
 class Module:
@@ -24,6 +35,17 @@ class Module:
     order, so the order is the same in every run.  A Value or module that is reached twice (tied weights, a
     layer used in two places) counts once, under the name it was met with first.  Sets are not searched: they
     have no order.
+
+    `backward` and `parameter_gradients` follow from `forward`.  A class may write one or both by hand,
+    reading ``self.inputs``: then every backward sweep uses them, and `chainrule.nn.check_module`
+    compares them with what follows.
+
+    Attributes
+    ----------
+    training : bool
+        Whether layers that behave differently in training, such as dropout, do so; set by `train` and `eval`.
+    buffers : tuple of str
+        Of a class: names of attributes that are kept with the parameters but not trained.
 
     Examples
     --------
@@ -41,6 +63,19 @@ class Module:
     {'gain': array([3., 4.]), 'shift': 2.0}
     """
 
+    # Not among the attributes: what a module has computed is no part of it.
+    __slots__ = ("__dict__", "__weakref__", "_seen", "_watched")
+
+    training = True
+    buffers: ClassVar[tuple[str, ...]] = ()
+    frozen: Mapping[str, Any] = MappingProxyType({})  # attributes as they were, with Values
+    _handmade: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = ("backward", "parameter_gradients")
+        cls._handmade = frozenset(name for name in own if getattr(cls, name) is not getattr(Module, name))
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the module's output; every subclass writes its own.
 
@@ -54,7 +89,165 @@ class Module:
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.forward(*args, **kwargs)
+        try:
+            if (
+                self._handmade
+                or self._watching
+                or "_forward_hooks" in (d := self.__dict__)
+                or "_backward_hooks" in d
+            ):
+                return self._call_with_hooks(args, kwargs)
+            self._last = Call(self, args, kwargs, keep=False)
+            return self.forward(*args, **kwargs)
+        except (ValueError, TypeError) as error:
+            _locate(error, self)
+            raise
+
+    # ---------------------------------------------------------------- messages
+
+    def backward(self, delta: Any) -> Any:
+        """The gradients of the inputs of the last call, given those of its outputs.
+
+        outgoing = delta · ∂outputs/∂inputs, by running `forward` again on the inputs and sweeping back.
+
+        Parameters
+        ----------
+        delta : array or Value, or a container as the outputs
+            Incoming gradients, of the outputs' shapes.
+
+        Returns
+        -------
+        array, or tuple of them
+            One for each input; None for what is not floating.
+
+        Raises
+        ------
+        RuntimeError
+            If the module has not been called, or its inputs are gone.
+        ValueError
+            If delta has not the outputs' shape.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from chainrule import nn
+        >>> layer, x = nn.Linear(3, 2, rng=0), np.ones((5, 3))
+        >>> y = layer(x)
+        >>> layer.backward(np.ones((5, 2))).shape
+        (5, 3)
+        """
+        return self._last_call("backward").derive(delta)[0]
+
+    def parameter_gradients(self, delta: Any) -> dict[str, Any]:
+        """The gradients of the parameters by name, given those of the last call's outputs; see `backward`.
+
+        Nothing is added to the parameters' ``grad``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from chainrule import nn
+        >>> layer, x = nn.Linear(3, 2, rng=0), np.ones((5, 3))
+        >>> y = layer(x)
+        >>> layer.parameter_gradients(np.ones((5, 2)))["bias"]
+        array([5., 5.])
+        """
+        return self._last_call("parameter_gradients").derive(delta)[1]
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """What the module was last called with; within `backward`, in the call that it belongs to."""
+        return self._last_call("inputs").inputs
+
+    def register_forward_hook(self, hook: Callable[[Module, tuple[Any, ...], Any], Any]) -> Hook:
+        """Call ``hook(module, inputs, outputs)`` after a call; what it returns, unless None, is the output.
+
+        Returns
+        -------
+        Hook
+            ``remove()`` ends it.
+        """
+        return self._register("_forward_hooks", hook)
+
+    def register_backward_hook(self, hook: Callable[[Module, Any, Any], Any]) -> Hook:
+        """Call ``hook(module, incoming, outgoing)`` when a backward sweep passes through a call.
+
+        ``incoming`` are the gradients of the outputs, ``outgoing`` those of the inputs (a tuple if there are
+        several, None for what has none).  What it returns, unless None, goes on in the place of ``outgoing``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from chainrule import nn
+        >>> layer = nn.Linear(3, 2, rng=0)
+        >>> def show(module, incoming, outgoing):
+        ...     print(incoming.shape, outgoing.shape)
+        >>> hook = layer.register_backward_hook(show)
+        >>> np.sum(layer(np.ones((5, 3)))).backward()
+        (5, 2) (5, 3)
+        >>> hook.remove()
+        """
+        return self._register("_backward_hooks", hook)
+
+    def _register(self, which: str, hook: Callable[..., Any]) -> Hook:
+        if not callable(hook):
+            raise TypeError(f"{type(self).__name__}: hook is a {type(hook).__name__}; expected a function")
+        hooks = self.__dict__.setdefault(which, [])
+        hooks.append(hook)
+        return Hook(hooks, hook)
+
+    def _hooks(self, which: str) -> list[Callable[..., Any]]:
+        hooks: list[Callable[..., Any]] = self.__dict__.get(f"_{which}_hooks", [])
+        return hooks
+
+    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._handmade or self._watching or self._hooks("backward"):
+            out = call_as_node(self, args, kwargs)
+        else:
+            self._last = Call(self, args, kwargs, keep=False)
+            out = self.forward(*args, **kwargs)
+        for hook in self._hooks("forward"):
+            replaced = hook(self, args, out)
+            out = out if replaced is None else replaced
+        return out
+
+    @property
+    def _watching(self) -> list[Any]:
+        return getattr(self, "_watched", [])
+
+    @_watching.setter
+    def _watching(self, watching: list[Any]) -> None:
+        self._watched = watching
+
+    @property
+    def _last(self) -> Call | None:
+        trace = current_trace()
+        if trace is None:
+            return getattr(self, "_seen", None)
+        return _captured.get(trace, {}).get(id(self))
+
+    @_last.setter
+    def _last(self, call: Call | None) -> None:
+        trace = current_trace()
+        if trace is None:
+            self._seen = call
+        else:
+            _captured.setdefault(trace, {})[id(self)] = call  # type: ignore[assignment]
+
+    def _last_call(self, what: str) -> Call:
+        call = self._last
+        if call is None:
+            raise RuntimeError(
+                f"{type(self).__name__}.{what}: the module has not been called yet; call it first, as its "
+                "messages belong to a call"
+            )
+        return call
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: the attributes, not what was computed."""
+        return self.__dict__
+
+    # ---------------------------------------------------------------- parameters
 
     def named_parameters(self) -> list[tuple[str, Value]]:
         """List every parameter with the path that leads to it, such as ``layers.0.weight``.
@@ -62,7 +255,7 @@ class Module:
         Returns
         -------
         list of (str, Value)
-            In the order of definition, each Value once.
+            In the order of definition, each Value once.  Buffers and what is frozen are not among them.
 
         Examples
         --------
@@ -70,7 +263,7 @@ class Module:
         >>> [name for name, _ in nn.MLP([2, 3, 1], rng=0).named_parameters()]
         ['layers.0.weight', 'layers.0.bias', 'layers.1.weight', 'layers.1.bias']
         """
-        return list(_walk(self, "", set()))
+        return [(path, v) for path, v, trained in _values(self) if trained]
 
     def parameters(self) -> list[Value]:
         """List every parameter in the order of definition, each once; what an optimiser takes.
@@ -83,10 +276,115 @@ class Module:
         """
         return [parameter for _, parameter in self.named_parameters()]
 
+    def named_modules(self) -> list[tuple[str, Module]]:
+        """List this module, as ``""``, and every module inside it with its path, each once.
+
+        Examples
+        --------
+        >>> from chainrule import nn
+        >>> [path for path, _ in nn.MLP([2, 3, 1], rng=0).named_modules()]
+        ['', 'layers.0', 'layers.1']
+        """
+        return list(_modules(self))
+
     def zero_grad(self) -> None:
         """Forget the gradients, so that the next `backward` starts from none instead of adding to them."""
         for parameter in self.parameters():
             parameter.grad = None
+
+    # ---------------------------------------------------------------- state
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """Copies of all parameters and buffers, frozen ones too, by path.
+
+        Examples
+        --------
+        >>> from chainrule import nn
+        >>> {name: a.shape for name, a in nn.Linear(3, 2, rng=0).state_dict().items()}
+        {'weight': (3, 2), 'bias': (2,)}
+        """
+        return {path: np.array(v.data) for path, v, _ in _values(self)}
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+        """Give every parameter and buffer the numbers of its name, in its own dtype; all of them or none.
+
+        Raises
+        ------
+        ValueError
+            If names are missing, unexpected or have other shapes: all of these are listed.
+        """
+        values = {path: v for path, v, _ in _values(self)}
+        new = {path: np.asarray(a) for path, a in state.items()}
+        wrong = [
+            f"{what}: {', '.join(paths)}"
+            for what, paths in (
+                ("missing", [p for p in values if p not in new]),
+                ("unexpected", [p for p in new if p not in values]),
+                (
+                    "of another shape",
+                    [
+                        f"{p} is {new[p].shape}, expected {v.shape}"
+                        for p, v in values.items()
+                        if p in new and new[p].shape != v.shape
+                    ],
+                ),
+            )
+            if paths
+        ]
+        if wrong:
+            raise ValueError(
+                f"{type(self).__name__}.load_state_dict: the state is not that of this module; "
+                + "; ".join(wrong)
+            )
+        for path, v in values.items():
+            v.data = float(new[path]) if type(v.data) is float else new[path].astype(v.dtype)
+        for _, m in self.named_modules():
+            for name, item in m.frozen.items():
+                setattr(m, name, _plain(item))
+
+    def train(self, mode: bool = True) -> Self:
+        """Let this module and all inside it behave as in training (or, with ``mode=False``, as after it)."""
+        for _, m in self.named_modules():
+            m.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Let this module and all inside it behave as after training: no dropout, statistics as learnt."""
+        return self.train(False)
+
+    def freeze(self) -> Self:
+        """Take the parameters of this module and all inside it out of training.
+
+        They are no longer among `parameters`, and no gradient is computed for them; `state_dict` has them
+        still.  An optimiser made before leaves them as they are.
+
+        Examples
+        --------
+        >>> from chainrule import nn
+        >>> model = nn.MLP([2, 3, 1], rng=0)
+        >>> _ = model.layers[0].freeze()
+        >>> [name for name, _ in model.named_parameters()]
+        ['layers.1.weight', 'layers.1.bias']
+        """
+        for _, m in self.named_modules():
+            for name, item in list(vars(m).items()):
+                if name in m.frozen or name in m.buffers or not _holds_parameters(item):
+                    continue
+                if isinstance(item, Module) or next(_modules(item), None) is not None:
+                    continue  # it freezes its own
+                m.frozen = {**m.frozen, name: item}
+                for _, v, _ in _values(item):
+                    v.grad = None
+                setattr(m, name, _plain(item))
+        return self
+
+    def unfreeze(self) -> Self:
+        """Undo `freeze`: the same Values are parameters again."""
+        for _, m in self.named_modules():
+            for name, item in m.frozen.items():
+                setattr(m, name, item)
+            m.frozen = {}
+        return self
 
     @recursive_repr()
     def __repr__(self) -> str:
@@ -99,31 +397,85 @@ class Module:
         return f"{type(self).__name__}({body})"
 
 
+_OWN = ("frozen", "_forward_hooks", "_backward_hooks")  # attributes of every module
+
+
+def _locate(error: Exception, module: Module) -> None:
+    """Put the path of the module that raised in front of the message."""
+    inner = getattr(error, "raised_in", None)
+    if inner is None:
+        if len(error.args) == 1 and type(error.args[0]) is str:
+            error.raised_in = module, "", error.args[0]  # type: ignore[attr-defined]
+        return
+    child, path, message = inner
+    step = next((p for p, m in _modules(module) if m is child), type(child).__name__)
+    path = f"{step}.{path}" if path else step
+    error.raised_in = module, path, message  # type: ignore[attr-defined]
+    error.args = (f"{path}: {message}",)
+
+
 def _children(item: Any) -> Iterator[tuple[str, Any]]:
     """Yield the name and content of everything directly inside a module or container."""
     if isinstance(item, Module):
-        yield from vars(item).items()
+        for name, inner in vars(item).items():
+            if name not in _OWN:
+                yield name, item.frozen.get(name, inner)
     elif isinstance(item, dict):
         yield from ((str(key), inner) for key, inner in item.items())
     elif isinstance(item, list | tuple):
         yield from ((str(i), inner) for i, inner in enumerate(item))
 
 
-def _walk(item: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Value]]:
-    """Yield the leaf Values under `item`, depth first; `seen` holds identities, which also ends cycles."""
-    if isinstance(item, Value):
-        # A module may keep a result it computed (an activation, a loss): that is not a parameter.
-        if item.primitive is None and id(item) not in seen:
+def _values(item: Any) -> Iterator[tuple[str, Value, bool]]:
+    """Yield the path of every leaf Value under `item`, depth first, the Value, and whether it is trained."""
+    seen: set[int] = set()  # identities, which also ends cycles
+    waiting: list[tuple[str, Any, bool]] = [("", item, True)]
+    while waiting:
+        path, item, trained = waiting.pop()
+        if id(item) in seen:
+            continue
+        if isinstance(item, Value):
+            # A module may keep a result it computed (an activation, a loss): that is not a parameter.
+            if item.primitive is None:
+                seen.add(id(item))
+                yield path, item, trained
+        elif isinstance(item, Module | dict | list | tuple):
             seen.add(id(item))
-            yield path, item
-    elif isinstance(item, Module | dict | list | tuple) and id(item) not in seen:
-        seen.add(id(item))
-        for name, inner in _children(item):
-            yield from _walk(inner, f"{path}.{name}" if path else name, seen)
+            inside = [
+                (f"{path}.{name}" if path else name, inner, trained and not _untrained(item, name))
+                for name, inner in _children(item)
+            ]
+            waiting += inside[::-1]
+
+
+def _untrained(item: Any, name: str) -> bool:
+    return isinstance(item, Module) and (name in item.buffers or name in item.frozen)
+
+
+def _modules(item: Any) -> Iterator[tuple[str, Module]]:
+    seen: set[int] = set()
+    waiting: list[tuple[str, Any]] = [("", item)]
+    while waiting:
+        path, item = waiting.pop()
+        if isinstance(item, Module | dict | list | tuple) and id(item) not in seen:
+            seen.add(id(item))
+            if isinstance(item, Module):
+                yield path, item
+            inside = [(f"{path}.{name}" if path else name, inner) for name, inner in _children(item)]
+            waiting += inside[::-1]
+
+
+def _plain(item: Any) -> Any:
+    """An attribute with plain numbers and arrays in the place of its Values."""
+    if isinstance(item, Value):
+        return item.data if item.primitive is None else item
+    if isinstance(item, dict):
+        return {key: _plain(inner) for key, inner in item.items()}
+    return type(item)(map(_plain, item)) if isinstance(item, list | tuple) else item
 
 
 def _holds_parameters(item: Any) -> bool:
-    return isinstance(item, Module) or next(_walk(item, "", set()), None) is not None
+    return isinstance(item, Module) or next(_values(item), None) is not None
 
 
 def _show(item: Any) -> str:
