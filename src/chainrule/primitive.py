@@ -281,7 +281,7 @@ class Linear(Primitive):
         args = [raw(a) for a in args]
         alive = None
         if type(g) is Lanes:
-            g, alive = g.value, g.alive.astype(float)
+            g, alive = g.value, g.alive
         cs = self.transpose(g, *args, **params)
         if len(args) == 1:
             cs = (cs,)
@@ -293,7 +293,7 @@ class Linear(Primitive):
             if type(x) is Value and x.serial >= since:
                 c = fit(cs[i], x._data)
                 if alive is not None:
-                    c = Lanes(c, fit(masks[i], np.empty(x.shape)) > 0)
+                    c = Lanes(c, fit_mask(masks[i], x._data))
                 out.append((x, c))
         return out
 
@@ -406,9 +406,9 @@ def keep(mask: Any, c: Any) -> Any:
 def fit_mask(mask: Any, like: Any) -> Any:
     """The mask of an operand: true where any of the elements it was broadcast to is."""
     shape = np.shape(like)
-    if mask.shape == shape:
-        return mask
-    return sum_to_raw(np.broadcast_to(mask, np.broadcast_shapes(mask.shape, shape)) + 0.0, shape=shape) > 0
+    if mask.shape != shape:
+        mask = sum_to_raw(np.broadcast_to(mask, np.broadcast_shapes(mask.shape, shape)), shape=shape)
+    return mask if mask.dtype == bool else mask > 0
 
 
 # -------------------------------------------------------------------- fitting

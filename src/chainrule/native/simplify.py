@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.native.operations import ELEMENTWISE, VIEWS
+from chainrule.native.operations import ELEMENTWISE, REDUCTIONS, VIEWS
 from chainrule.native.reference import order, run
 from chainrule.traced import Traced
 
@@ -61,6 +61,12 @@ class Simplifier:
     def make(self, op: str, inputs: tuple[Traced, ...], like: Traced, **params: Any) -> Traced:
         """A node of ``like``'s shape and dtype, for a rule; itself merged with its equals."""
         return self._merged(Traced(like.origin, op, inputs, like.shape, like.dtype, like.weak, params))
+
+    def node(
+        self, op: str, inputs: tuple[Traced, ...], shape: tuple[int, ...], like: Traced, **params: Any
+    ) -> Traced:
+        """A node of ``like``'s dtype and another shape."""
+        return self._merged(Traced(like.origin, op, inputs, shape, like.dtype, like.weak, params))
 
     def number(self, value: Any, like: Traced) -> Traced:
         """A scalar constant of ``like``'s dtype."""
@@ -312,14 +318,44 @@ def _stacked(s: Simplifier, x: Traced, product: Traced) -> Traced | None:
     if right.shape[:-2] != product.shape[:-2]:
         return None
     rows = math.prod(right.shape[:-1])
+    flat = s.node("reshape", left.inputs, (rows, product.shape[-2]), x)
+    flat = s.node("transpose", (flat,), (product.shape[-2], rows), x, axes=(1, 0))
+    other = s.node("reshape", (right,), (rows, product.shape[-1]), x)
+    return s.node("reshape", (s.node("matmul", (flat, other), product.shape[-2:], x),), x.shape, x)
 
-    def node(op: str, inputs: tuple[Traced, ...], shape: tuple[int, ...], **params: Any) -> Traced:
-        return s._merged(Traced(x.origin, op, inputs, shape, x.dtype, False, params))
 
-    flat = node("reshape", left.inputs, (rows, product.shape[-2]))
-    flat = node("transpose", (flat,), (product.shape[-2], rows), axes=(1, 0))
-    other = node("reshape", (right,), (rows, product.shape[-1]))
-    return node("reshape", (node("matmul", (flat, other), product.shape[-2:]),), x.shape)
+def _sink(s: Simplifier, x: Traced) -> Traced | None:
+    """f(aᵀ, bᵀ) = f(a, b)ᵀ, of three axes and more: those on both sides of it meet, and cancel."""
+    turned = [i for i in x.inputs if i.op == "transpose" and i.shape == x.shape]
+    if x.ndim < 3 or not turned:
+        return None
+    axes = turned[0].params["axes"]
+    back = tuple(axes.index(k) for k in range(x.ndim))
+    inputs = []
+    for i in x.inputs:
+        if i.op == "transpose" and i.shape == x.shape and i.params["axes"] == axes:
+            i = i.inputs[0]
+        elif i.size == x.size and x.size > 1:
+            return None
+        elif i.shape:
+            wide = (1,) * (x.ndim - i.ndim) + i.shape
+            i = s.node("reshape", (i,), wide, i) if wide != i.shape else i
+            i = s.node("transpose", (i,), tuple(wide[k] for k in back), i, axes=back)
+        inputs.append(i)
+    made = s.node(x.op, tuple(inputs), turned[0].inputs[0].shape, x, **x.params)
+    return s.node("transpose", (made,), x.shape, x, axes=axes)
+
+
+def _sink_reduction(s: Simplifier, x: Traced) -> Traced | None:
+    """Σ aᵀ = (Σ a)ᵀ, over the axes where they were."""
+    a = x.inputs[0]
+    if x.ndim < 3 or a.op != "transpose":
+        return None
+    axes = a.params["axes"]
+    over = tuple(sorted(axes[k] for k in x.params["axis"]))
+    shape = tuple(1 if k in over else n for k, n in enumerate(a.inputs[0].shape))
+    made = s.node(x.op, a.inputs, shape, x, axis=over)
+    return s.node("transpose", (made,), x.shape, x, axes=axes)
 
 
 RULES: dict[str, list[Rule]] = {
@@ -343,4 +379,6 @@ RULES: dict[str, list[Rule]] = {
     "sum": [_sum],
 }
 for _op in ELEMENTWISE - VIEWS:
-    RULES.setdefault(_op, []).append(_scalar_operands)
+    RULES.setdefault(_op, []).extend([_scalar_operands, _sink])
+for _op in REDUCTIONS:
+    RULES.setdefault(_op, []).append(_sink_reduction)

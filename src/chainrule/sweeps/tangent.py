@@ -92,8 +92,9 @@ def _elementwise(
 def _linear(primitive: Linear, node: Value, ts: list[Any], masks: list[Any]) -> Any:
     """Where the result moves: the matrices of these operations are 0 and 1, so what reaches, reaches."""
     moving = [
-        np.full(np.shape(a), t is not None, float) if m is None else m.astype(float)
+        np.full(np.shape(a), t is not None) if m is None else m
         for a, t, m in zip(node.args, ts, masks, strict=True)
     ]
-    mask = as_array(primitive.run(*moving, **node.params) != 0)
+    mask = as_array(primitive.run(*moving, **node.params))
+    mask = mask if mask.dtype == bool else mask != 0
     return mask if mask.ndim or type(mask) is Traced else None
