@@ -77,6 +77,7 @@ class Trace:
         self.states: dict[int, State] = {}
         self.arguments: dict[int, int] = {}
         self.refused: Exception | None = None  # a branch on a traced value
+        self.calls: dict[int, Any] = {}  # the last call of each module, by identity, while it goes on
         self.grown: set[Traced] = set()  # what an operator made that works in place on arrays
         self.lines: dict[Traced, str] | None = None
 
@@ -267,6 +268,7 @@ def capture(name: str, call: Callable[[list[Any]], Any], leaves: list[Any], line
     finally:
         capturing.remove(trace)
         set_trace(before)
+        trace.calls.clear()
     return Captured(trace.slots, trace.inputs, outputs, spec, list(trace.states.values()), trace, call)
 
 

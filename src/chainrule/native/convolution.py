@@ -61,9 +61,9 @@ def _operands(x: Any, y: Any) -> tuple[Traced, Traced, np.dtype[Any]]:
 # -------------------------------------------------------------------- machine code
 
 
-def is_readable(x: Traced, view: View, user: Traced) -> bool:
-    """Whether an operand can be read as it lies: images if a pixel's channels do, all else if dense."""
-    if x is user.inputs[0]:
+def is_readable(x: Traced, view: View, k: int) -> bool:
+    """Whether the ``k``-th operand is read as it lies: images if a pixel's channels do, else if dense."""
+    if k == 0:
         return view.strides[-1] == 1 or x.shape[-1] == 1
     return view.strides == contiguous(x.shape)
 

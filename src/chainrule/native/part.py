@@ -20,6 +20,7 @@ from chainrule.native.memory import CELLS, LOOPS, Memory, Shared, Storage
 from chainrule.native.middle import optimise
 from chainrule.native.moves import NOTE_INDEX, emit_move, is_move, unchecked
 from chainrule.native.nest import Nest
+from chainrule.native.recompute import recompute
 from chainrule.native.stored import plain, stored_nodes
 from chainrule.native.tape import tape_function, tape_indices
 from chainrule.native.team import Team, emit_shared, pieces
@@ -46,6 +47,9 @@ class Part:
         self.roots = plain(roots, self.views, elements=not name)
         self.units = fuse(self.roots, self.views)
         self.stored = stored_nodes(self.units, self.roots, self.views)
+        if not name and (cheaper := recompute(self.roots, self.units, self.stored, self.views)) is not None:
+            self.roots, self.units = cheaper
+            self.stored = stored_nodes(self.units, self.roots, self.views)
         self.updates, self.shared, self.module, self.name = updates, shared, module, name
         self.memory = Memory(shared, self.views, self.units, self.roots, self.stored, updates)
         self.bodies: dict[Traced, list[Part]] = {}

@@ -34,7 +34,7 @@ def plain(roots: Sequence[Traced], views: Views, elements: bool = True) -> list[
 
     def change(x: Traced, inputs: tuple[Traced, ...]) -> Traced:
         if x.op not in VIEWS and x.op != "call" and not is_loop(x):
-            inputs = tuple(_readable(i, x, views) for i in inputs)
+            inputs = tuple(_readable(i, k, x, views) for k, i in enumerate(inputs))
         y = with_inputs(x, inputs)
         if y.op == "reshape" and views.view(y) is None:
             y = with_inputs(y, (copied(y.inputs[0]),))
@@ -52,16 +52,16 @@ def plain(roots: Sequence[Traced], views: Views, elements: bool = True) -> list[
     return result
 
 
-def _readable(x: Traced, user: Traced, views: Views) -> Traced:
-    """An operand of an operation that is no loop, as it can read it."""
+def _readable(x: Traced, k: int, user: Traced, views: Views) -> Traced:
+    """The ``k``-th operand of an operation that is no loop, as it can read it."""
     if x.op not in VIEWS:
         return x
     view = views.view(x)
     if view is None or is_move(user):
         return x
-    if user.op in CONVOLUTIONS and is_readable(x, view, user):
+    if user.op in CONVOLUTIONS and is_readable(x, view, k):
         return x
-    if user.op in ("matmul", "gemm") and any(x is i for i in user.inputs[:2]) and x.size:
+    if user.op in ("matmul", "gemm") and k < 2 and x.size:
         rows, columns = view.strides[-2:]
         m, n = x.shape[-2:]
         if (columns == 1 or n == 1) and (rows >= n or m == 1):

@@ -7,7 +7,6 @@ but for the names in `buffers`: Values that a module keeps for itself, and nobod
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from reprlib import recursive_repr
 from types import MappingProxyType
@@ -21,9 +20,6 @@ from chainrule.traced import current_trace
 from chainrule.value import Value
 
 __all__ = ["Module"]
-
-# The last calls of modules within a capture, which are of no use after it.
-_captured: weakref.WeakKeyDictionary[Any, dict[int, Call]] = weakref.WeakKeyDictionary()
 
 
 class Module:
@@ -224,7 +220,7 @@ class Module:
         trace = current_trace()
         if trace is None:
             return getattr(self, "_seen", None)
-        return _captured.get(trace, {}).get(id(self))
+        return trace.calls.get(id(self))
 
     @_last.setter
     def _last(self, call: Call | None) -> None:
@@ -232,7 +228,7 @@ class Module:
         if trace is None:
             self._seen = call
         else:
-            _captured.setdefault(trace, {})[id(self)] = call  # type: ignore[assignment]
+            trace.calls[id(self)] = call
 
     def _last_call(self, what: str) -> Call:
         call = self._last
