@@ -2,7 +2,7 @@
 
 A `Traced` stands where a Value or an array operation otherwise has raw data. What is done to it is
 written down as further `Traced` nodes: a program, which `chainrule.native` makes machine code of.
-Here is only what the engine must know of it; its arithmetic is in `chainrule.native.operations`.
+Here is only what the engine must know of it; its arithmetic is in `chainrule.native`.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class Traced:
     def __deepcopy__(self, memo: Any) -> Traced:
         return self
 
-    if TYPE_CHECKING:  # what chainrule.native.operations attaches
+    if TYPE_CHECKING:  # what chainrule.native.protocols attaches
 
         def as_number(self) -> Traced: ...
         def as_complex(self) -> Traced: ...
@@ -191,14 +191,15 @@ def set_trace(trace: Trace | None) -> None:
 
 def scatter_traced(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """Zeros of ``shape`` with ``g`` added at ``index``, where either is traced."""
-    from chainrule.native.operations import scatter  # loaded already: it made what is traced
+    from chainrule.native.indexing import scatter  # loaded already: it made what is traced
 
     return scatter(g, index, shape)
 
 
 def getitem_traced(x: Any, index: Any) -> Any:
     """``x[index]`` where an index is traced and ``x`` may be a plain array."""
-    from chainrule.native.operations import getitem, lift
+    from chainrule.native.indexing import getitem
+    from chainrule.native.operations import lift
 
     return getitem(lift(x), index)
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import optree
 
+import chainrule.native.protocols  # noqa: F401  (attaches the operators and methods of traced arrays)
 from chainrule.native.figures import Figures
 from chainrule.native.operations import FLOAT64, broadcast_to, cast, lift
 from chainrule.traced import Traced, capturing, current_trace, set_trace

@@ -32,18 +32,18 @@ from chainrule.native.batching import Ahead
 from chainrule.native.capture import Trace
 from chainrule.native.operations import (
     FLOAT64,
-    apply_ufunc,
     broadcast_to,
     cast,
     concatenate,
     lift,
-    matmul,
     node,
     reshape,
     transpose,
 )
+from chainrule.native.products import matmul
 from chainrule.native.reference import order
 from chainrule.native.simplify import with_inputs
+from chainrule.native.ufuncs import apply_ufunc
 from chainrule.rules.carry import conform, describe, operand, sort_of, truth
 from chainrule.rules.control import Flat, Parts, Plan, Ran, lifted, outside_of
 from chainrule.traced import Traced, TracedError, capturing, current_trace, set_trace, where_in_user_code
