@@ -21,6 +21,7 @@ from chainrule.native.operations import (
     reshape,
     transpose,
     unslice,
+    view,
 )
 from chainrule.traced import Traced, TracedError, where_in_user_code
 from chainrule.value import Value
@@ -46,7 +47,7 @@ def _indexed(x: Traced, index: Any) -> tuple[Traced, Callable[[Traced], Traced]]
         elif type(p) is Traced and p.dtype == BOOL:
             raise TracedError(
                 f"{where_in_user_code()}: indexing with a traced mask: how many elements it picks is not "
-                "known while compiling; use np.where(mask, x, 0)"
+                "known while compiling; use np.where(mask, x, 0), or np.where(mask, new, x) for x[mask] = new"
             )
         elif type(p) is Value:
             raise TypeError("getitem: the index is a Value; indices are integers, which have no derivative")
@@ -145,7 +146,7 @@ def _take_slice(
     if x.dtype.kind == "c":
         index = tuple(as_slice(a, n, s) for a, n, s in zip(starts, counts, steps, strict=True))
         return call(operator.getitem, (x, index), {})  # type: ignore[no-any-return]
-    return node("slice", (x,), counts, x.dtype, False, {"starts": starts, "steps": steps})
+    return view("slice", x, counts, {"starts": starts, "steps": steps})
 
 
 def gather(x: Traced, indices: Sequence[Traced], shape: tuple[int, ...]) -> Traced:

@@ -124,6 +124,9 @@ class Inner(Trace):
     def _here(self, data: Any) -> Any:
         return self.adopt(data) if type(data) is Traced else data
 
+    def lend(self, v: Value, what: str, x: Traced) -> Traced:
+        return x if x.op == "input" else super().lend(v, what, x)  # an input is refused to the operators
+
     def write(self, v: Value, new: Any, replaced: bool = False) -> None:
         raise self._no_write("data", v)
 
@@ -148,6 +151,7 @@ def _inner(name: str) -> Iterator[Inner]:
     capturing.append(trace)
     try:
         yield trace
+        trace.finish()
     finally:
         capturing.remove(trace)
         set_trace(parent)

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from chainrule.traced import Traced, TracedError, current_trace, where_in_user_code
+from chainrule.traced import Changed, Traced, TracedError, current_trace, where_in_user_code
 from chainrule.value import Value
 
 __all__ = [
@@ -67,6 +67,9 @@ def node(
     trace = current_trace()
     for x in inputs:
         if x.origin is not trace:
+            for i in inputs:
+                if type(i.origin) is Changed:
+                    raise stale(i)
             adopted = [None if trace is None else trace.adopt(i) for i in inputs]
             if any(i is None for i in adopted):
                 raise leaked(op)
@@ -87,10 +90,21 @@ def leaked(op: str) -> TracedError:
     )
 
 
+def stale(x: Traced, where: str = "") -> TracedError:
+    """The error for an array that was changed in place under another name."""
+    return TracedError(
+        f"{where or where_in_user_code()}: here stands a traced array that was changed in place, under "
+        f"another name or through a view, by {x.origin.line}; only the name in front of the operator got the "
+        "new numbers: write h = h + y there instead of h += y (any operator), or begin with h = h.copy()"
+    )
+
+
 def lift(x: Any) -> Traced:
     """Anything that can be an operand, as a node: numbers and plain arrays become constants."""
     kind = type(x)
     if kind is Traced:
+        if type(x.origin) is Changed:
+            raise stale(x)
         return x  # type: ignore[no-any-return]
     trace = current_trace()
     if trace is None:
@@ -127,6 +141,16 @@ def cast(a: Any, dtype: np.dtype[Any], weak: bool = False) -> Traced:
             x = call(np.real, (x,), {})
         return x if x.dtype == dtype else call(lambda a: np.asarray(a).astype(dtype), (x,), {})
     return node("cast", (x,), x.shape, dtype, weak)
+
+
+def copied(x: Traced) -> Traced:
+    """A node of its own with the same numbers, so that a change in place to one is none to the other."""
+    return node("cast", (x,), x.shape, x.dtype) if x.shape else x
+
+
+def held(x: Traced) -> Traced:
+    """What the engine keeps of an array that its owner may change in place; arguments never are."""
+    return x if x.op == "input" else copied(x)
 
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
@@ -170,19 +194,38 @@ def call(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     a, k = optree.tree_unflatten(spec, trial)
     with np.errstate(all="ignore"):
         sample = function(*a, **k)
-    inputs = tuple(flat[i] for i in traced)
+    inputs, operands = tuple(flat[i] for i in traced), [trial[i] for i in traced]
     rest = tuple(None if i in set(traced) else x for i, x in enumerate(flat))
     params = {"function": function, "name": name, "spec": spec, "rest": rest, "traced": tuple(traced)}
     if isinstance(sample, tuple | list):
         shapes = tuple((np.shape(s), np.asarray(s).dtype) for s in sample)
         made = node("call", inputs, (), FLOAT64, False, {**params, "results": shapes})
         items = [node("item", (made,), s, d, False, {"index": i}) for i, (s, d) in enumerate(shapes)]
+        for y, part in zip(items, sample, strict=True):
+            _note_view(y, part, made, operands)
         return tuple(items) if isinstance(sample, tuple) else items
-    sample = np.asarray(sample)
-    return node("call", inputs, sample.shape, sample.dtype, False, params)
+    made = node("call", inputs, np.shape(sample), np.asarray(sample).dtype, False, params)
+    _note_view(made, sample, made, operands)
+    return made
+
+
+def _note_view(y: Traced, sample: Any, made: Traced, operands: list[Any]) -> None:
+    """Note a result of ``made`` as a view, if in the trial NumPy made it one of an operand."""
+    views = made.origin.views
+    for x, a in zip(made.inputs, operands, strict=True):
+        if isinstance(a, np.ndarray) and np.may_share_memory(a, sample):
+            views[y] = views.get(x, x)
 
 
 # -------------------------------------------------------------------- shape
+
+
+def view(op: str, x: Traced, shape: tuple[int, ...], params: Any = _NONE) -> Traced:
+    """A node whose numbers lie, in NumPy, where those of ``x`` do: what changes one in place changes both."""
+    made = node(op, (x,), shape, x.dtype, False, params)
+    if x.shape:
+        made.origin.views[made] = made.origin.views.get(made.inputs[0], made.inputs[0])
+    return made
 
 
 def reshape(x: Traced, shape: Any, *rest: Any, order: str = "C", copy: Any = None) -> Traced:
@@ -194,7 +237,7 @@ def reshape(x: Traced, shape: Any, *rest: Any, order: str = "C", copy: Any = Non
         shape = tuple(x.size // max(known, 1) if n == -1 else n for n in shape)
     if math.prod(shape) != x.size or order != "C":
         raise ValueError(f"reshape: an array of shape {x.shape} does not fit shape {shape}")
-    return x if shape == x.shape else node("reshape", (x,), shape, x.dtype, False)
+    return x if shape == x.shape else view("reshape", x, shape)
 
 
 def transpose(x: Traced, axes: Any = None, *rest: Any) -> Traced:
@@ -205,7 +248,7 @@ def transpose(x: Traced, axes: Any = None, *rest: Any) -> Traced:
     axes = tuple(reversed(range(n))) if axes is None else tuple(operator.index(a) % n for a in axes)
     if axes == tuple(range(n)):
         return x
-    return node("transpose", (x,), tuple(x.shape[a] for a in axes), x.dtype, False, {"axes": axes})
+    return view("transpose", x, tuple(x.shape[a] for a in axes), {"axes": axes})
 
 
 def broadcast_to(a: Any, shape: Any, subok: bool = False) -> Traced:
@@ -215,7 +258,7 @@ def broadcast_to(a: Any, shape: Any, subok: bool = False) -> Traced:
         return x
     if np.broadcast_shapes(x.shape, shape) != shape:
         raise ValueError(f"broadcast_to: shape {x.shape} does not broadcast to {shape}")
-    return node("broadcast_to", (x,), shape, x.dtype, False)
+    return view("broadcast_to", x, shape)
 
 
 def concatenate(arrays: Any, axis: Any = 0, out: Any = None, dtype: Any = None, casting: str = "") -> Traced:
@@ -229,7 +272,7 @@ def concatenate(arrays: Any, axis: Any = 0, out: Any = None, dtype: Any = None, 
         return call(np.concatenate, (xs, axis), {})  # type: ignore[no-any-return]
     xs = [cast(x, kind) for x in xs]
     if len(xs) == 1:
-        return xs[0]
+        return copied(xs[0])
     first = xs[0].shape
     for x in xs:
         if x.shape[:axis] + x.shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
@@ -283,7 +326,8 @@ def pad(x: Traced, pad_width: Any, mode: str = "constant", **options: Any) -> Tr
         return call(np.pad, (x, pad_width, mode), options)  # type: ignore[no-any-return]
     width = [tuple(map(int, w)) for w in np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))]
     shape = tuple(a + n + b for (a, b), n in zip(width, x.shape, strict=True))
-    return unslice(x, tuple(a for a, _ in width), (1,) * x.ndim, shape)
+    y = unslice(x, tuple(a for a, _ in width), (1,) * x.ndim, shape)
+    return copied(x) if y is x else y
 
 
 def unslice(x: Traced, starts: tuple[int, ...], steps: tuple[int, ...], shape: tuple[int, ...]) -> Traced:

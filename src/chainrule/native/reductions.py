@@ -17,6 +17,7 @@ from chainrule.native.operations import (
     broadcast_to,
     call,
     cast,
+    copied,
     lift,
     node,
     reshape,
@@ -32,6 +33,8 @@ def _axes(x: Traced, axis: Any) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(x.ndim))
     axes = axis if isinstance(axis, tuple | list) else (axis,)
+    if not x.ndim and not isinstance(axis, tuple | list) and axis in (0, -1):
+        return ()  # of a number, as in NumPy
     for a in axes:
         if not -x.ndim <= operator.index(a) < x.ndim:
             raise np.exceptions.AxisError(operator.index(a), x.ndim)
@@ -74,9 +77,10 @@ def _reduction(name: str) -> Callable[..., Traced]:
             start = {"sum": 0, "prod": 1, "any": False, "all": True}.get(name, initial)
             y = broadcast_to(cast(lift(start), x.dtype), kept)
         elif (axes and count != 1) or name in ("any", "all"):
-            y = node(name, (x,), kept, x.dtype, False, {"axis": axes})
+            op = {"max": "any", "min": "all"}.get(name, name) if x.dtype == BOOL else name
+            y = node(op, (x,), kept, x.dtype, False, {"axis": axes})
         else:
-            y = reshape(x, kept)
+            y = reshape(copied(x), kept)
         if initial is not np._NoValue and not (name == "max" and initial == -np.inf):
             combine = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}[name]
             y = apply_ufunc(combine, y, initial)

@@ -11,15 +11,17 @@ import numpy as np
 from chainrule.native.operations import (
     BOOL,
     ELEMENTWISE,
+    FLOAT64,
     INT64,
     broadcast_shapes,
     broadcast_to,
     call,
     cast,
+    copied,
     lift,
     node,
 )
-from chainrule.traced import Traced
+from chainrule.traced import Traced, TracedError, where_in_user_code
 
 __all__ = ["SPECIAL", "apply_ufunc", "where"]
 
@@ -41,7 +43,7 @@ def _resolve(ufunc: np.ufunc, xs: Sequence[Traced]) -> tuple[tuple[np.dtype[Any]
 
 
 _plans: dict[Any, Any] = {}
-_COUNTING = {np.add, np.subtract, np.multiply, np.negative}
+_PYTHON = (FLOAT64, INT64, BOOL)  # what Python's numbers are
 
 
 def _plan(ufunc: np.ufunc, xs: Sequence[Traced]) -> Any:
@@ -59,14 +61,12 @@ def _plan(ufunc: np.ufunc, xs: Sequence[Traced]) -> Any:
         }.get(name, name)
     if dtype.kind not in "fiub" or any(d.itemsize not in (1, 4, 8) for d in (*dtypes, dtype)):
         return None
-    return name, dtypes, dtype, all(x.weak for x in xs)
+    return name, dtypes, dtype, dtype in _PYTHON and all(x.weak for x in xs)
 
 
 def apply_ufunc(ufunc: np.ufunc, *operands: Any) -> Traced:
     """``ufunc(*operands)`` with NumPy's promotion and broadcasting."""
     xs = [x if type(x) is Traced else lift(x) for x in operands]
-    if ufunc in _COUNTING and all(x.weak and x.dtype is BOOL for x in xs):
-        xs = [cast(x, INT64, True) for x in xs]  # True + True = 2, of Python's own
     key = (ufunc, *[(x.dtype.char, x.weak) for x in xs])
     try:
         plan = _plans[key]
@@ -76,9 +76,17 @@ def apply_ufunc(ufunc: np.ufunc, *operands: Any) -> Traced:
             made = special(*xs)
             if made is not None:
                 return made
-        plan = _plans[key] = _plan(ufunc, xs)
+        try:
+            plan = _plans[key] = _plan(ufunc, xs)
+        except TypeError as error:
+            raise _unsupported(ufunc, xs, error) from None
     if plan is None:
-        return call(ufunc, operands, {})  # type: ignore[no-any-return]
+        try:
+            made = call(ufunc, operands, {})
+        except TypeError as error:
+            raise _unsupported(ufunc, xs, error) from None
+        weak = type(made) is Traced and made.dtype in _PYTHON and all(x.weak for x in xs)
+        return cast(made, made.dtype, weak)
     name, dtypes, dtype, weak = plan
     shape = xs[0].shape
     if len(xs) > 1 and xs[1].shape != shape:
@@ -93,20 +101,45 @@ def apply_ufunc(ufunc: np.ufunc, *operands: Any) -> Traced:
     return node(name, inputs, shape, dtype, weak)
 
 
-def _scaled(factor: float) -> Callable[..., Traced]:
-    return lambda x: apply_ufunc(np.multiply, x, factor)
+def _unsupported(ufunc: np.ufunc, xs: Sequence[Traced], error: TypeError) -> TypeError:
+    if isinstance(error, TracedError):
+        return error
+    given = ", ".join(str(x.dtype) for x in xs)
+    return TracedError(f"{where_in_user_code()}: {ufunc.__name__} of {given}: {error}; convert with astype")
+
+
+def _scaled(ufunc: np.ufunc, factor: float) -> Callable[..., Traced | None]:
+    def scale(x: Traced) -> Traced | None:
+        dtype = _resolve(ufunc, (x,))[1]
+        return apply_ufunc(np.multiply, cast(x, dtype, x.weak), factor) if dtype.char in "fd" else None
+
+    return scale
+
+
+def _kept(*kinds: str) -> Callable[..., Traced | None]:
+    """What a ufunc leaves as it is, if it is of one of these kinds."""
+    return lambda x: copied(x) if x.dtype.kind in kinds else None
+
+
+def _same_for_all(answer: bool) -> Callable[..., Traced | None]:
+    """What is asked of a number, and known of all but floats."""
+    return lambda x: None if x.dtype.kind in "fc" else full(x, answer, BOOL)
 
 
 # Ufuncs that are written as something else; None from one of these: it is written as itself.
 SPECIAL: dict[np.ufunc, Callable[..., Traced | None]] = {
-    np.conjugate: lambda x: None if x.dtype.kind == "c" else x,
-    np.positive: lambda x: x,
-    np.deg2rad: _scaled(math.pi / 180),
-    np.radians: _scaled(math.pi / 180),
-    np.rad2deg: _scaled(180 / math.pi),
-    np.degrees: _scaled(180 / math.pi),
+    np.conjugate: _kept("f", "i", "u"),
+    np.positive: _kept("f", "c", "i", "u"),
+    np.absolute: _kept("b"),
+    np.isnan: _same_for_all(False),
+    np.isinf: _same_for_all(False),
+    np.isfinite: _same_for_all(True),
+    **{f: lambda x, f=f: copied(x) if _resolve(f, (x,))[1].kind == "b" else None
+       for f in (np.floor, np.ceil, np.trunc)},
+    **{f: _scaled(f, math.pi / 180) for f in (np.deg2rad, np.radians)},
+    **{f: _scaled(f, 180 / math.pi) for f in (np.rad2deg, np.degrees)},
     np.ldexp: lambda x, n: apply_ufunc(np.multiply, x, apply_ufunc(np.exp2, cast(n, x.dtype))),
-}
+}  # fmt: skip
 
 
 def where(condition: Any, x: Any, y: Any) -> Traced:
@@ -130,12 +163,14 @@ def clip(
     a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None
 ) -> Any:
     low, high = (a_min if min is None else min), (a_max if max is None else max)
-    y = a if low is None else apply_ufunc(np.maximum, a, low)
+    y = copied(lift(a)) if low is None else apply_ufunc(np.maximum, a, low)
     return y if high is None else apply_ufunc(np.minimum, y, high)
 
 
 def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Traced:
     x = lift(x)
+    if x.dtype.kind != "f":
+        return copied(x) if x.dtype.kind != "c" else call(np.nan_to_num, (x, copy, nan, posinf, neginf), {})
     limits = np.finfo(x.dtype)
     y = where(apply_ufunc(np.isnan, x), nan, x)
     y = where(apply_ufunc(np.equal, x, np.inf), limits.max if posinf is None else posinf, y)
@@ -147,6 +182,7 @@ def infinite(sign: float) -> Callable[[Any], Traced]:
 
 
 def full(x: Any, value: Any, dtype: Any = None, shape: Any = None) -> Traced:
-    x = lift(x)
+    x, value = lift(x), lift(value)
     kind = x.dtype if dtype is None else np.dtype(dtype)
-    return broadcast_to(cast(lift(value), kind, x.weak), x.shape if shape is None else shape)
+    y = broadcast_to(cast(value, kind, x.weak), x.shape if shape is None else shape)
+    return copied(y) if value.shape else y
