@@ -171,8 +171,8 @@ _REFUSED: dict[str, tuple[str, str, str]] = {
     "__array__": (
         "np.asarray", _NO_NUMBER,
         "use the traced array as it is; join several with np.stack or chainrule.array, also for a[i] = x; "
-        "give functions of np whole arrays, without np.vectorize; index a plain array by one as "
-        "cr.Value(a)[i], or give it to cr.scan as its xs",
+        "give functions of np whole arrays, without np.vectorize; a plain array is indexed by one as "
+        "cr.Value(a)[i], or goes through the xs of cr.scan",
     ),
     "__setitem__": (
         "assignment to an element", _IN_PLACE,

@@ -204,7 +204,7 @@ def test_an_array_keeps_its_shape_and_dtype() -> None:
     agree(cr.compile(single)(X), single(X))
     with pytest.raises(ValueError, match=r"shape \(2, 2\), expected .*\(1, 2\)"):
         cr.compile(lambda x: operator.iadd(x[:1] * 1, x))(X)
-    with pytest.raises(TypeError, match="float64, which .* int64"):
+    with pytest.raises(TypeError, match=r"float64, which .* int64"):
         cr.compile(lambda x: operator.iadd((x > 0) * 1, x))(X)
     with pytest.raises(TypeError, match="cannot hold a Value"):
         cr.compile(lambda x: operator.iadd(x * 1, Value(X)))(X)

@@ -134,7 +134,9 @@ def cast(a: Any, dtype: np.dtype[Any], weak: bool = False) -> Traced:
     if x.dtype == dtype and x.weak == weak:
         return x
     if x.op == "constant":
-        value = np.asarray(x.params["value"]).astype(dtype)
+        value = x.params["value"]
+        fits = type(value) is int and dtype.kind in "iu"  # as NumPy has it, where it does: else OverflowError
+        value = np.asarray(value, dtype) if fits else np.asarray(value).astype(dtype)
         return Traced(x.origin, "constant", (), x.shape, dtype, weak, {"value": value})
     if dtype.kind == "c" or x.dtype.kind == "c":
         if dtype.kind != "c":

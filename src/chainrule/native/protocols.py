@@ -167,7 +167,7 @@ def _operator(ufunc: np.ufunc) -> tuple[Any, Any]:
 
 
 def _of_python(ufunc: np.ufunc, *operands: Any) -> Sequence[Any]:
-    """Operands as an operator of Python's own takes them: True counts as 1, and 2 ** -1 is 0.5."""
+    """Operands as an operator of Python's own takes them: True is 1, except to ~, and 2 ** -1 is 0.5."""
     xs = [lift(x) for x in operands]
     if ufunc in _COUNTING and all(x.weak and x.dtype == BOOL for x in xs):
         xs = [cast(x, INT64, True) for x in xs]
@@ -182,7 +182,7 @@ def _unary(ufunc: np.ufunc) -> Callable[[Traced], Traced]:
 
 _COUNTING = {
     np.add, np.subtract, np.multiply, np.divide, np.floor_divide, np.remainder, np.power, np.left_shift,
-    np.right_shift, np.negative, np.positive, np.absolute, np.invert,
+    np.right_shift, np.negative, np.positive, np.absolute,
 }  # fmt: skip
 
 
@@ -232,7 +232,7 @@ _ATTACHED: dict[str, Any] = {
     "__neg__": _unary(np.negative),
     "__pos__": _unary(np.positive),
     "__abs__": _unary(np.absolute),
-    "__invert__": _unary(np.invert),
+    "__invert__": lambda self: apply_ufunc(np.invert, self),
     "__divmod__": lambda self, other: (self // other, self % other),
     "__rdivmod__": lambda self, other: (other // self, other % self),
     "__getitem__": getitem,

@@ -85,9 +85,10 @@ def apply_ufunc(ufunc: np.ufunc, *operands: Any) -> Traced:
             made = call(ufunc, operands, {})
         except TypeError as error:
             raise _unsupported(ufunc, xs, error) from None
-        weak = type(made) is Traced and made.dtype in _PYTHON and all(x.weak for x in xs)
-        return cast(made, made.dtype, weak)
-    name, dtypes, dtype, weak = plan
+        if type(made) is not Traced:  # of several results
+            return made  # type: ignore[no-any-return]
+        return cast(made, made.dtype, made.dtype in _PYTHON and all(x.weak for x in xs))
+    name, kinds, dtype, weak = plan
     shape = xs[0].shape
     if len(xs) > 1 and xs[1].shape != shape:
         try:
@@ -97,7 +98,12 @@ def apply_ufunc(ufunc: np.ufunc, *operands: Any) -> Traced:
                 f"{name}: operands of shapes {shape} and {xs[1].shape} do not broadcast together; counted "
                 "from the last, each pair of axes must be equal or one of them 1"
             ) from None
-    inputs = tuple([x if x.dtype is d or x.dtype == d else cast(x, d, x.weak) for x, d in zip(xs, dtypes)])
+    try:
+        inputs = tuple([x if x.dtype is d or x.dtype == d else cast(x, d, x.weak) for x, d in zip(xs, kinds)])
+    except OverflowError:
+        if dtype != BOOL:
+            raise
+        inputs = tuple([cast(x, INT64) for x in xs])  # compared with what no element can be
     return node(name, inputs, shape, dtype, weak)
 
 
