@@ -508,6 +508,8 @@ def _held(operand: Any, arg: Any) -> tuple[Any, Any]:
         raise TypeError("a masked array among the operands loses its mask; use np.where(mask, x, y)")
     elif isinstance(operand, _ndarray) and not _is_constant(operand):
         operand = arg = np.array(operand)
+    elif type(operand) is Traced:
+        operand = arg = operand.held()
     return operand, arg
 
 

@@ -162,7 +162,7 @@ def match(name: str, what: str, tree: Any, of: str, flat: list[Any], spec: Any) 
 
 def own(x: Any) -> Any:
     """A copy where ``x`` is an array somebody else may write to."""
-    return x.copy() if type(x) is np.ndarray else x
+    return x.copy() if type(x) is np.ndarray else x.held() if type(x) is Traced else x
 
 
 def hand_out(results: Sequence[Any], values: bool = False) -> list[Any]:
@@ -174,6 +174,8 @@ def hand_out(results: Sequence[Any], values: bool = False) -> list[Any]:
             if not (r.flags.owndata and r.flags.writeable) or id(r) in seen:
                 r = r.copy()
             seen.add(id(r))
+        elif type(r) is Traced:
+            r = r.copy()
         out.append(Value(r) if values and type(r) is not Value else r)
     return out
 

@@ -2,7 +2,7 @@
 
 A `Traced` stands where a Value or an array operation otherwise has raw data. What is done to it is
 written down as further `Traced` nodes: a program, which `chainrule.native` makes machine code of.
-Here is only what the engine must know of it; its arithmetic is in `chainrule.native.operations`.
+Here is only what the engine must know of it; its arithmetic is in `chainrule.native`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import linecache
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +19,28 @@ import numpy as np
 if TYPE_CHECKING:
     from chainrule.native.capture import Trace
 
-__all__ = ["Traced", "TracedError", "capturing", "is_array", "where_in_user_code"]
+__all__ = ["Changed", "Traced", "TracedError", "capturing", "is_array", "where_in_user_code"]
 
 _NONE: Mapping[str, Any] = {}
+_NO_NUMBER, _IN_PLACE = "it has no number yet", "a traced array is not changed in place"
 
 
 class TracedError(TypeError):
     """Something was asked of a traced array that only numbers can answer."""
+
+
+class Changed:
+    """Stands in the ``origin`` of a traced array that an operator has changed in place.
+
+    The node stays what it was, for what has read it. Its new numbers are another node's, which only the
+    name in front of the operator got; another name or a view would go on with the old ones. So whatever
+    takes an operand looks whose it is, and refuses this one.
+    """
+
+    __slots__ = ("line",)
+
+    def __init__(self, line: str) -> None:
+        self.line = line
 
 
 class Traced:
@@ -44,7 +59,7 @@ class Traced:
     weak : bool
         Whether it stands for a Python number, which has no say in NumPy's promotion of dtypes.
     origin : Trace
-        The capture it belongs to.
+        The capture it belongs to; or `Changed`.
     """
 
     __slots__ = ("dtype", "inputs", "op", "origin", "params", "shape", "weak")
@@ -55,7 +70,7 @@ class Traced:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     weak: bool
-    origin: Trace
+    origin: Any
 
     __hash__ = object.__hash__
 
@@ -101,59 +116,20 @@ class Traced:
         kind = f"{self.dtype}{list(self.shape)}".replace(" ", "") if self.shape else str(self.dtype)
         return f"<traced {kind} {self.op}>"
 
-    # ---------------------------------------------------------------- what only numbers can answer
-
-    def __bool__(self) -> bool:
-        raise self._no_number(
-            "bool", "an if or while on it would freeze one branch into the program",
-            "use np.where(condition, x, y), cr.cond(condition, f, g, *operands) for a branch, "
-            "cr.while_loop for a loop, or name the argument in static_argnums",
-        )  # fmt: skip
-
-    def __float__(self) -> float:
-        raise self._no_number("float", "it has no number yet", "use np functions instead of math's")
-
-    def __complex__(self) -> complex:
-        raise self._no_number("complex", "it has no number yet", "multiply by 1j")
-
-    def __int__(self) -> int:
-        raise self._no_number("int", "it has no number yet", "name the argument in static_argnums")
-
-    def __index__(self) -> int:
-        raise self._no_number(
-            "an index or a count", "it has no number yet",
-            "name the argument in static_argnums, or use cr.fori and cr.scan for loops",
-        )  # fmt: skip
-
-    def item(self) -> Any:
-        raise self._no_number("item", "it has no number yet", "return it from the compiled function")
-
-    def tolist(self) -> Any:
-        raise self._no_number("tolist", "it has no numbers yet", "return it from the compiled function")
-
-    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        raise self._no_number(
-            "np.asarray", "it has no numbers yet",
-            "join traced values with np.stack or chainrule.array; out= and a[i] = v need np.where or .at; "
-            "a plain array is indexed by one as cr.Value(a)[i], or goes through the xs of cr.scan",
-        )  # fmt: skip
-
-    def __setitem__(self, index: Any, new: Any) -> None:
-        raise self._no_number(
-            "assignment to an element", "a traced array is not changed in place",
-            "build the result with np.where, np.concatenate or np.stack",
-        )  # fmt: skip
-
     def __format__(self, spec: str) -> str:
+        if spec:
+            raise self._no_number(f"format {spec!r}", _NO_NUMBER, "print it without a format")
         return repr(self)
 
     def __deepcopy__(self, memo: Any) -> Traced:
         return self
 
-    if TYPE_CHECKING:  # what chainrule.native.operations attaches
+    if TYPE_CHECKING:  # what chainrule.native.protocols attaches
 
         def as_number(self) -> Traced: ...
         def as_complex(self) -> Traced: ...
+        def copy(self) -> Traced: ...
+        def held(self) -> Traced: ...
         def choose(self, x: Any, y: Any) -> Traced: ...
         def sum(self, axis: Any = None) -> Traced: ...
         def __getattr__(self, name: str) -> Any: ...
@@ -166,6 +142,60 @@ class Traced:
         if (trace := current_trace()) is not None and what == "bool":
             trace.refused = error  # raised again at the end, in case the function catches it and goes on
         return error
+
+
+# What only numbers can answer, and what NumPy does in place: how it is called, why not, and what to do.
+_REFUSED: dict[str, tuple[str, str, str]] = {
+    "__bool__": (
+        "bool", "an if or while on it would freeze one branch into the program",
+        "use np.where(condition, x, y), cr.cond(condition, f, g, *operands) for a branch, "
+        "cr.while_loop for a loop, or name the argument in static_argnums",
+    ),
+    "__float__": (
+        "float", _NO_NUMBER,
+        "use np functions instead of math's; for a[i] = x collect the parts in a list and np.stack it",
+    ),
+    "__complex__": ("complex", _NO_NUMBER, "multiply by 1j"),
+    "__int__": ("int", _NO_NUMBER, "name the argument in static_argnums"),
+    "__index__": (
+        "an index or a count", _NO_NUMBER,
+        "name the argument in static_argnums, or use cr.fori and cr.scan for loops",
+    ),
+    "__round__": ("round", _NO_NUMBER, "use np.round(x, decimals)"),
+    "__floor__": ("math.floor", _NO_NUMBER, "use np.floor(x)"),
+    "__ceil__": ("math.ceil", _NO_NUMBER, "use np.ceil(x)"),
+    "__trunc__": ("math.trunc", _NO_NUMBER, "use np.trunc(x)"),
+    "__contains__": ("in", _NO_NUMBER, "use np.any(array == x)"),
+    "item": ("item", _NO_NUMBER, "return it from the compiled function"),
+    "tolist": ("tolist", _NO_NUMBER, "return it from the compiled function"),
+    "__array__": (
+        "np.asarray", _NO_NUMBER,
+        "use the traced array as it is; join several with np.stack or chainrule.array, also for a[i] = x; "
+        "give functions of np whole arrays, without np.vectorize; a plain array is indexed by one as "
+        "cr.Value(a)[i], or goes through the xs of cr.scan",
+    ),
+    "__setitem__": (
+        "assignment to an element", _IN_PLACE,
+        "build the result: np.where(np.arange(n) == i, new, x) for x[i] = new, np.concatenate, np.stack",
+    ),
+    "__delitem__": ("del", _IN_PLACE, "use np.delete"),
+    "fill": ("fill", _IN_PLACE, "write x = np.full_like(x, value)"),
+    "sort": ("sort", _IN_PLACE, "write x = np.sort(x)"),
+    "partition": ("partition", _IN_PLACE, "write x = np.partition(x, k)"),
+    "put": ("put", _IN_PLACE, "write x = np.where(mask, new, x)"),
+    "resize": ("resize", _IN_PLACE, "write x = x.reshape(shape)"),
+}  # fmt: skip
+
+
+def _refusing(reason: tuple[str, str, str]) -> Callable[..., Any]:
+    def refused(self: Traced, *_: Any, **__: Any) -> Any:
+        raise self._no_number(*reason)
+
+    return refused
+
+
+for _name, _reason in _REFUSED.items():
+    setattr(Traced, _name, _refusing(_reason))
 
 
 def is_array(x: Any) -> bool:
@@ -189,34 +219,60 @@ def set_trace(trace: Trace | None) -> None:
     _here.trace = trace
 
 
+def lend(v: Any, what: str, x: Traced) -> Traced:
+    """``v``'s data or gradient as its user gets it, see `chainrule.native.capture.Trace.lend`."""
+    trace = current_trace()
+    return x if trace is None else trace.lend(v, what, x)
+
+
+def given_back(v: Any, what: str, new: Any) -> None:
+    """Note that what was lent is assigned again."""
+    trace = current_trace()
+    if trace is not None:
+        trace.given_back(v, what, new)
+
+
 def scatter_traced(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """Zeros of ``shape`` with ``g`` added at ``index``, where either is traced."""
-    from chainrule.native.operations import scatter  # loaded already: it made what is traced
+    from chainrule.native.indexing import scatter  # loaded already: it made what is traced
 
     return scatter(g, index, shape)
 
 
 def getitem_traced(x: Any, index: Any) -> Any:
     """``x[index]`` where an index is traced and ``x`` may be a plain array."""
-    from chainrule.native.operations import getitem, lift
+    from chainrule.native.indexing import getitem
+    from chainrule.native.operations import lift
 
     return getitem(lift(x), index)
 
 
 # -------------------------------------------------------------------- the user's line
 
-_PACKAGE = str(Path(__file__).parent)
-_LIBRARIES = (_PACKAGE, str(Path(np.__file__).parent), "<")
+_LIBRARIES = (str(Path(__file__).parent), str(Path(np.__file__).parent), "<frozen ", "<__array_function__")
+_WIDTH = 80  # of a line of source in a message
 
 
 def where_in_user_code() -> str:
-    """``file.py, line 7, in f: 'the line'`` of the innermost frame that is not a library's."""
+    """``file.py, line 7, in f: 'the line'`` of the innermost frame that is not a library's.
+
+    Code without a file counts if its source is known, as that of a notebook's cells is, or of doctests;
+    else only if there is nothing better: such is what ``exec`` runs, and what `dataclasses` write.
+    """
     frame = sys._getframe(1)
+    found = "compile"
     while frame is not None:
-        code = frame.f_code
-        if not code.co_filename.startswith(_LIBRARIES) or code.co_filename.startswith("<stdin"):
-            text = linecache.getline(code.co_filename, frame.f_lineno).strip()
-            place = f"{code.co_filename}, line {frame.f_lineno}, in {code.co_name}"
-            return f"{place}: {text!r}" if text else place
+        name, line = frame.f_code.co_filename, frame.f_lineno
+        if not name.startswith(_LIBRARIES):
+            place = f"{name}, line {line}, in {frame.f_code.co_name}"
+            text = linecache.getline(name, line).strip()
+            if len(text) > _WIDTH:
+                text = text[: _WIDTH - 3] + "..."
+            if text:
+                return f"{place}: {text!r}"
+            if not name.startswith("<") or name.startswith("<stdin"):
+                return place
+            if found == "compile":
+                found = place
         frame = frame.f_back  # type: ignore[assignment]
-    return "compile"
+    return found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.traced import Traced, capturing, current_trace
+from chainrule.traced import Traced, capturing, current_trace, given_back, lend
 
 if TYPE_CHECKING:
     from chainrule.primitive import Primitive
@@ -93,7 +93,7 @@ class Value:
     def data(self) -> Any:
         d = self._current() if capturing or type(self._data) is Cell else self._data
         if type(d) is not np.ndarray:
-            return d
+            return lend(self, "data", d) if type(d) is Traced else d
         if self.primitive is not None:  # others may depend on a result, so it is only shown
             d.setflags(write=False)
             return d.view()
@@ -109,8 +109,9 @@ class Value:
                 "can be replaced; make a new leaf with Value(new)"
             )
         if capturing and (trace := self._outside()) is not None:
-            trace.write(self, _leaf_data(new), replaced=True)
+            trace.write(self, _leaf_data(new), replaced=not trace.given_back(self, "data", new))
         elif type(new) is Traced:
+            given_back(self, "data", new)
             self._adopt(_leaf_data(new))
         elif not (self.args and new is self.args[0]):  # v.data -= step has changed it already
             new = _leaf_data(new)
@@ -208,7 +209,7 @@ class Value:
     def grad(self) -> Any:
         g = self._gradient if capturing or type(self._grad) is Cell else self._grad
         if type(g) is Traced:
-            return g
+            return lend(self, "grad", g)
         if g is None:
             g = 0.0 if type(self._data) is float or type(self._data) is Cell else np.zeros_like(self._data)
             if type(g) is np.ndarray and not (capturing and self._outside()):
@@ -223,6 +224,7 @@ class Value:
     @grad.setter
     def grad(self, new: Any) -> None:
         if capturing and (type(new) is Traced or self._outside() is not None):
+            given_back(self, "grad", new)
             self._gradient = data(new)
             return
         if new is not None:
@@ -512,7 +514,8 @@ def _leaf_data(x: Any) -> Any:
     if kind is Traced:
         if x.dtype.kind not in "fc":
             raise TypeError(f"Value: data is {x!r}, expected floats; a derivative needs real numbers")
-        return x.as_complex() if x.weak and x.dtype.kind == "c" else x  # a NumPy number, as without a capture
+        # Of Python's complex numbers NumPy's, as without a capture
+        return x.as_complex() if x.weak and x.dtype.kind == "c" else x.held()
     if kind is Value:
         raise TypeError("Value: the data is a Value already; use it, or Value(v.data) for a new leaf")
     if not isinstance(x, np.ndarray | np.generic):

@@ -540,7 +540,7 @@ def test_results_can_be_written_to() -> None:
 
 def test_arguments_are_never_written_to() -> None:
     def f(x: Any, y: Any) -> Any:
-        x += 1
+        x = x + 1
         y = y * 2
         y -= x
         return x, y, np.sort(x), np.cumsum(y)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.native.operations import node, scatter, scatter_add
+from chainrule.native.indexing import scatter, scatter_add
+from chainrule.native.operations import node
 from chainrule.native.reference import run
 from chainrule.traced import Traced
 

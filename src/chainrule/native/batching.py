@@ -18,11 +18,11 @@ from chainrule.native.operations import (
     REDUCTIONS,
     broadcast_to,
     concatenate,
-    matmul,
     node,
     reshape,
     transpose,
 )
+from chainrule.native.products import matmul
 from chainrule.native.reference import order
 from chainrule.traced import Traced
 

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import optree
 
+import chainrule.native.protocols  # noqa: F401  (attaches the operators and methods of traced arrays)
 from chainrule.native.figures import Figures
-from chainrule.native.operations import FLOAT64, broadcast_to, cast, lift
-from chainrule.traced import Traced, capturing, current_trace, set_trace
+from chainrule.native.operations import FLOAT64, broadcast_to, cast, copied, lift, stale
+from chainrule.traced import Changed, Traced, TracedError, capturing, current_trace, set_trace
 from chainrule.value import Cell, Value, next_serial
 
 __all__ = ["Captured", "Output", "Slot", "State", "Trace", "capture"]
@@ -78,7 +79,10 @@ class Trace:
         self.arguments: dict[int, int] = {}
         self.refused: Exception | None = None  # a branch on a traced value
         self.calls: dict[int, Any] = {}  # the last call of each module, by identity, while it goes on
-        self.grown: set[Traced] = set()  # what an operator made that works in place on arrays
+        self.views: dict[Traced, Traced] = {}  # what lies, in NumPy, in the memory of what
+        self.grown: dict[Traced, Traced] = {}  # what in-place operators made, and of what
+        self.lent: dict[tuple[int, str], tuple[Value, Traced, Traced]] = {}  # data and gradients, to the user
+        self.owed: dict[Traced, bool] = {}  # of what was lent: whether it has been changed in place
         self.lines: dict[Traced, str] | None = None
 
     def adopt(self, x: Traced) -> Traced | None:
@@ -119,7 +123,7 @@ class Trace:
             )
         state.data = cast(new, v.dtype, weak)
         state.data_changed = True
-        state.replaced = replaced and new not in self.grown
+        state.replaced = replaced
 
     def read_grad(self, v: Value) -> Any:
         state = self.state(v)
@@ -142,6 +146,41 @@ class Trace:
                 new = broadcast_to(new, v.shape)
         state.grad = new
         state.grad_changed = True
+
+    # ---------------------------------------------------------------- arrays that operators change in place
+
+    def lend(self, v: Value, what: str, x: Traced) -> Traced:
+        """``v``'s data or gradient ``x`` as its user gets it: an array that he may change and give back."""
+        if not x.shape:
+            return x
+        known = self.lent.get((id(v), what))
+        if known is not None and known[1] is x:
+            return known[2]
+        lent = copied(x)
+        self.lent[id(v), what] = v, x, lent
+        self.owed[lent] = False
+        return lent
+
+    def given_back(self, v: Value, what: str, new: Any) -> bool:
+        """Whether what is assigned to ``v.data`` or ``v.grad`` is what was lent, changed by an operator."""
+        if type(new) is not Traced or new not in self.grown:
+            return False
+        if new.shape:
+            lent, known = self.grown[new], self.lent.get((id(v), what))
+            if known is None or known[2] is not lent:
+                return False
+            self.owed.pop(lent, None)
+            self.owed[new] = False
+        return True
+
+    def finish(self) -> None:
+        """Refuse what an operator changed in place of a Value, if it has not been assigned to it."""
+        for x, changed in self.owed.items():
+            if changed:
+                raise TracedError(
+                    f"{x.origin.line}: an array that Value.data or Value.grad gave out is changed in place; "
+                    "while compiling the Value does not follow: write v.data -= y, or v.data = v.data - y"
+                )
 
 
 def _is_number(v: Value) -> bool:
@@ -213,7 +252,8 @@ class Captured:
         self.outputs = [o if o.kind == "plain" else Output(o.kind, None) for o in self.outputs]
         for s in self.states:
             s.data, s.grad = None, None if s.grad is None else False
-        self.trace.grown.clear()
+        for kept in (self.trace.views, self.trace.grown, self.trace.lent, self.trace.owed):
+            kept.clear()
 
     def root_slots(self) -> list[Slot | None]:
         """For each root the input whose place it takes: new data that of the old."""
@@ -255,9 +295,15 @@ def capture(name: str, call: Callable[[list[Any]], Any], leaves: list[Any], line
                 given.append(x)
             else:
                 given.append(trace.input(Slot("argument", i), x))
-        result = call(given)
+        try:
+            result = call(given)
+        except ValueError as error:  # NumPy's, for plain[i] = x
+            if isinstance(error.__cause__, TracedError):
+                raise error.__cause__ from None
+            raise
         if trace.refused is not None:
             raise trace.refused
+        trace.finish()
         flat, spec = optree.tree_flatten(result, none_is_leaf=True)
         outputs = [_output(name, trace, x) for x in flat]
         for s in trace.states.values():
@@ -274,6 +320,8 @@ def capture(name: str, call: Callable[[list[Any]], Any], leaves: list[Any], line
 
 def _output(name: str, trace: Trace, x: Any) -> Output:
     if type(x) is Traced:
+        if type(x.origin) is Changed:
+            raise stale(x, f"compile: the result of {name}")
         return Output("array", x)
     if type(x) is Value:
         if x.serial < trace.start:

@@ -77,7 +77,8 @@ def compile(
     Arrays in closures and globals are compared at each call if small; large ones are read at each call, but
     what is computed from them alone, or from another dtype or memory order, is computed once.
     Random numbers drawn by ``f`` would be the same in every call: where that is noticed it is an error; pass
-    them in. ``x += y`` on a traced array makes a new one: another name for ``x`` keeps the old numbers.
+    them in. ``x += y`` is refused on an argument, and so is the use of an array or a view of one after it was
+    changed in place under another name; write ``x = x + y``.
 
     Examples
     --------

@@ -32,18 +32,18 @@ from chainrule.native.batching import Ahead
 from chainrule.native.capture import Trace
 from chainrule.native.operations import (
     FLOAT64,
-    apply_ufunc,
     broadcast_to,
     cast,
     concatenate,
     lift,
-    matmul,
     node,
     reshape,
     transpose,
 )
+from chainrule.native.products import matmul
 from chainrule.native.reference import order
 from chainrule.native.simplify import with_inputs
+from chainrule.native.ufuncs import apply_ufunc
 from chainrule.rules.carry import conform, describe, operand, sort_of, truth
 from chainrule.rules.control import Flat, Parts, Plan, Ran, lifted, outside_of
 from chainrule.traced import Traced, TracedError, capturing, current_trace, set_trace, where_in_user_code
@@ -124,6 +124,9 @@ class Inner(Trace):
     def _here(self, data: Any) -> Any:
         return self.adopt(data) if type(data) is Traced else data
 
+    def lend(self, v: Value, what: str, x: Traced) -> Traced:
+        return x if x.op == "input" else super().lend(v, what, x)  # an input is refused to the operators
+
     def write(self, v: Value, new: Any, replaced: bool = False) -> None:
         raise self._no_write("data", v)
 
@@ -148,6 +151,7 @@ def _inner(name: str) -> Iterator[Inner]:
     capturing.append(trace)
     try:
         yield trace
+        trace.finish()
     finally:
         capturing.remove(trace)
         set_trace(parent)

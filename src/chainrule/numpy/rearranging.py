@@ -122,7 +122,7 @@ def _index(i: Any, name: str = "getitem") -> Any:
         )
     if isinstance(i, list):
         return np.array(i) if i else np.zeros(0, int)
-    return i.copy() if isinstance(i, np.ndarray) else i  # the caller may change his
+    return i.copy() if isinstance(i, np.ndarray | Traced) else i  # the caller may change his
 
 
 def take(a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: str = "raise") -> Any:

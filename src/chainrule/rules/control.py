@@ -157,6 +157,8 @@ class Ran:
 
 def _held(x: Any) -> Any:
     """An operand that its owner cannot change any more."""
+    if type(x) is Traced:
+        return x.held()
     if type(x) is np.ndarray and (x.flags.writeable or not x.flags.owndata):
         x = x.copy()
         x.setflags(write=False)
