@@ -806,7 +806,8 @@ class _Pass:
 
     def reduce(self, way: str, x: Traced, axis: int) -> Traced:
         shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
-        return self.node(way, (x,), shape, x.dtype, False, {"axis": (axis,)})
+        start = {"initial": -0.0} if way == "sum" else {}  # terms alone, where NumPy's sum starts from 0.0
+        return self.node(way, (x,), shape, x.dtype, False, {"axis": (axis,), **start})
 
     def matrix(self, members: Ints) -> tuple[Ints, list[tuple[int, int]]]:
         """The terms, a row for each member; and the runs of columns that are of one class."""

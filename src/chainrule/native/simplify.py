@@ -300,7 +300,9 @@ def _sum(s: Simplifier, x: Traced) -> Traced | None:
     if a.op == "matmul" and a.ndim > 2 and x.params["axis"] == tuple(range(a.ndim - 2)):
         return _stacked(s, x, a)
     if a.op == "sum":
-        return s.make("sum", a.inputs, x, axis=tuple(sorted({*a.params["axis"], *x.params["axis"]})))
+        params = {k: v for k, v in a.params.items() if k in x.params}  # from -0.0 only if both start there
+        params["axis"] = tuple(sorted({*a.params["axis"], *x.params["axis"]}))
+        return s.make("sum", a.inputs, x, **params)
     return None
 
 
