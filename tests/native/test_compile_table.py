@@ -62,7 +62,7 @@ CANCELLING = {"logaddexp", "logaddexp2", "sinc"}
 MIXED = {"xlogy", "xlog1py"}
 
 # NumPy itself returns either zero of maximum(-0.0, 0.0): it depends on where in the array they are.
-EITHER_ZERO = {"maximum", "minimum", "fmax", "fmin", "relu", "clip"}
+EITHER_ZERO = {"fmax", "fmin"}
 
 # -------------------------------------------------------------------- tests/table.py
 

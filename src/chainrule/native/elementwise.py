@@ -92,7 +92,7 @@ def elementwise(e: Any, m: Traced, a: list[str]) -> str:
     if op in ("maximum", "minimum"):
         return extreme(e, op, t, real, a[0], a[1])
     if op in ("fmax", "fmin"):
-        c = e._set(f"fcmp {'oge' if op == 'fmax' else 'ole'} {t} {a[0]}, {a[1]}")
+        c = e._set(f"fcmp {'ogt' if op == 'fmax' else 'olt'} {t} {a[0]}, {a[1]}")
         nan = e._set(f"fcmp uno {t} {a[1]}, {a[1]}")
         return select(e._set(f"or {boolean} {c}, {nan}"), a[0], a[1])
     if op == "isnan":
@@ -127,12 +127,12 @@ def elementwise(e: Any, m: Traced, a: list[str]) -> str:
 
 
 def extreme(e: Any, op: str, t: str, real: bool, x: str, y: str) -> str:
-    """The larger (smaller) one; nan if either is."""
+    """The larger (smaller) one, ``y`` if they are equal, as in NumPy: 0.0 and -0.0 are; nan if either is."""
     boolean = "i1" if t[0] != "<" else f"<{e.lanes} x i1>"
     if not real:
         c = e._set(f"icmp {'sge' if op in ('max', 'maximum') else 'sle'} {t} {x}, {y}")
         return str(e._set(f"select {boolean} {c}, {t} {x}, {t} {y}"))
-    c = e._set(f"fcmp {'oge' if op in ('max', 'maximum') else 'ole'} {t} {x}, {y}")
+    c = e._set(f"fcmp {'ogt' if op in ('max', 'maximum') else 'olt'} {t} {x}, {y}")
     nan = e._set(f"fcmp uno {t} {x}, {x}")
     c = e._set(f"or {boolean} {c}, {nan}")
     return str(e._set(f"select {boolean} {c}, {t} {x}, {t} {y}"))

@@ -7,17 +7,15 @@ is computed again, or, if it is dear, kept in a buffer of one row's size.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
-import numpy as np
-
-from chainrule.native.elementwise import elementwise, extreme, is_number, number, partners
+from chainrule.native.accumulate import Lanes, Memory, combine, identity
+from chainrule.native.elementwise import elementwise, is_number, number, partners
 from chainrule.native.nest import Nest
 from chainrule.native.operations import REDUCTIONS
-from chainrule.native.text import ELEMENT, MEMORY, Writer, literal
+from chainrule.native.text import ELEMENT, MEMORY, Writer
 from chainrule.native.vectormath import FUNCTIONS
 from chainrule.native.views import View
 from chainrule.traced import Traced
@@ -30,8 +28,6 @@ LONG = 400  # operations above which a loop's code is not written twice, for who
 # Without stackrealign LLVM puts vectors that do not fit into registers wherever the stack begins: where that
 # is no multiple of 64 they lie across cache lines, and loops take up to twice as long.
 ATTRIBUTES = '"prefer-vector-width"="512" "stackrealign" nounwind'
-
-CHUNK = 64  # vectors added up before their sum is added to the next level's: rounding grows slowly
 
 
 class Emitter:
@@ -65,6 +61,8 @@ class Emitter:
         self.late = {m for m in nest.stored if places[m] in given}  # written over an operand
         self.level = self._stages()
         self.partner = partners(nest.cluster.members)
+        self.lane_sums: list[Lanes] = []  # of the stage being written
+        self.memory_sums: list[Memory] = []
 
     # ---------------------------------------------------------------- which stage computes what
 
@@ -95,13 +93,22 @@ class Emitter:
 
     def write(self) -> None:
         self._dear()
+        self._grow()
         self._rows()
+
+    def _grow(self) -> None:
+        """Prepare reductions whose elements grow in memory."""
+        n = self.nest
+        for m in n.stored:
+            if m.op in REDUCTIONS and not self._is_row(m):
+                over = [(d, n.loops[d]) for d in sorted(n.reduced[m]) if d != len(n.loops) - 1]
+                self.memory_sums.append(Memory(self, m, over))
 
     def _rows(self) -> None:
         n = self.nest
-        outside = [m for m in n.stored if m.op in REDUCTIONS and not self._is_row(m)]
-        for m in outside:
-            self._fill(m)
+        for memory in self.memory_sums:
+            self._fill(memory.m)
+            memory.clear()
         with self._loops(range(n.split)):
             self.row = {}
             self._row_level(-1)
@@ -112,26 +119,61 @@ class Emitter:
     def _loops(self, which: Sequence[int]) -> ExitStack:
         stack = ExitStack()
         for d in which:
-            self.counters.append(stack.enter_context(self._turns(d)))
+            self.counters.append(stack.enter_context(self._turns(d, self.nest.loops[d])))
         return stack
+
+    @contextmanager
+    def _turns(self, d: int, count: int) -> Iterator[str]:
+        """Loop d, in strips where a sum is carried from them; of the innermost one the vectors."""
+        memory = [s for s in self.memory_sums if d < self.nest.split or self.level[s.m] == self._now]
+        carried = [s for s in (*self.lane_sums, *memory) if s.loop == d]
+        low, high = self._range(d, count)
+        if not carried:
+            with self.w.span(low, high) if count > 1 else self.w.loop(count) as i:
+                yield i
+        elif (length := min(s.length for s in carried)) == 1:
+            with self.w.span(low, high) as i:
+                yield i
+                for s in carried:
+                    s.carry(i)
+        else:
+            with self._strip_mined(low, high, length) as (strip, first, end):
+                with self.w.span(first, end) as i:
+                    yield i
+                for s in carried:
+                    s.carry(strip)
+        for s in memory:
+            if s.first == d:
+                s.finish()
+
+    @contextmanager
+    def _strip_mined(self, low: str, high: str, length: int) -> Iterator[tuple[str, str, str]]:
+        """A loop over strips: their number, and where each begins and ends."""
+        w = self.w
+        turns = w.set(f"sub nsw i64 {high}, {low}")
+        more = w.set(f"add nsw i64 {turns}, {length - 1}")
+        with w.span("0", w.set(f"sdiv i64 {more}, {length}")) as strip:
+            first = w.index([(strip, length), (low, 1)])
+            end = w.set(f"add nsw i64 {first}, {length}")
+            yield strip, first, w.intrinsic("smin", "i64", [("i64", end), ("i64", high)])
 
     # What `chainrule.native.team` does otherwise, where several threads share a nest:
 
-    def _turns(self, d: int) -> AbstractContextManager[str]:
-        """One of the loops but the innermost."""
-        return self.w.loop(self.nest.loops[d])
-
-    def _runs(self, count: int) -> AbstractContextManager[str]:
-        """The innermost loop's whole vectors, or whole chunks of them."""
-        return self.w.loop(count)
+    def _range(self, d: int, count: int) -> tuple[str, str]:
+        """Where loop d of so many turns begins and ends."""
+        return "0", str(count)
 
     def _last(self) -> AbstractContextManager[None]:
         """Around what is left of the innermost loop."""
         return nullcontext()
 
-    def _finish(self, m: Traced, place: tuple[str, str | None]) -> None:
+    def _finish(self, total: Lanes) -> None:
         """A row's result is complete."""
-        self.row[m] = self._total(m, place)
+        self.row[total.m] = total.total()
+
+    def _private(self, size: int) -> str:
+        """A pointer to scratch memory that no thread shares with others."""
+        return self._buffer(size)
 
     def _buffer(self, size: int) -> str:
         """A pointer to scratch memory."""
@@ -146,7 +188,7 @@ class Emitter:
 
     def _begin(self, m: Traced, i: str) -> None:
         """The same for element ``i``."""
-        kind, value = MEMORY[m.dtype.char], _identity(m)
+        kind, value = MEMORY[m.dtype.char], identity(m)
         base, first = self.places[m]
         at = self.w.set(f"getelementptr {kind}, ptr {base}, i64 {self.w.index([(i, 1)], first)}")
         self.w.line(f"store {kind} { {'false': '0', 'true': '1'}.get(value, value) }, ptr {at}")
@@ -175,26 +217,32 @@ class Emitter:
         keeps = [m for m in self.kept if self.level[m] == stage and m not in n.out]
         if not (reductions or stores or keeps):
             return
-        held = {m: self._accumulator(m) for m in reductions if self._is_row(m)}
-        inner = range(n.split, len(n.loops) - 1)
+        last = len(n.loops) - 1
+        inner = range(n.split, last)
+        vectors = (last, -(-self.inner // self.full))
+        every = [*((d, n.loops[d]) for d in inner), vectors]
+        held = {m: Lanes(self, m, every) for m in reductions if self._is_row(m)}
+        self.lane_sums = list(held.values())
         depth = len(self.counters)
         with self._loops(inner):
             partial = {
-                m: self._accumulator(m)
-                for m in reductions
-                if m not in held and len(n.loops) and len(n.loops) - 1 in n.reduced[m]
+                m: Lanes(self, m, [vectors]) for m in reductions if m not in held and last in n.reduced[m]
             }
-            self._strips(lambda: self._body(reductions, stores, keeps, held | partial), held | partial)
-            for m, place in partial.items():
-                self.lanes, self.mask = 1, None
-                self._accumulate_scalar(m, self._total(m, place))
+            self.lane_sums += partial.values()
+            self._strips(lambda: self._body(reductions, stores, keeps, held | partial))
+            for m, part in partial.items():
+                x = part.total()
+                old = self._load(m, *n.out[m])
+                self._store(m, combine(self, m, old, x))
         del self.counters[depth:]
-        for m, place in held.items():
-            self._finish(m, place)
+        self.lane_sums = []
+        for part in held.values():
+            self._finish(part)
 
-    def _strips(self, body: Callable[[], None], held: dict[Traced, Any]) -> None:
+    def _strips(self, body: Callable[[], None]) -> None:
         """The innermost loop: whole vectors, then what is left under a mask."""
         w, size, lanes = self.w, self.inner if self.nest.loops else 1, self.full
+        last = len(self.nest.loops) - 1
         whole, rest = divmod(size, lanes)
         if not self.nest.loops:
             self.lanes, self.mask, self.env = 1, None, {}
@@ -209,7 +257,7 @@ class Emitter:
 
         if whole and rest and len(self.nest.inside) > LONG:  # the code once, though it is a mask slower
             steps = ", ".join(f"i64 {k}" for k in range(lanes))
-            with w.loop(whole + 1) as i:
+            with self._turns(last, whole + 1) as i:
                 start = w.index([(i, lanes)])
                 t = f"<{lanes} x i64>"
                 one = self._set(f"insertelement {t} poison, i64 {start}, i64 0")
@@ -217,44 +265,25 @@ class Emitter:
                 at = self._set(f"add {t} {every}, <{steps}>")
                 strip(start, self._set(f"icmp ult {t} {at}, splat (i64 {size})"))
             return
-        odd = 0
         if whole:
-            if whole > 2 * CHUNK and any(a[1] is not None for a in held.values()):
-                chunks, odd = divmod(whole, CHUNK)
-                with self._runs(chunks) as c:
-                    with w.loop(CHUNK) as i:
-                        k = w.index([(c, CHUNK * lanes), (i, lanes)])
-                        strip(k, None)
-                    for m, a in held.items():
-                        self._carry(m, a)
-            else:
-                with self._runs(whole) as i:
-                    strip(w.index([(i, lanes)]), None)
-        if not (odd or rest):
-            return
-        with self._last():
-            if odd:
-                with w.loop(odd) as i:
-                    strip(w.index([(i, lanes)], (whole - odd) * lanes), None)
-            if rest and lanes == 1:
-                strip(str(whole * lanes), None)
-            elif rest:
+            with self._turns(last, whole) as i:
+                strip(w.index([(i, lanes)]), None)
+        if rest:
+            with self._last():
                 bits = ", ".join(f"i1 {'true' if k < rest else 'false'}" for k in range(lanes))
                 strip(str(whole * lanes), f"<{bits}>")
 
-    def _body(self, reductions: Any, stores: Any, keeps: Any, held: dict[Traced, Any]) -> None:
+    def _body(self, reductions: Any, stores: Any, keeps: Any, held: dict[Traced, Lanes]) -> None:
         for m in reductions:
             x = self._value(m.inputs[0], m)
             if self.mask is not None:
                 x = self._set(f"select <{self.lanes} x i1> {self.mask}, {self._t(m)} {x}, "
-                              f"{self._t(m)} {self._splat(m, _identity(m))}")  # fmt: skip
+                              f"{self._t(m)} {self._splat(m, identity(m))}")  # fmt: skip
             if m in held:
-                place = held[m][0]
-                old = self._set(f"load {self._t(m)}, ptr {place}")
-                self.w.line(f"store {self._t(m)} {self._combine(m, old, x)}, ptr {place}")
+                held[m].add(x)
             else:
                 old = self._load(m, *self.nest.out[m])
-                self._store(m, self._combine(m, old, x))
+                self._store(m, combine(self, m, old, x))
         for m in stores:
             if m not in self.late:
                 self._store(m, self._value(m, None))
@@ -353,6 +382,22 @@ class Emitter:
 
     # ---------------------------------------------------------------- memory
 
+    def _across(self, size: int) -> Iterator[str]:
+        """Loops over so many elements that lie side by side: whole vectors, then what is left one by one."""
+        whole, rest = divmod(size, self.full)
+        for lanes, count, done in ((self.full, whole, 0), (1, rest, whole * self.full)):
+            if count:
+                self.lanes, self.mask = lanes, None
+                with self.w.loop(count) as i:
+                    yield self.w.index([(i, lanes)], done)
+
+    def _read(self, m: Traced, at: str) -> str:
+        """The numbers side by side at a pointer, no mask on them."""
+        return self._set(f"load {self._t(m)}, ptr {at}, align {m.dtype.itemsize}")
+
+    def _write(self, m: Traced, value: str, at: str) -> None:
+        self.w.line(f"store {self._t(m)} {value}, ptr {at}, align {m.dtype.itemsize}")
+
     def _address(self, kind: str, base: str, strides: Sequence[int], offset: int) -> str:
         at = self.w.index(list(zip(self.counters, strides, strict=False)), offset)
         return base if at == "0" else self.w.set(f"getelementptr {kind}, ptr {base}, i64 {at}")
@@ -434,71 +479,6 @@ class Emitter:
             mask = self.mask or "splat (i1 true)"
             self.w.line(f"call void {name}({t} {value}, <{n} x ptr> align {size} {ats}, <{n} x i1> {mask})")
 
-    # ---------------------------------------------------------------- reductions
-
-    def _accumulator(self, m: Traced) -> tuple[str, str | None]:
-        """Where a sum grows, and where its chunks are added up if there are many."""
-        lanes, self.lanes = self.lanes, self.full if self.nest.loops else 1
-        t = self._t(m)
-        place = self.w.early(f"alloca {t}")
-        start = f"{t} {self._splat(m, _identity(m))}"
-        self.w.line(f"store {start}, ptr {place}")
-        second = None
-        if m.op == "sum" and m.dtype.kind == "f" and self.inner // self.full > 2 * CHUNK:
-            second = self.w.early(f"alloca {t}")
-            self.w.line(f"store {start}, ptr {second}")
-        self.lanes = lanes
-        return place, second
-
-    def _carry(self, m: Traced, a: tuple[str, str | None]) -> None:
-        place, second = a
-        if second is None:
-            return
-        t = self._t(m)
-        x, y = self._set(f"load {t}, ptr {place}"), self._set(f"load {t}, ptr {second}")
-        self.w.line(f"store {t} {self._combine(m, x, y)}, ptr {second}")
-        self.w.line(f"store {t} {self._splat(m, _identity(m))}, ptr {place}")
-
-    def _total(self, m: Traced, a: tuple[str, str | None]) -> str:
-        """The lanes of an accumulator as one number."""
-        self.lanes, self.mask = self.full if self.nest.loops else 1, None
-        self._carry(m, a)
-        t = self._t(m)
-        x = self._set(f"load {t}, ptr {a[1] or a[0]}")
-        n = self.lanes
-        while n > 1:  # halves on top of each other
-            h = n // 2
-            kind = ELEMENT[m.dtype.char]
-            low = ", ".join(f"i32 {k}" for k in range(h))
-            high = ", ".join(f"i32 {k}" for k in range(h, n))
-            whole = f"<{n} x {kind}>"
-            p = self._set(f"shufflevector {whole} {x}, {whole} poison, <{h} x i32> <{low}>")
-            q = self._set(f"shufflevector {whole} {x}, {whole} poison, <{h} x i32> <{high}>")
-            self.lanes = h
-            if h == 1:
-                p = self._set(f"extractelement <1 x {kind}> {p}, i64 0")
-                q = self._set(f"extractelement <1 x {kind}> {q}, i64 0")
-            x = self._combine(m, p, q)
-            n = h
-        self.lanes = 1
-        return x
-
-    def _combine(self, m: Traced, x: str, y: str) -> str:
-        t = self._t(m)
-        real = m.dtype.kind == "f"
-        if m.op == "sum":
-            return self._set(f"{'fadd contract' if real else 'add'} {t} {x}, {y}")
-        if m.op == "prod":
-            return self._set(f"{'fmul' if real else 'mul'} {t} {x}, {y}")
-        if m.op in ("any", "all"):
-            return self._set(f"{'or' if m.op == 'any' else 'and'} {t} {x}, {y}")
-        return extreme(self, m.op, t, real, x, y)
-
-    def _accumulate_scalar(self, m: Traced, value: str) -> None:
-        view, strides = self.nest.out[m]
-        old = self._load(m, view, strides)
-        self._store(m, self._combine(m, old, value))
-
     # ---------------------------------------------------------------- what is kept for later stages
 
     def _dear(self) -> None:
@@ -535,16 +515,6 @@ class Emitter:
 
 
 _DEAR = frozenset(FUNCTIONS) | {"divide", "sqrt", "sech2", "sigmoid", "power"}
-
-
-def _identity(m: Traced) -> str:
-    kind = ELEMENT[m.dtype.char]
-    if m.op in ("any", "all"):
-        return "false" if m.op == "any" else "true"
-    if kind in ("double", "float"):
-        return literal(kind, {"sum": -0.0, "prod": 1.0, "max": -math.inf, "min": math.inf}[m.op])
-    limits = np.iinfo(m.dtype)
-    return str({"sum": 0, "prod": 1, "max": limits.min, "min": limits.max}[m.op])
 
 
 def _depth(members: Sequence[Traced]) -> int:

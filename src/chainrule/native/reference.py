@@ -86,7 +86,7 @@ def _call(x: Traced, *a: Any) -> Any:
 
 
 def _reduce(x: Traced, a: Any) -> Any:
-    return getattr(np, x.op)(a, axis=x.params["axis"], keepdims=True)
+    return getattr(np, x.op)(a, keepdims=True, **x.params)
 
 
 def _extreme(x: Traced, a: Any) -> Any:

@@ -73,19 +73,29 @@ class Simplifier:
         value = np.asarray(value, like.dtype)
         return self._merged(Traced(like.origin, "constant", (), (), like.dtype, like.weak, {"value": value}))
 
+    def same(self, x: Traced, result: Traced) -> Traced | None:
+        """An operand in the place of the result, broadcast to its shape, if it is of its kind."""
+        known = constant(x)
+        if known is not None and x.dtype == result.dtype:
+            x = self.number(known, result)
+        if x.dtype != result.dtype or x.weak != result.weak:
+            return None
+        return x if x.shape == result.shape else self.make("broadcast_to", (x,), result)
+
     def _merged(self, x: Traced) -> Traced:
         key = _key(x)
         return x if key is None else self.met.setdefault(key, x)
 
     def _fold(self, x: Traced) -> Traced | None:
         """A number, where all operands are."""
-        if x.shape or x.op not in ELEMENTWISE or not x.inputs:
+        if x.op not in ELEMENTWISE or not x.inputs:
             return None
-        if not all(i.op == "constant" and not i.shape for i in x.inputs):
+        inputs = [_number(i) for i in x.inputs]
+        if not all(i.op == "constant" and not i.shape for i in inputs):
             return None
         with np.errstate(all="ignore"):
-            y = run(x, [i.params["value"] for i in x.inputs])
-        return self.number(y, x)
+            y = run(x, [np.asarray(i.params["value"], i.dtype) for i in inputs])
+        return self.same(self.number(y, x), x)
 
 
 def _key(x: Traced) -> Any:
@@ -105,19 +115,19 @@ def _key(x: Traced) -> Any:
 # -------------------------------------------------------------------- the rules
 
 
-def constant(x: Traced) -> Any:
-    """The number a node always has, seen through broadcasts; None if there is none."""
+def _number(x: Traced) -> Traced:
+    """A node seen through broadcasts."""
     while x.op in ("broadcast_to", "reshape"):
         x = x.inputs[0]
+    return x
+
+
+def constant(x: Traced) -> Any:
+    """The number a node always has, seen through broadcasts; None if there is none."""
+    x = _number(x)
     if x.op == "constant" and not x.shape:
         return np.asarray(x.params["value"]).item()
     return None
-
-
-def _same(x: Traced, result: Traced) -> Traced | None:
-    """An operand in the place of the result, if it has all its attributes."""
-    fits = x.shape == result.shape and x.dtype == result.dtype and x.weak == result.weak
-    return x if fits else None
 
 
 def _is(x: Traced, value: float) -> bool:
@@ -148,7 +158,7 @@ def _multiply(s: Simplifier, x: Traced) -> Traced | None:
     """1·x = x;  -1·x = -x."""
     for a, b in (x.inputs, x.inputs[::-1]):
         if _is(a, 1.0) and x.dtype.kind == "f":
-            return _same(b, x)
+            return s.same(b, x)
         if _is(a, -1.0) and x.dtype.kind == "f" and b.shape == x.shape:
             return s.make("negative", (b,), x)
     return None
@@ -158,7 +168,7 @@ def _add(s: Simplifier, x: Traced) -> Traced | None:
     """-0.0 + x = x (0.0 + x is not: it turns -0.0 into 0.0);  x + -y = x - y."""
     for a, b in (x.inputs, x.inputs[::-1]):
         if _is(a, -0.0) and x.dtype.kind == "f":
-            return _same(b, x)
+            return s.same(b, x)
     a, b = x.inputs
     if b.op == "negative" and x.dtype.kind == "f":
         return s.make("subtract", (a, b.inputs[0]), x)
@@ -169,7 +179,7 @@ def _subtract(s: Simplifier, x: Traced) -> Traced | None:
     """X - 0.0 = x;  x - -y = x + y."""
     a, b = x.inputs
     if _is(b, 0.0) and x.dtype.kind == "f":
-        return _same(a, x)
+        return s.same(a, x)
     if b.op == "negative" and x.dtype.kind == "f":
         return s.make("add", (a, b.inputs[0]), x)
     return None
@@ -186,7 +196,7 @@ def _divide(s: Simplifier, x: Traced) -> Traced | None:
 def _negative(s: Simplifier, x: Traced) -> Traced | None:
     """-(-x) = x."""
     a = x.inputs[0]
-    return _same(a.inputs[0], x) if a.op == "negative" else None
+    return s.same(a.inputs[0], x) if a.op == "negative" else None
 
 
 def _power(s: Simplifier, x: Traced) -> Traced | None:
@@ -196,7 +206,7 @@ def _power(s: Simplifier, x: Traced) -> Traced | None:
     if x.dtype.kind != "f" or a.shape != x.shape or c is None:
         return None
     if c == 1:
-        return _same(a, x)
+        return s.same(a, x)
     if c == 2:
         return s.make("multiply", (a, a), x)
     if c == 3:
@@ -225,18 +235,17 @@ def _where(s: Simplifier, x: Traced) -> Traced | None:
     """where(c, x, x) = x;  where(c, a/d, b/d) = where(c, a, b)/d;  a mask within the same mask."""
     c, a, b = x.inputs
     if a is b:
-        return _same(a, x)
+        return s.same(a, x)
     known = constant(c)
     if known is not None:
-        return _same(a if known else b, x)
+        return s.same(a if known else b, x)
     if a.op == b.op == "divide" and a.inputs[1] is b.inputs[1] and a.shape == b.shape == x.shape:
         top = s.make("where", (c, a.inputs[0], b.inputs[0]), x)
         return s.make("divide", (top, a.inputs[1]), x)
-    if a.op == "where" and a.inputs[0] is c:
-        return s.make("where", (c, a.inputs[1], b), x)
-    if b.op == "where" and b.inputs[0] is c:
-        return s.make("where", (c, a, b.inputs[2]), x)
-    return None
+    p = a.inputs[1] if a.op == "where" and a.inputs[0] is c else a
+    q = b.inputs[2] if b.op == "where" and b.inputs[0] is c else b
+    fewer = (p is not a or q is not b) and np.broadcast_shapes(c.shape, p.shape, q.shape) == x.shape
+    return s.make("where", (c, p, q), x) if fewer else None
 
 
 def _cast(s: Simplifier, x: Traced) -> Traced | None:
@@ -247,8 +256,7 @@ def _cast(s: Simplifier, x: Traced) -> Traced | None:
             return a
         if a.op == "cast" and a.inputs[0].dtype == a.dtype:
             return s.make("cast", a.inputs, x)
-    c = constant(a) if a.op == "constant" else None
-    return s.number(np.asarray(c).astype(x.dtype), x) if c is not None and x.dtype.kind != "c" else None
+    return None
 
 
 def _logic(absorbing: bool) -> Rule:
@@ -259,21 +267,30 @@ def _logic(absorbing: bool) -> Rule:
         if x.dtype.kind != "b":
             return None
         if a is b:
-            return _same(a, x)
+            return s.same(a, x)
         for p, q in ((a, b), (b, a)):
             known = constant(p)
             if known is not None:
-                return _same(p if known == absorbing else q, x)
+                return s.same(s.number(known, x) if bool(known) == absorbing else q, x)
         return None
 
     return rule
+
+
+def _xor(s: Simplifier, x: Traced) -> Traced | None:
+    """M ^ false = m;  m ^ true = not m."""
+    for p, q in (x.inputs, x.inputs[::-1]):
+        known = constant(p)
+        if x.dtype.kind == "b" and known is not None:
+            return s.make("logical_not", (q,), x) if known else s.same(q, x)
+    return None
 
 
 def _reshape(s: Simplifier, x: Traced) -> Traced | None:
     """A reshape of a reshape is one; of a single number's broadcast a broadcast."""
     a = x.inputs[0]
     if a.shape == x.shape:
-        return _same(a, x)
+        return s.same(a, x)
     if a.op == "reshape":
         return s.make("reshape", a.inputs, x)
     if a.op == "broadcast_to" and a.inputs[0].shape == ():
@@ -288,7 +305,7 @@ def _transpose(s: Simplifier, x: Traced) -> Traced | None:
         return None
     axes = tuple(a.params["axes"][k] for k in x.params["axes"])
     if axes == tuple(range(len(axes))):
-        return _same(a.inputs[0], x)
+        return s.same(a.inputs[0], x)
     return s.make("transpose", a.inputs, x, axes=axes)
 
 
@@ -296,7 +313,7 @@ def _broadcast_to(s: Simplifier, x: Traced) -> Traced | None:
     """A broadcast of a broadcast is one."""
     a = x.inputs[0]
     if a.shape == x.shape:
-        return _same(a, x)
+        return s.same(a, x)
     return s.make("broadcast_to", a.inputs, x) if a.op == "broadcast_to" else None
 
 
@@ -306,7 +323,9 @@ def _sum(s: Simplifier, x: Traced) -> Traced | None:
     if a.op == "matmul" and a.ndim > 2 and x.params["axis"] == tuple(range(a.ndim - 2)):
         return _stacked(s, x, a)
     if a.op == "sum":
-        return s.make("sum", a.inputs, x, axis=tuple(sorted({*a.params["axis"], *x.params["axis"]})))
+        params = {k: v for k, v in a.params.items() if k in x.params}  # from -0.0 only if both start there
+        params["axis"] = tuple(sorted({*a.params["axis"], *x.params["axis"]}))
+        return s.make("sum", a.inputs, x, **params)
     return None
 
 
@@ -373,6 +392,8 @@ RULES: dict[str, list[Rule]] = {
     "bitwise_or": [_logic(True)],
     "logical_and": [_logic(False)],
     "bitwise_and": [_logic(False)],
+    "logical_xor": [_xor],
+    "bitwise_xor": [_xor],
     "reshape": [_reshape],
     "transpose": [_transpose],
     "broadcast_to": [_broadcast_to],

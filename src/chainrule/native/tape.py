@@ -53,7 +53,7 @@ _LOGICAL = {
     "logical_and": "and", "bitwise_and": "and", "logical_or": "or", "bitwise_or": "or", "logical_xor": "xor",
     "bitwise_xor": "xor",
 }  # fmt: skip
-_CHOSEN = {"maximum": "oge", "minimum": "ole"}  # of two: the first where this holds, or where it is nan
+_CHOSEN = {"maximum": "ogt", "minimum": "olt"}  # of two: the first where this holds, or where it is nan
 _OTHER = ("where", "logical_not", "invert", "cast", "truth", "sign")
 NAMES = (*_PLAIN, *_COMPARED, *_LOGICAL, *_CHOSEN, *_OTHER, *vectormath.FUNCTIONS)
 _CODE = {name: i for i, name in enumerate(NAMES)}

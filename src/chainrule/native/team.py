@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from chainrule.native.accumulate import Lanes, combine
 from chainrule.native.emit import ATTRIBUTES, Emitter, Place
 from chainrule.native.nest import Nest
 from chainrule.native.operations import ELEMENTWISE, REDUCTIONS
@@ -118,29 +119,30 @@ class _Shared(Emitter):
             else:
                 self.places[m] = (self._pointer(f"%own{k}", "%scratch", self.own[m]), 0)
         self._dear()
+        self._grow()
 
     def _pointer(self, name: str, base: str, offset: int) -> str:
         self.pointers.append(f"{name} = getelementptr i8, ptr {base}, i64 {offset}")
         return name
 
+    def _private(self, size: int) -> str:
+        self.each += _up(size)
+        return self._pointer(f"%buffer{len(self.pointers)}", "%scratch", self.each - _up(size))
+
     def _buffer(self, size: int) -> str:
-        name = f"%buffer{len(self.pointers)}"
         if self.nest.split:  # of a row: each thread has one
-            self.each += _up(size)
-            return self._pointer(name, "%scratch", self.each - _up(size))
+            return self._private(size)
+        name = f"%buffer{len(self.pointers)}"
         self.common += _up(size)
         return self._pointer(name, "%common", self.common - _up(size))
 
     # ---------------------------------------------------------------- one thread's range
 
-    def _turns(self, d: int) -> AbstractContextManager[str]:
-        return self.w.span("%lo", "%hi") if d == 0 else super()._turns(d)
-
-    def _runs(self, count: int) -> AbstractContextManager[str]:
-        if len(self.nest.loops) > 1:
-            return super()._runs(count)
+    def _range(self, d: int, count: int) -> tuple[str, str]:
+        if d:
+            return super()._range(d, count)
         self.units = count
-        return self.w.span("%lo", "%hi")
+        return "%lo", "%hi"
 
     def _last(self) -> AbstractContextManager[None]:
         if len(self.nest.loops) > 1:
@@ -156,11 +158,12 @@ class _Shared(Emitter):
         with self.w.span(low, high) as i:
             self._begin(m, i)
 
-    def _finish(self, m: Traced, place: tuple[str, str | None]) -> None:
+    def _finish(self, total: Lanes) -> None:
+        m = total.m
         if m not in self.total:
-            super()._finish(m, place)
+            super()._finish(total)
             return
-        self._store_at(m, self._total(m, place), "%scratch", [], self.own[m] // _size(m))
+        self._store_at(m, total.total(), "%scratch", [], self.own[m] // _size(m))
 
     # ---------------------------------------------------------------- all of it
 
@@ -172,10 +175,10 @@ class _Shared(Emitter):
             return [(self._turned(), self._end(self.over), self.units)]
         for stage in range(self.stages):
             self._known_rows(stage)
-            now = [m for m in self.nest.stored if m.op in REDUCTIONS and self.level[m] == stage]
-            for m in now:
-                if not self._is_row(m):
-                    self._fill(m)
+            for memory in self.memory_sums:
+                if self.level[memory.m] == stage:
+                    self._fill(memory.m)
+                    memory.clear()
             self._stage(stage)
             work, done = self._turned(), [m for m in self.over if self.level[m] == stage]
             found.append((work, self._end(done, stage == self.stages - 1), self.units))
@@ -207,24 +210,18 @@ class _Shared(Emitter):
     def _merge(self, m: Traced, base: str, first: int) -> None:
         """Put the threads' parts of a reduction together, in their order."""
         steps, start = [self.each_rounded // _size(m), 1], self.own[m] // _size(m)
-        whole, rest = divmod(max(m.size, 1), self.full)
         many = self.w.set("icmp sgt i64 %pieces, 1")
-        for lanes, count, done in ((self.full, whole, 0), (1, rest, whole * self.full)):
-            if not count:
-                continue
-            self.lanes, self.mask = lanes, None
+        for at in self._across(m.size):
             grown = self.w.early(f"alloca {self._t(m)}")
-            with self.w.loop(count) as i:
-                at = self.w.index([(i, lanes)], done)
-                self.counters = ["0", at]
-                self.w.line(f"store {self._t(m)} {self._load_at(m, '%scratch', steps, start)}, ptr {grown}")
-                with self.w.when(many), self.w.span("1", "%pieces") as t:
-                    self.counters = [t, at]
-                    x = self._load_at(m, "%scratch", steps, start)
-                    old = self.w.set(f"load {self._t(m)}, ptr {grown}")
-                    self.w.line(f"store {self._t(m)} {self._combine(m, old, x)}, ptr {grown}")
-                self.counters = [at]
-                self._store_at(m, self.w.set(f"load {self._t(m)}, ptr {grown}"), base, [1], first)
+            self.counters = ["0", at]
+            self.w.line(f"store {self._t(m)} {self._load_at(m, '%scratch', steps, start)}, ptr {grown}")
+            with self.w.when(many), self.w.span("1", "%pieces") as t:
+                self.counters = [t, at]
+                x = self._load_at(m, "%scratch", steps, start)
+                old = self.w.set(f"load {self._t(m)}, ptr {grown}")
+                self.w.line(f"store {self._t(m)} {combine(self, m, old, x)}, ptr {grown}")
+            self.counters = [at]
+            self._store_at(m, self.w.set(f"load {self._t(m)}, ptr {grown}"), base, [1], first)
         self.counters = []
 
     @property

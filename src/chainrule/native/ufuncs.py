@@ -169,8 +169,11 @@ def clip(
     a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None
 ) -> Any:
     low, high = (a_min if min is None else min), (a_max if max is None else max)
-    y = copied(lift(a)) if low is None else apply_ufunc(np.maximum, a, low)
-    return y if high is None else apply_ufunc(np.minimum, y, high)
+    if low is None or high is None or np.ndim(low) or np.ndim(high):
+        y = copied(lift(a)) if low is None else apply_ufunc(np.maximum, a, low)
+        return y if high is None else apply_ufunc(np.minimum, y, high)
+    # Between numbers a zero of NumPy's keeps its sign: of two zeros the second is taken.
+    return apply_ufunc(np.minimum, high, apply_ufunc(np.maximum, low, a))
 
 
 def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Traced:

@@ -156,11 +156,11 @@ def _selection(run: Any, scalar: Any) -> Elementwise:
 
 
 def _maximum(x: float, y: float) -> float:
-    return float(x if x >= y or x != x else y)
+    return float(x if x > y or x != x else y)  # of 0.0 and -0.0 the second, as in NumPy
 
 
 def _minimum(x: float, y: float) -> float:
-    return float(x if x <= y or x != x else y)
+    return float(x if x < y or x != x else y)
 
 
 maximum = _selection(np.maximum, _maximum)
@@ -170,7 +170,7 @@ fmin = _selection(np.fmin, None)
 
 
 def _clip(x: Any, low: Any, high: Any) -> Any:
-    return np.minimum(np.maximum(x, low), high)
+    return np.minimum(high, np.maximum(low, x))  # of two zeros the second: x keeps its sign
 
 
 # At its bounds the derivative of clip is 0: the bound is what stays.
