@@ -8,6 +8,7 @@ Here is only what the engine must know of it; its arithmetic is in `chainrule.na
 from __future__ import annotations
 
 import linecache
+import random
 import sys
 import threading
 from collections.abc import Mapping
@@ -206,7 +207,7 @@ def getitem_traced(x: Any, index: Any) -> Any:
 # -------------------------------------------------------------------- the user's line
 
 _PACKAGE = str(Path(__file__).parent)
-_LIBRARIES = (_PACKAGE, str(Path(np.__file__).parent), "<")
+_LIBRARIES = (_PACKAGE, str(Path(np.__file__).parent), random.__file__, "<")
 
 
 def where_in_user_code() -> str:

@@ -330,7 +330,6 @@ BAD_ARGUMENTS = {
     "dates": np.array(["2020-01-01"], "datetime64[D]"),
     "records": np.zeros(2, [("a", float)]),
     "a set": {1.0},
-    "a generator": np.random.default_rng(0),
     "a type": float,
 }
 

@@ -7,6 +7,7 @@ import functools
 import os
 import random
 import re
+import secrets
 import types
 from pathlib import Path
 from typing import Any
@@ -533,6 +534,11 @@ DRAWS: dict[str, Any] = {
     "a generator": lambda x: x + GENERATOR.normal(size=2),
     "an old generator": lambda x: x + OLD.normal(size=2),
     "a new generator": lambda x: x + np.random.default_rng().normal(size=2),
+    "a new bit generator": lambda x: x + np.random.Generator(np.random.PCG64()).normal(size=2),
+    "a new old generator": lambda x: x + np.random.RandomState().normal(size=2),
+    "a new generator of Python's": lambda x: x + random.Random().random(),
+    "secrets": lambda x: x + secrets.randbelow(10),
+    "the system": lambda x: x + os.urandom(1)[0],
     "a shuffle": lambda x: x[np.random.permutation(2)],  # noqa: NPY002
 }
 
@@ -545,7 +551,21 @@ def test_random_numbers_drawn_while_compiling_are_an_error(source: str) -> None:
             fast(a(1, 2))
 
 
+def test_what_was_refused_has_drawn_nothing_and_works_outside() -> None:
+    before = GENERATOR.bit_generator.state, OLD.random_sample(), random.getstate()
+    again = np.random.RandomState(0)
+    again.random_sample()
+    for f in DRAWS.values():
+        with pytest.raises(TracedError):
+            cr.compile(f)(a(1, 2))
+    assert (GENERATOR.bit_generator.state, random.getstate()) == (before[0], before[2])
+    for g in (np.random.default_rng(), np.random.RandomState(), random.Random()):
+        assert 0 <= g.random() < 1
+    assert secrets.randbelow(1) == 0 and len(os.urandom(2)) == 2
+
+
 def test_random_numbers_that_depend_on_a_fixed_seed_are_constants() -> None:
+    assert cr.compile(lambda x: x * random.Random(3).random())(1.0) == random.Random(3).random()
     fast = cr.compile(lambda x: x + np.random.default_rng(3).normal(size=2))
     agree(fast(a(1, 2)), a(1, 2) + np.random.default_rng(3).normal(size=2))
 

@@ -18,7 +18,7 @@ from chainrule.native.capture import State, capture
 from chainrule.native.checking import checked
 from chainrule.native.figures import Figures
 from chainrule.native.graph import ProgramGraph, argument_names
-from chainrule.native.guards import Guards, no_new_generators
+from chainrule.native.guards import Guards, no_entropy
 from chainrule.native.operations import leaked
 from chainrule.native.program import Program
 from chainrule.native.report import Report, graph, report
@@ -76,8 +76,9 @@ def compile(
     products are contracted with sums (fused multiply-add); elementwise functions agree within 4 ulp.
     Arrays in closures and globals are compared at each call if small; large ones are read at each call, but
     what is computed from them alone, or from another dtype or memory order, is computed once.
-    Random numbers drawn by ``f`` would be the same in every call: where that is noticed it is an error; pass
-    them in. ``x += y`` on a traced array makes a new one: another name for ``x`` keeps the old numbers.
+    Random numbers from generators that are arguments, or of `chainrule.random.default_rng`, are drawn anew at
+    each call; others would be the same in every call, and are refused. ``x += y`` on a traced array makes a
+    new one: another name for ``x`` keeps the old numbers.
 
     Examples
     --------
@@ -158,7 +159,12 @@ class Compiled:
         if program is None:
             program = self._compile(args, kwargs, leaves, key)
         self.last = program
-        values = checked(program, leaves) if self.check else program(leaves)
+        if self.check:
+            leaves, values = checked(program, leaves)
+        elif program.draws:
+            leaves, values = program.drawing(leaves)
+        else:
+            values = program(leaves)
         return self._connected(program, leaves, values) if program.differentiable else values
 
     def _flatten(self, args: Any, kwargs: Any) -> tuple[list[Any], Any]:
@@ -190,7 +196,7 @@ class Compiled:
             for x in leaves:
                 _signature(self.name, x)
             figures = Figures()
-            guards = Guards(self.function)
+            guards = Guards(self.function, leaves)
             if leaves is args:
 
                 def call(given: list[Any]) -> Any:
@@ -206,16 +212,18 @@ class Compiled:
                         *[a if i in self.static else next(rest) for i, a in enumerate(args)], **kwargs
                     )
 
-            with no_new_generators:
+            with no_entropy:
                 captured = capture(self.name, call, list(leaves), lines=self.check)
             figures.done("capture")
             captured.figures = figures
             captured.names = argument_names(self.function, self.static, args, kwargs)
+            captured.names += [f"drawn {d.name}" for d in captured.trace.draws]
             drawn = guards.drawn()
             if drawn is not None:
                 raise TracedError(
                     f"compile: {self.name} drew random numbers from {drawn} while it was captured; a program "
-                    "would give the same ones in every call: draw them outside and pass them as an argument"
+                    "would give the same ones in every call: draw from a generator that is an argument or "
+                    "made with chainrule.random.default_rng, or draw outside and pass the numbers"
                 )
             program = Program(self.name, captured, guards)
             made.append(program)
@@ -331,7 +339,10 @@ def _replayed(
             arguments[id(leaves[s.argument])] = v
     rest = iter(plain)
     flat = [arguments.get(id(x), x) if type(x) is Value else next(rest) for x in leaves]
-    out = program.captured.call(flat)
+    n = len(flat) - len(program.draws)
+    before, trace.drawn = trace.drawn, iter(flat[n:])
+    out = program.captured.call(flat[:n])
+    trace.drawn = before
     return optree.tree_leaves(out, none_is_leaf=True)[j], stand_ins
 
 
@@ -402,9 +413,11 @@ def _signature(name: str, x: Any) -> Any:
         return kind
     if x is None or isinstance(x, str):
         return x
+    if isinstance(x, np.random.Generator):
+        return np.random.Generator
     if kind is Traced:
         raise leaked(f"calling {name}")
     raise TypeError(
         f"compile: an argument of {name} is a {kind.__name__}, expected arrays, numbers, Values, strings, "
-        "None or containers of them; name it in static_argnums if it is a constant"
+        "None, random generators or containers of them; name it in static_argnums if it is a constant"
     )

@@ -10,21 +10,23 @@ from __future__ import annotations
 import collections
 import dis
 import functools
+import os
 import pathlib
 import random
 import sys
 import sysconfig
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import optree
 
 import chainrule.traced
 from chainrule.value import Value
 
-__all__ = ["Guards", "no_new_generators"]
+__all__ = ["Guards", "no_entropy"]
 
 MOST = 20_000  # objects looked over
 LARGEST = 1 << 16  # bytes of an array whose numbers are compared; of a larger one only its identity
@@ -44,14 +46,14 @@ class Guards:
         Random generators found: a capture must not draw from them.
     """
 
-    def __init__(self, f: Callable[..., Any]) -> None:
+    def __init__(self, f: Callable[..., Any], arguments: Sequence[Any] = ()) -> None:
         self.containers: list[Any] = []  # lists and dictionaries, and as they were
         self.were: list[Any] = []
         self.names: list[tuple[dict[str, Any], str, Any]] = []
         self.cells: list[tuple[Any, Any]] = []
         self.slots: list[tuple[Any, str, Any]] = []
         self.arrays: list[tuple[np.ndarray, bytes]] = []
-        self.generators: list[Any] = []
+        self.generators: list[Any] = [x for x in arguments if isinstance(x, np.random.Generator)]
         self._package = _package(f)
         self._met: set[int] = set()
         self._kept: list[Any] = []
@@ -187,9 +189,10 @@ class Guards:
         yield np.random
 
     def drawn(self) -> str | None:
-        """The random generator that was drawn from since; None if none was."""
+        """The random generator that was drawn from since, put back; None if none was."""
         for g, was in zip(self._watched(), self._states, strict=True):
-            if _state(g) != was:
+            if _parts(_state(g)) != _parts(was):
+                _put_back(g, was)
                 return "random" if g is random else "np.random" if g is np.random else repr(g)
         return None
 
@@ -237,44 +240,71 @@ def _same(x: Any, was: Any) -> bool:
     )
 
 
-def _state(g: Any) -> str:
+def _state(g: Any) -> Any:
     if isinstance(g, np.random.Generator):
-        return str(g.bit_generator.state)
-    if g is np.random or isinstance(g, np.random.RandomState):
-        kind, keys, *rest = g.get_state()
-        return f"{kind}{hash(np.asarray(keys).tobytes())}{rest}"
-    return str(hash(g.getstate()))
+        return g.bit_generator.state
+    return g.get_state() if g is np.random or isinstance(g, np.random.RandomState) else g.getstate()
 
 
-class _NoNewGenerators:
-    """While a capture goes on, ``np.random.default_rng()`` without a seed is refused in its thread."""
+def _parts(state: Any) -> list[Any]:
+    leaves: list[Any] = optree.tree_leaves(state)
+    return [x.tobytes() if isinstance(x, np.ndarray) else x for x in leaves]
+
+
+def _put_back(g: Any, state: Any) -> None:
+    if isinstance(g, np.random.Generator):
+        g.bit_generator.state = state
+    elif g is np.random or isinstance(g, np.random.RandomState):
+        g.set_state(state)
+    else:
+        g.setstate(state)
+
+
+class _NoEntropy:
+    """While a capture goes on, its thread gets nothing from the system's randomness.
+
+    All of Python's and NumPy's comes through these doors; RandomState does so even with a seed.
+    """
+
+    doors: tuple[tuple[Any, str, str], ...] = (
+        (np.random.bit_generator, "randbits", "a NumPy generator without a seed, or np.random.RandomState"),
+        (random.Random, "seed", "random.Random() without a seed"),
+        (random, "_urandom", "secrets or random.SystemRandom"),
+        (os, "urandom", "os.urandom"),
+    )
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._depth = 0
-        self._original: Any = None
+        self._originals: list[Any] = []
 
     def __enter__(self) -> None:
         with self._lock:
             if not self._depth:
-                self._original = np.random.default_rng
-                np.random.default_rng = self._default_rng
+                self._originals = [getattr(where, name) for where, name, _ in self.doors]
+                for (where, name, what), original in zip(self.doors, self._originals, strict=True):
+                    setattr(where, name, self._guarded(original, what, seeded=name == "seed"))
             self._depth += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._depth -= 1
             if not self._depth:
-                np.random.default_rng = self._original
+                for (where, name, _what), original in zip(self.doors, self._originals, strict=True):
+                    setattr(where, name, original)
 
-    def _default_rng(self, seed: Any = None) -> Any:
-        if seed is None and chainrule.traced.current_trace() is not None:
-            raise chainrule.traced.TracedError(
-                f"{chainrule.traced.where_in_user_code()}: compile: np.random.default_rng() without a seed: "
-                "its random numbers would be the same in every call; draw them outside and pass them as an "
-                "argument"
-            )
-        return self._original(seed)
+    def _guarded(self, original: Any, what: str, seeded: bool) -> Any:
+        def entropy(*args: Any, **kwargs: Any) -> Any:
+            given = seeded and any(a is not None for a in (*args[1:], kwargs.get("a")))
+            if chainrule.traced.current_trace() is not None and not given:
+                raise chainrule.traced.TracedError(
+                    f"{chainrule.traced.where_in_user_code()}: compile: {what}: its random numbers would be "
+                    "the same in every call; draw from a generator made outside with "
+                    "chainrule.random.default_rng, or pass the numbers as an argument"
+                )
+            return original(*args, **kwargs)
+
+        return entropy
 
 
-no_new_generators = _NoNewGenerators()
+no_entropy = _NoEntropy()

@@ -61,12 +61,15 @@ class Program:
 
     Attributes
     ----------
+    draws : list of Draw
+        What it draws at each call: then it is called by `drawing`.
     differentiable : bool
         Whether it returns Values that depend on Values it was given, and leaves these as they are.
     """
 
     def __init__(self, name: str, captured: Captured, guards: Guards) -> None:
         self.name, self.captured, self._guards = name, captured, guards
+        self.draws = captured.trace.draws
         self.differentiable = not captured.writes and any(o.kind == "value" for o in captured.outputs)
         self._pinned = [s for s in captured.states if s.pinned]
         self._grad_read = [s for s in captured.states if s.grad_read]
@@ -250,6 +253,23 @@ class Program:
     def __call__(self, leaves: list[Any]) -> Any:
         with self._lock:
             return self._run(leaves)
+
+    def drawing(self, leaves: list[Any]) -> tuple[list[Any], Any]:
+        """The same with random numbers drawn first: the arguments with these behind them, and the results.
+
+        After an error the generators stand where they stood.
+        """
+        with self._lock:
+            generators = [d.of(leaves) for d in self.draws]
+            before = {g: g.bit_generator.state for g in generators}
+            try:
+                drawn = [d(g) for d, g in zip(self.draws, generators, strict=True)]
+                leaves = [*leaves, *drawn]
+                return leaves, self._run(leaves)
+            except BaseException:
+                for g, state in before.items():
+                    g.bit_generator.state = state
+                raise
 
     def _run(self, leaves: list[Any]) -> Any:
         numbers, arrays, table = self._numbers, self._arrays, self._table
