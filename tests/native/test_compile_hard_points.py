@@ -256,20 +256,19 @@ def test_an_integer_is_no_point_to_differentiate_at(x: Any) -> None:
 
 # -------------------------------------------------------------------- 38: what leaves its trace
 
-kept: list[Any] = []
+kept = types.SimpleNamespace()
 
 
 def leak(what: str) -> Any:
     """A Traced or Value that a capture has left in a global."""
-    kept.clear()
     w = Value(a(1, 2))
 
     def f(x: Any) -> Any:
-        kept.append({"array": lambda: x * 2, "leaf": lambda: Value(x), "result": lambda: w * x}[what]())
+        kept.v = {"array": lambda: x * 2, "leaf": lambda: Value(x), "result": lambda: w * x}[what]()
         return x * 2
 
     cr.compile(f)(a(3, 4))
-    return kept[0]
+    return kept.v
 
 
 USES: dict[str, Any] = {
@@ -328,12 +327,12 @@ def test_a_leak_through_an_attribute_or_a_parameter_is_caught() -> None:
 
 def test_a_value_of_another_trace_is_named() -> None:
     """Leaked from one capture into the next one."""
-    seen: list[Any] = []
+    seen = types.SimpleNamespace(first=None)
 
     @cr.compile
     def f(x: Any) -> Any:
-        seen.append(x)
-        return seen[0] * x
+        seen.first = x if seen.first is None else seen.first
+        return seen.first * x
 
     assert np.array_equal(f(a(1, 2)), [1, 4])
     with pytest.raises(TracedError, match=r"leak|ended"):

@@ -16,9 +16,10 @@ import optree
 from chainrule.graph import order
 from chainrule.native.capture import State, capture
 from chainrule.native.checking import checked
+from chainrule.native.entropy import Undrawn, no_entropy
 from chainrule.native.figures import Figures
 from chainrule.native.graph import ProgramGraph, argument_names
-from chainrule.native.guards import Guards, no_entropy
+from chainrule.native.guards import Guards
 from chainrule.native.operations import leaked
 from chainrule.native.program import Program
 from chainrule.native.report import Report, graph, report
@@ -31,7 +32,8 @@ from chainrule.value import Cell, Value, result
 
 __all__ = ["Compiled", "compile"]
 
-MANY = 16  # programs of one function after which a warning says why it is compiled again and again
+MANY = 16  # programs made of one function after which a warning says why it is compiled again and again
+KEPT = 64  # programs of one function; then the one that has not been used for longest goes
 
 
 def compile(
@@ -117,10 +119,11 @@ class Compiled:
             )
         self.static = frozenset(numbers)
         self.name = getattr(f, "__name__", type(f).__name__)
-        self.programs: dict[Any, list[Program]] = {}
+        self.programs: dict[Any, tuple[Program, ...]] = {}
         self.last: Program | None = None
         self._lock = threading.RLock()
-        self._derivatives: dict[Any, Compiled] = {}
+        self._made = self._turns = self._restless = 0
+        self._before: Any = None  # names and signatures of the arguments it was compiled for last
         functools.update_wrapper(self, f, updated=())
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -158,7 +161,10 @@ class Compiled:
                 break
         if program is None:
             program = self._compile(args, kwargs, leaves, key)
-        self.last = program
+        if program is not self.last:
+            self._turns += 1
+            program.used = self._turns
+            self.last = program
         if self.check:
             leaves, values = checked(program, leaves)
         elif program.draws:
@@ -189,14 +195,15 @@ class Compiled:
 
     def _compile(self, args: Any, kwargs: Any, leaves: Any, key: Any) -> Program:
         with self._lock, _NO_COLLECTION:
-            made = self.programs.setdefault(key, [])
+            made = self.programs.get(key, ())
             for p in made:
                 if p.valid(leaves):
                     return p
-            for x in leaves:
-                _signature(self.name, x)
+            signatures = [_signature(self.name, x) for x in leaves]
             figures = Figures()
-            guards = Guards(self.function, leaves)
+            static = {f"static argument {i}": args[i] for i in sorted(self.static) if i < len(args)}
+            guards = Guards(self.function, leaves, list(static.items()))
+            undrawn = Undrawn(guards.generators)
             if leaves is args:
 
                 def call(given: list[Any]) -> Any:
@@ -212,31 +219,77 @@ class Compiled:
                         *[a if i in self.static else next(rest) for i, a in enumerate(args)], **kwargs
                     )
 
-            with no_entropy:
-                captured = capture(self.name, call, list(leaves), lines=self.check)
+            try:
+                with no_entropy:
+                    captured = capture(self.name, call, list(leaves), lines=self.check)
+            except BaseException:
+                undrawn.drawn()
+                raise
             figures.done("capture")
             captured.figures = figures
             captured.names = argument_names(self.function, self.static, args, kwargs)
             captured.names += [f"drawn {d.name}" for d in captured.trace.draws]
-            drawn = guards.drawn()
+            drawn = undrawn.drawn()
             if drawn is not None:
                 raise TracedError(
                     f"compile: {self.name} drew random numbers from {drawn} while it was captured; a program "
                     "would give the same ones in every call: draw from a generator that is an argument or "
                     "made with chainrule.random.default_rng, or draw outside and pass the numbers"
                 )
+            known = {**dict(zip(captured.names, map(_in_words, signatures))), **_words(static)}
+            self._look_at_itself(guards)
             program = Program(self.name, captured, guards)
-            made.append(program)
-            count = sum(map(len, self.programs.values()))
-            if count >= MANY and count & (count - 1) == 0:
-                why = "a number it reads from around it keeps changing" if len(made) > count // 2 else (
-                    "it is called with ever new shapes, dtypes or static arguments")  # fmt: skip
+            self._made += 1
+            if self._made >= MANY and self._made & (self._made - 1) == 0:
                 warnings.warn(
-                    f"compile: {self.name} has been compiled {count} times, because {why}; pass what changes "
-                    "as an argument, or pad shapes to a few sizes",
+                    f"compile: {self.name} has been compiled {self._made} times, the last time because "
+                    f"{self._why(made, leaves, known)}",
                     stacklevel=3,
                 )
+            self._before = known
+            self.programs[key] = (*made, program)
+            if sum(map(len, self.programs.values())) > KEPT:
+                self._drop(program)
             return program
+
+    def _drop(self, but: Program) -> None:
+        """Let the program go that has not been used for longest."""
+        others = [(key, p) for key, programs in self.programs.items() for p in programs if p is not but]
+        key, oldest = min(others, key=lambda found: found[1].used)
+        left = tuple(p for p in self.programs[key] if p is not oldest)
+        if left:
+            self.programs[key] = left
+        else:
+            del self.programs[key]
+
+    def _why(self, made: Sequence[Program], leaves: Any, known: dict[str, str]) -> str:
+        """What has changed since it was compiled last."""
+        if made:
+            return f"{made[-1].change(leaves)}; keep what changes in a Value, or pass it as an argument"
+        for name, now in known.items():
+            if (was := self._before.get(name, now)) != now:
+                remedy = "make it an ordinary argument" if "static" in name else "pad shapes to a few sizes"
+                return f"{name} was {was}, is {now}; if it keeps changing, {remedy}"
+        return "its arguments come in other containers; pass the same ones"
+
+    def _look_at_itself(self, guards: Guards) -> None:
+        """Say so if the capture has itself changed what it reads, so that each call will compile anew."""
+        if guards.hold():
+            self._restless = 0
+            return
+        change = guards.change()
+        if (place := guards.leak()) is not None:
+            raise TracedError(
+                f"compile: {self.name} puts a traced value into {place}, where it would leak: it has no "
+                f"number there; return it instead, and put what comes back into {place}"
+            )
+        self._restless += 1
+        if self._restless == 2:  # once may be the filling of a cache
+            warnings.warn(
+                f"compile: {self.name} changes something that it reads, so each call compiles it anew: "
+                f"{change}; return it instead and change it outside, or keep the number in a Value",
+                stacklevel=4,
+            )
 
     # ---------------------------------------------------------------- seeing it
 
@@ -278,12 +331,12 @@ class Compiled:
         self, program: Program, j: int, leaves: list[Any], moving: tuple[bool, ...] | None
     ) -> Compiled:
         """A compiled function of (g or tangents, inputs) that carries derivatives through the j-th result."""
-        key = (id(program), j, moving)
-        if key not in self._derivatives:
-            self._derivatives[key] = Compiled(
+        key = (j, moving)
+        if key not in program.derivatives:
+            program.derivatives[key] = Compiled(
                 _pull_of(program, j, leaves) if moving is None else _push_of(program, j, leaves, moving)
             )
-        return self._derivatives[key]
+        return program.derivatives[key]  # type: ignore[no-any-return]
 
 
 class _Piece(Primitive):
@@ -393,6 +446,18 @@ class _NoCollection:
 
 
 _NO_COLLECTION = _NoCollection()
+
+
+def _in_words(signature: Any) -> str:
+    """A signature as warnings name it."""
+    if type(signature) is not tuple:
+        return f"a {signature.__name__}" if isinstance(signature, type) else repr(signature)
+    dtype, shape = signature[-2:]
+    return f"{'a Value of ' if signature[0] is Value else ''}{dtype} {shape}"
+
+
+def _words(static: dict[str, Any]) -> dict[str, str]:
+    return {name: repr(x) for name, x in static.items()}
 
 
 def _signature(name: str, x: Any) -> Any:

@@ -51,7 +51,7 @@ class Optimiser:
 
     @lr.setter
     def lr(self, lr: float) -> None:
-        if not isinstance(lr, Traced):  # what a compiled step computes has no number yet that could be looked at
+        if not isinstance(lr, Traced):  # this has no number yet to be looked at
             lr = self._number("lr", lr, "zero or more; to ascend, negate the loss", lambda lr: lr >= 0)
         self._lr.data = lr
 
