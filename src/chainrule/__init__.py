@@ -12,6 +12,7 @@ array([0., 0., 0.])
 from typing import Any
 
 import chainrule.numpy  # noqa: F401  (attaches operators, methods and NumPy's protocols)
+from chainrule import random  # noqa: F401
 from chainrule.control import cond, fori, scan, while_loop
 from chainrule.derivatives import (
     directional_derivative,

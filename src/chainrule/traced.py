@@ -8,6 +8,7 @@ Here is only what the engine must know of it; its arithmetic is in `chainrule.na
 from __future__ import annotations
 
 import linecache
+import random
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -249,7 +250,8 @@ def getitem_traced(x: Any, index: Any) -> Any:
 
 # -------------------------------------------------------------------- the user's line
 
-_LIBRARIES = (str(Path(__file__).parent), str(Path(np.__file__).parent), "<frozen ", "<__array_function__")
+_NUMPY, _PACKAGE = str(Path(np.__file__).parent), str(Path(__file__).parent)
+_LIBRARIES = (_NUMPY, _PACKAGE, random.__file__, "<frozen ", "<__array_function__")
 _WIDTH = 80  # of a line of source in a message
 
 

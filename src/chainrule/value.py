@@ -18,6 +18,7 @@ __all__ = ["Cell", "Pool", "Value", "data"]
 
 next_serial = count().__next__
 _NONE: Mapping[str, Any] = {}
+by_identity: set[int] = set()  # threads in which ``==`` asks whether two Values are one: guards compare lists
 
 
 class Value:

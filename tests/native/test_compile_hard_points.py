@@ -7,6 +7,7 @@ import functools
 import os
 import random
 import re
+import secrets
 import types
 from pathlib import Path
 from typing import Any
@@ -255,20 +256,19 @@ def test_an_integer_is_no_point_to_differentiate_at(x: Any) -> None:
 
 # -------------------------------------------------------------------- 38: what leaves its trace
 
-kept: list[Any] = []
+kept = types.SimpleNamespace()
 
 
 def leak(what: str) -> Any:
     """A Traced or Value that a capture has left in a global."""
-    kept.clear()
     w = Value(a(1, 2))
 
     def f(x: Any) -> Any:
-        kept.append({"array": lambda: x * 2, "leaf": lambda: Value(x), "result": lambda: w * x}[what]())
+        kept.v = {"array": lambda: x * 2, "leaf": lambda: Value(x), "result": lambda: w * x}[what]()
         return x * 2
 
     cr.compile(f)(a(3, 4))
-    return kept[0]
+    return kept.v
 
 
 USES: dict[str, Any] = {
@@ -327,12 +327,12 @@ def test_a_leak_through_an_attribute_or_a_parameter_is_caught() -> None:
 
 def test_a_value_of_another_trace_is_named() -> None:
     """Leaked from one capture into the next one."""
-    seen: list[Any] = []
+    seen = types.SimpleNamespace(first=None)
 
     @cr.compile
     def f(x: Any) -> Any:
-        seen.append(x)
-        return seen[0] * x
+        seen.first = x if seen.first is None else seen.first
+        return seen.first * x
 
     assert np.array_equal(f(a(1, 2)), [1, 4])
     with pytest.raises(TracedError, match=r"leak|ended"):
@@ -533,6 +533,11 @@ DRAWS: dict[str, Any] = {
     "a generator": lambda x: x + GENERATOR.normal(size=2),
     "an old generator": lambda x: x + OLD.normal(size=2),
     "a new generator": lambda x: x + np.random.default_rng().normal(size=2),
+    "a new bit generator": lambda x: x + np.random.Generator(np.random.PCG64()).normal(size=2),
+    "a new old generator": lambda x: x + np.random.RandomState().normal(size=2),
+    "a new generator of Python's": lambda x: x + random.Random().random(),
+    "secrets": lambda x: x + secrets.randbelow(10),
+    "the system": lambda x: x + os.urandom(1)[0],
     "a shuffle": lambda x: x[np.random.permutation(2)],  # noqa: NPY002
 }
 
@@ -545,7 +550,21 @@ def test_random_numbers_drawn_while_compiling_are_an_error(source: str) -> None:
             fast(a(1, 2))
 
 
+def test_what_was_refused_has_drawn_nothing_and_works_outside() -> None:
+    before = GENERATOR.bit_generator.state, OLD.random_sample(), random.getstate()
+    again = np.random.RandomState(0)
+    again.random_sample()
+    for f in DRAWS.values():
+        with pytest.raises(TracedError):
+            cr.compile(f)(a(1, 2))
+    assert (GENERATOR.bit_generator.state, random.getstate()) == (before[0], before[2])
+    for g in (np.random.default_rng(), np.random.RandomState(), random.Random()):
+        assert 0 <= g.random() < 1
+    assert secrets.randbelow(1) == 0 and len(os.urandom(2)) == 2
+
+
 def test_random_numbers_that_depend_on_a_fixed_seed_are_constants() -> None:
+    assert cr.compile(lambda x: x * random.Random(3).random())(1.0) == random.Random(3).random()
     fast = cr.compile(lambda x: x + np.random.default_rng(3).normal(size=2))
     agree(fast(a(1, 2)), a(1, 2) + np.random.default_rng(3).normal(size=2))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import random
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +16,7 @@ from chainrule import Value, nn, optim
 from chainrule.micrograd.engine import Value as Scalar
 from chainrule.micrograd.nn import MLP as ScalarMLP
 from chainrule.native.compile import Compiled
-from tests.native.agree import kind
+from tests.native.agree import agree, kind
 
 STEPS = 100
 Wrap = Callable[[Any], Any]
@@ -337,3 +339,52 @@ def test_schedules_clipping_and_accumulation() -> None:
         return out, [p.data.copy() for p in model.parameters()]
 
     same(run(cr.compile), run(lambda f: f), 1e-9)
+
+
+# -------------------------------------------------------------------- the learning rate
+
+
+def decay(opt: Any) -> None:
+    opt.lr *= 0.9
+
+
+SCHEDULES: dict[str, Any] = {
+    "before the step": (lambda opt, k: setattr(opt, "lr", 0.1 * 0.9**k), lambda opt: None),
+    "in the step": (lambda opt, k: None, lambda opt: setattr(opt, "lr", opt.lr * 0.9)),
+    "in place": (lambda opt, k: None, lambda opt: decay(opt)),
+    "a number in the step": (lambda opt, k: None, lambda opt: setattr(opt, "lr", 0.05)),
+    "both": (lambda opt, k: setattr(opt, "lr", 0.1 / (k + 1)), lambda opt: setattr(opt, "lr", opt.lr / 2)),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("make", [optim.SGD, optim.Adam])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["double", "single"])
+def test_a_schedule_of_the_learning_rate_compiles_once(name: str, make: Any, dtype: Any) -> None:
+    """The rate is read anew at each call, may be computed with, and stays a float."""
+    before, within = SCHEDULES[name]
+
+    def run(wrap: Wrap) -> Any:
+        model = nn.MLP([2, 4, 1], rng=0, dtype=dtype)
+        opt = make(model.parameters(), lr=0.1)
+
+        @wrap
+        def step(x: Any) -> Any:
+            loss = np.mean((model(x) - 1) ** 2)
+            loss.backward()
+            opt.step()
+            opt.zero_grad()
+            within(opt)
+            return loss, opt.lr * 2
+
+        out = []
+        for k in range(6):
+            before(opt, k)
+            out += [*step(np.ones((3, 2), dtype)), opt.lr]
+            assert type(opt.lr) is float
+        if isinstance(step, Compiled):
+            assert "1 program" in repr(step)
+        assert copy.deepcopy(opt).lr == pickle.loads(pickle.dumps(opt)).lr == opt.lr
+        return out, [p.data for p in model.parameters()]
+
+    agree(run(cr.compile), run(lambda f: f), rtol=1e-5 if dtype is np.float32 else 1e-11)

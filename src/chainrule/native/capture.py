@@ -7,7 +7,7 @@ keeps a `State` in the place of each, so an exception leaves everything as it wa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -17,21 +17,49 @@ import optree
 import chainrule.native.protocols  # noqa: F401  (attaches the operators and methods of traced arrays)
 from chainrule.native.figures import Figures
 from chainrule.native.operations import FLOAT64, broadcast_to, cast, copied, lift, stale
-from chainrule.traced import Changed, Traced, TracedError, capturing, current_trace, set_trace
+from chainrule.random import Generator
+from chainrule.traced import (
+    Changed,
+    Traced,
+    TracedError,
+    capturing,
+    current_trace,
+    set_trace,
+    where_in_user_code,
+)
 from chainrule.value import Cell, Value, next_serial
 
-__all__ = ["Captured", "Output", "Slot", "State", "Trace", "capture"]
+__all__ = ["Captured", "Draw", "Output", "Slot", "State", "Trace", "capture"]
 
 
 class Slot(NamedTuple):
     """Where an input of the program comes from at each call.
 
-    ``kind`` is ``"argument"`` (``which`` counts the flattened arguments, Values among them), ``"data"``
-    or ``"grad"`` (of the state numbered ``which``).
+    ``kind`` is ``"argument"`` (``which`` counts the flattened arguments, Values among them, and behind them
+    what the program draws), ``"data"`` or ``"grad"`` (of the state numbered ``which``).
     """
 
     kind: str
     which: int
+
+
+class Draw(NamedTuple):
+    """Random numbers drawn at each call, before the program runs: NumPy's method and what it is given.
+
+    ``argument`` is the generator's number among the flattened arguments; None for ``generator`` itself.
+    """
+
+    generator: np.random.Generator
+    argument: int | None
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def of(self, leaves: Sequence[Any]) -> np.random.Generator:
+        return self.generator if self.argument is None else leaves[self.argument]
+
+    def __call__(self, generator: np.random.Generator) -> Any:
+        return getattr(np.random.Generator, self.name)(generator, *self.args, **self.kwargs)
 
 
 @dataclass
@@ -69,6 +97,8 @@ class Trace:
         What the input nodes are, in order.
     states : dict
         By the identity of the Value.
+    draws : list of Draw
+        In the order of the function; ``drawn`` are numbers to be taken in their place, if there are some.
     """
 
     def __init__(self) -> None:
@@ -77,6 +107,10 @@ class Trace:
         self.inputs: list[Traced] = []
         self.states: dict[int, State] = {}
         self.arguments: dict[int, int] = {}
+        self.leaves = 0  # how many flattened arguments there are
+        self.generators: dict[int, int] = {}  # arguments, by the identity of what stands for them
+        self.draws: list[Draw] = []
+        self.drawn: Iterator[Any] | None = None
         self.refused: Exception | None = None  # a branch on a traced value
         self.calls: dict[int, Any] = {}  # the last call of each module, by identity, while it goes on
         self.views: dict[Traced, Traced] = {}  # what lies, in NumPy, in the memory of what
@@ -95,6 +129,21 @@ class Trace:
         self.slots.append(slot)
         self.inputs.append(x)
         return x
+
+    def draw(self, generator: Generator, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """An input for what a generator from outside will give."""
+        if self.drawn is not None:
+            return next(self.drawn)
+        draw = Draw(generator, self.generators.get(id(generator)), name, args, kwargs)
+        if name not in _NO_DRAWS and kwargs.get("out") is None:
+            sample = draw(np.random.Generator(np.random.PCG64(0)))  # for its shape and dtype
+            if np.asarray(sample).dtype.kind in "fciub":
+                self.draws.append(draw)
+                return self.input(Slot("argument", self.leaves + len(self.draws) - 1), sample)
+        raise TracedError(
+            f"{where_in_user_code()}: {name} of a random generator while compiling: "
+            f"{_NO_DRAWS.get(name, 'it writes to out=, or gives no numbers; draw numbers and return them')}"
+        )
 
     # ---------------------------------------------------------------- Values from outside
 
@@ -181,6 +230,13 @@ class Trace:
                     f"{x.origin.line}: an array that Value.data or Value.grad gave out is changed in place; "
                     "while compiling the Value does not follow: write v.data -= y, or v.data = v.data - y"
                 )
+
+
+_NO_DRAWS = {
+    "shuffle": "an array is shuffled in place only once; write x = rng.permutation(x)",
+    "spawn": "new generators would be the same in every call; spawn them outside",
+    "bytes": "a program has numbers only; draw rng.integers(256, size=n)",
+}
 
 
 def _is_number(v: Value) -> bool:
@@ -282,16 +338,23 @@ def capture(name: str, call: Callable[[list[Any]], Any], leaves: list[Any], line
     Values among the arguments are passed as they are: the trace stands in for their data. With
     ``lines`` it keeps the user's line of each node.
     """
+    generators = [  # older than the trace, as what they stand for
+        Generator(x.bit_generator) if isinstance(x, np.random.Generator) else None for x in leaves
+    ]
     trace = Trace()
+    trace.leaves = len(leaves)
+    trace.generators = {id(g): i for i, g in enumerate(generators) if g is not None}
     trace.lines = {} if lines else None
     trace.arguments = {id(x): i for i, x in enumerate(leaves) if type(x) is Value}
     before = current_trace()
     set_trace(trace)
     capturing.append(trace)
     try:
-        given = []
+        given: list[Any] = []
         for i, x in enumerate(leaves):
-            if type(x) is Value or not isinstance(x, float | int | complex | np.ndarray | np.generic):
+            if (g := generators[i]) is not None:
+                given.append(g)
+            elif type(x) is Value or not isinstance(x, float | int | complex | np.ndarray | np.generic):
                 given.append(x)
             else:
                 given.append(trace.input(Slot("argument", i), x))

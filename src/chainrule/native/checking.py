@@ -40,11 +40,11 @@ class CheckError(AssertionError):
     """A compiled program and the plain function gave different numbers."""
 
 
-def checked(program: Program, leaves: Sequence[Any]) -> Any:
-    """What the compiled program gives, if the plain function gives the same.
+def checked(program: Program, leaves: Sequence[Any]) -> tuple[Sequence[Any], Any]:
+    """What the compiled program gives, if the plain function gives the same; before it what it was given.
 
-    Both start from the same state; afterwards it is as the compiled program left it, or, after an
-    error, as it was before.
+    Both start from the same state and draw the same random numbers; afterwards all is as the compiled
+    program left it, or, after an error, as it was before.
 
     Raises
     ------
@@ -53,13 +53,18 @@ def checked(program: Program, leaves: Sequence[Any]) -> Any:
     """
     captured = program.captured
     leaves = list(leaves)
-    before = [_Saved(s.value) for s in captured.states] + [_Saved(x) for x in leaves if type(x) is Value]
-    given = [_given(captured, slot, leaves) for slot in captured.slots]
+    before: list[Any] = [_Saved(s.value) for s in captured.states]
+    before += [_Saved(x) for x in leaves if type(x) is Value]
+    before += [_SavedGenerator(d.of(leaves)) for d in program.draws]
     try:
         plain = _outcome(captured, captured.call([x.copy() if type(x) is np.ndarray else x for x in leaves]))
         for saved in before:
             saved.restore()
-        result = program(leaves)
+        given = [_given(captured, slot, leaves) for slot in captured.slots]
+        leaves, result = program.drawing(leaves) if program.draws else (leaves, program(leaves))
+        for i, slot in enumerate(captured.slots):
+            if slot.kind == "argument" and given[i] is None:
+                given[i] = leaves[slot.which]
         compiled = _outcome(captured, result)
         if not _alike(plain, compiled):
             _explain(program, given, plain, compiled)
@@ -67,10 +72,18 @@ def checked(program: Program, leaves: Sequence[Any]) -> Any:
         for saved in before:
             saved.restore()
         raise
-    return result
+    return leaves, result
 
 
 # -------------------------------------------------------------------- state, before and after
+
+
+class _SavedGenerator:
+    def __init__(self, generator: np.random.Generator) -> None:
+        self.generator, self.state = generator, generator.bit_generator.state
+
+    def restore(self) -> None:
+        self.generator.bit_generator.state = self.state
 
 
 class _Saved:
@@ -105,7 +118,9 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _given(captured: Captured, slot: Slot, leaves: Sequence[Any]) -> Any:
-    """The data of an input."""
+    """The data of an input; None if it has yet to be drawn."""
+    if slot.kind == "argument" and slot.which >= len(leaves):
+        return None
     if slot.kind == "argument":
         x = leaves[slot.which]
         return _copy(x._current() if type(x) is Value else x)

@@ -16,9 +16,10 @@ import optree
 from chainrule.graph import order
 from chainrule.native.capture import State, capture
 from chainrule.native.checking import checked
+from chainrule.native.entropy import Undrawn, no_entropy
 from chainrule.native.figures import Figures
 from chainrule.native.graph import ProgramGraph, argument_names
-from chainrule.native.guards import Guards, no_new_generators
+from chainrule.native.guards import Guards
 from chainrule.native.operations import leaked
 from chainrule.native.program import Program
 from chainrule.native.report import Report, graph, report
@@ -31,7 +32,8 @@ from chainrule.value import Cell, Value, result
 
 __all__ = ["Compiled", "compile"]
 
-MANY = 16  # programs of one function after which a warning says why it is compiled again and again
+MANY = 16  # programs made of one function after which a warning says why it is compiled again and again
+KEPT = 64  # programs of one function; then the one that has not been used for longest goes
 
 
 def compile(
@@ -76,9 +78,10 @@ def compile(
     products are contracted with sums (fused multiply-add); elementwise functions agree within 4 ulp.
     Arrays in closures and globals are compared at each call if small; large ones are read at each call, but
     what is computed from them alone, or from another dtype or memory order, is computed once.
-    Random numbers drawn by ``f`` would be the same in every call: where that is noticed it is an error; pass
-    them in. ``x += y`` is refused on an argument, and so is the use of an array or a view of one after it was
-    changed in place under another name; write ``x = x + y``.
+    Random numbers from generators that are arguments, or of `chainrule.random.default_rng`, are drawn anew at
+    each call; others would be the same in every call, and are refused. ``x += y`` is refused on an argument,
+    and so is the use of an array or a view of one after it was changed in place under another name; write
+    ``x = x + y``.
 
     Examples
     --------
@@ -117,10 +120,11 @@ class Compiled:
             )
         self.static = frozenset(numbers)
         self.name = getattr(f, "__name__", type(f).__name__)
-        self.programs: dict[Any, list[Program]] = {}
+        self.programs: dict[Any, tuple[Program, ...]] = {}
         self.last: Program | None = None
         self._lock = threading.RLock()
-        self._derivatives: dict[Any, Compiled] = {}
+        self._made = self._turns = self._restless = 0
+        self._before: Any = None  # names and signatures of the arguments it was compiled for last
         functools.update_wrapper(self, f, updated=())
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -158,8 +162,16 @@ class Compiled:
                 break
         if program is None:
             program = self._compile(args, kwargs, leaves, key)
-        self.last = program
-        values = checked(program, leaves) if self.check else program(leaves)
+        if program is not self.last:
+            self._turns += 1
+            program.used = self._turns
+            self.last = program
+        if self.check:
+            leaves, values = checked(program, leaves)
+        elif program.draws:
+            leaves, values = program.drawing(leaves)
+        else:
+            values = program(leaves)
         return self._connected(program, leaves, values) if program.differentiable else values
 
     def _flatten(self, args: Any, kwargs: Any) -> tuple[list[Any], Any]:
@@ -184,14 +196,15 @@ class Compiled:
 
     def _compile(self, args: Any, kwargs: Any, leaves: Any, key: Any) -> Program:
         with self._lock, _NO_COLLECTION:
-            made = self.programs.setdefault(key, [])
+            made = self.programs.get(key, ())
             for p in made:
                 if p.valid(leaves):
                     return p
-            for x in leaves:
-                _signature(self.name, x)
+            signatures = [_signature(self.name, x) for x in leaves]
             figures = Figures()
-            guards = Guards(self.function)
+            static = {f"static argument {i}": args[i] for i in sorted(self.static) if i < len(args)}
+            guards = Guards(self.function, leaves, list(static.items()))
+            undrawn = Undrawn(guards.generators)
             if leaves is args:
 
                 def call(given: list[Any]) -> Any:
@@ -207,29 +220,77 @@ class Compiled:
                         *[a if i in self.static else next(rest) for i, a in enumerate(args)], **kwargs
                     )
 
-            with no_new_generators:
-                captured = capture(self.name, call, list(leaves), lines=self.check)
+            try:
+                with no_entropy:
+                    captured = capture(self.name, call, list(leaves), lines=self.check)
+            except BaseException:
+                undrawn.drawn()
+                raise
             figures.done("capture")
             captured.figures = figures
             captured.names = argument_names(self.function, self.static, args, kwargs)
-            drawn = guards.drawn()
+            captured.names += [f"drawn {d.name}" for d in captured.trace.draws]
+            drawn = undrawn.drawn()
             if drawn is not None:
                 raise TracedError(
                     f"compile: {self.name} drew random numbers from {drawn} while it was captured; a program "
-                    "would give the same ones in every call: draw them outside and pass them as an argument"
+                    "would give the same ones in every call: draw from a generator that is an argument or "
+                    "made with chainrule.random.default_rng, or draw outside and pass the numbers"
                 )
+            known = {**dict(zip(captured.names, map(_in_words, signatures))), **_words(static)}
+            self._look_at_itself(guards)
             program = Program(self.name, captured, guards)
-            made.append(program)
-            count = sum(map(len, self.programs.values()))
-            if count >= MANY and count & (count - 1) == 0:
-                why = "a number it reads from around it keeps changing" if len(made) > count // 2 else (
-                    "it is called with ever new shapes, dtypes or static arguments")  # fmt: skip
+            self._made += 1
+            if self._made >= MANY and self._made & (self._made - 1) == 0:
                 warnings.warn(
-                    f"compile: {self.name} has been compiled {count} times, because {why}; pass what changes "
-                    "as an argument, or pad shapes to a few sizes",
+                    f"compile: {self.name} has been compiled {self._made} times, the last time because "
+                    f"{self._why(made, leaves, known)}",
                     stacklevel=3,
                 )
+            self._before = known
+            self.programs[key] = (*made, program)
+            if sum(map(len, self.programs.values())) > KEPT:
+                self._drop(program)
             return program
+
+    def _drop(self, but: Program) -> None:
+        """Let the program go that has not been used for longest."""
+        others = [(key, p) for key, programs in self.programs.items() for p in programs if p is not but]
+        key, oldest = min(others, key=lambda found: found[1].used)
+        left = tuple(p for p in self.programs[key] if p is not oldest)
+        if left:
+            self.programs[key] = left
+        else:
+            del self.programs[key]
+
+    def _why(self, made: Sequence[Program], leaves: Any, known: dict[str, str]) -> str:
+        """What has changed since it was compiled last."""
+        if made:
+            return f"{made[-1].change(leaves)}; keep what changes in a Value, or pass it as an argument"
+        for name, now in known.items():
+            if (was := self._before.get(name, now)) != now:
+                remedy = "make it an ordinary argument" if "static" in name else "pad shapes to a few sizes"
+                return f"{name} was {was}, is {now}; if it keeps changing, {remedy}"
+        return "its arguments come in other containers; pass the same ones"
+
+    def _look_at_itself(self, guards: Guards) -> None:
+        """Say so if the capture has itself changed what it reads, so that each call will compile anew."""
+        if guards.hold():
+            self._restless = 0
+            return
+        change = guards.change()
+        if (place := guards.leak()) is not None:
+            raise TracedError(
+                f"compile: {self.name} puts a traced value into {place}, where it would leak: it has no "
+                f"number there; return it instead, and put what comes back into {place}"
+            )
+        self._restless += 1
+        if self._restless == 2:  # once may be the filling of a cache
+            warnings.warn(
+                f"compile: {self.name} changes something that it reads, so each call compiles it anew: "
+                f"{change}; return it instead and change it outside, or keep the number in a Value",
+                stacklevel=4,
+            )
 
     # ---------------------------------------------------------------- seeing it
 
@@ -271,12 +332,12 @@ class Compiled:
         self, program: Program, j: int, leaves: list[Any], moving: tuple[bool, ...] | None
     ) -> Compiled:
         """A compiled function of (g or tangents, inputs) that carries derivatives through the j-th result."""
-        key = (id(program), j, moving)
-        if key not in self._derivatives:
-            self._derivatives[key] = Compiled(
+        key = (j, moving)
+        if key not in program.derivatives:
+            program.derivatives[key] = Compiled(
                 _pull_of(program, j, leaves) if moving is None else _push_of(program, j, leaves, moving)
             )
-        return self._derivatives[key]
+        return program.derivatives[key]  # type: ignore[no-any-return]
 
 
 class _Piece(Primitive):
@@ -332,7 +393,10 @@ def _replayed(
             arguments[id(leaves[s.argument])] = v
     rest = iter(plain)
     flat = [arguments.get(id(x), x) if type(x) is Value else next(rest) for x in leaves]
-    out = program.captured.call(flat)
+    n = len(flat) - len(program.draws)
+    before, trace.drawn = trace.drawn, iter(flat[n:])
+    out = program.captured.call(flat[:n])
+    trace.drawn = before
     return optree.tree_leaves(out, none_is_leaf=True)[j], stand_ins
 
 
@@ -385,6 +449,18 @@ class _NoCollection:
 _NO_COLLECTION = _NoCollection()
 
 
+def _in_words(signature: Any) -> str:
+    """A signature as warnings name it."""
+    if type(signature) is not tuple:
+        return f"a {signature.__name__}" if isinstance(signature, type) else repr(signature)
+    dtype, shape = signature[-2:]
+    return f"{'a Value of ' if signature[0] is Value else ''}{dtype} {shape}"
+
+
+def _words(static: dict[str, Any]) -> dict[str, str]:
+    return {name: repr(x) for name, x in static.items()}
+
+
 def _signature(name: str, x: Any) -> Any:
     """What of an argument the program depends on."""
     kind = type(x)
@@ -403,9 +479,11 @@ def _signature(name: str, x: Any) -> Any:
         return kind
     if x is None or isinstance(x, str):
         return x
+    if isinstance(x, np.random.Generator):
+        return np.random.Generator
     if kind is Traced:
         raise leaked(f"calling {name}")
     raise TypeError(
         f"compile: an argument of {name} is a {kind.__name__}, expected arrays, numbers, Values, strings, "
-        "None or containers of them; name it in static_argnums if it is a constant"
+        "None, random generators or containers of them; name it in static_argnums if it is a constant"
     )

@@ -1,86 +1,123 @@
 """Guards: what a capture took from closures, globals and attributes, and whether it is still so.
 
-The captured program holds plain numbers that the function read from around it, such as a learning
-rate in an attribute. Everything reachable from the function through closures, globals, lists,
+The captured program holds plain numbers that the function read from around it, such as a threshold
+in an attribute. Everything reachable from the function through closures, globals, modules, lists,
 dictionaries and instances is looked over; at each call it is compared with what it was.
+
+Not noticed are: what files, the clock and iterators give; attributes of a user's object under a name
+that is computed (``getattr(x, f"w{i}")``); a truth value in a container exchanged for the number equal
+to it; what installed packages keep to themselves; and whatever lies beyond the first 20,000 objects.
 """
 
 from __future__ import annotations
 
+import array
 import collections
 import dis
 import functools
+import importlib.util
+import os
 import pathlib
 import random
 import sys
 import sysconfig
-import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from operator import attrgetter, is_, itemgetter
+from threading import get_ident
 from typing import Any
 
 import numpy as np
 
 import chainrule.traced
-from chainrule.value import Value
+from chainrule.traced import Traced
+from chainrule.value import Value, by_identity
 
-__all__ = ["Guards", "no_new_generators"]
+__all__ = ["Guards"]
 
 MOST = 20_000  # objects looked over
-LARGEST = 1 << 16  # bytes of an array whose numbers are compared; of a larger one only its identity
+LARGEST = 1 << 16  # bytes of an array whose numbers are compared; a larger one is read at each call
 _PLAIN = (float, int, bool, str, bytes, complex, type(None))
-_LEFT_OUT = (types.BuiltinFunctionType, np.ufunc, np.dtype)
+_LEFT_OUT = (np.ufunc, np.dtype)
+_MISSING = object()
+_CONTENTS = attrgetter("cell_contents")
 # What is installed changes no numbers between calls; it would be looked over without end.
 _INSTALLED = tuple({sysconfig.get_paths()[k] for k in ("stdlib", "platstdlib", "purelib", "platlib")})
 _LIBRARY = str(pathlib.Path(chainrule.traced.__file__).parent)
+
+Labelled = list[tuple[str, Any]]
 
 
 class Guards:
     """What is reachable from a function, as it was when it was captured.
 
+    Parameters
+    ----------
+    f : callable
+    arguments : sequence
+        Of the call; only random generators among them are of interest.
+    static : sequence of (str, object)
+        Arguments that are constants, with their names.
+
     Attributes
     ----------
     generators : list
-        Random generators found: a capture must not draw from them.
+        Random generators found.
+    large : list of numpy.ndarray
+        Arrays whose numbers are not compared.
     """
 
-    def __init__(self, f: Callable[..., Any]) -> None:
-        self.containers: list[Any] = []  # lists and dictionaries, and as they were
-        self.were: list[Any] = []
-        self.names: list[tuple[dict[str, Any], str, Any]] = []
-        self.cells: list[tuple[Any, Any]] = []
-        self.slots: list[tuple[Any, str, Any]] = []
-        self.arrays: list[tuple[np.ndarray, bytes]] = []
-        self.generators: list[Any] = []
+    def __init__(self, f: Callable[..., Any], arguments: Sequence[Any] = (), static: Labelled | None = None):
+        self.generators: list[Any] = [x for x in arguments if isinstance(x, np.random.Generator)]
+        self.large: list[np.ndarray] = []
+        # Lists, dictionaries and the like, and as they were: compared at C's speed, where what is the same
+        # object is not looked into.
+        self._whole: tuple[list[Any], list[Any]] = ([], [])
+        self._labels: dict[int, str] = {}  # of these, by identity
+        self._named: dict[int, tuple[list[str], list[str]]] = {}  # of instances' dictionaries: names read
+        self._attributes_of: set[int] = set()  # dictionaries of instances
+        # Calls that give part of something: numbers, which must be of the same type too, and all else.
+        self._parts, self._numbers = _Parts(), _Parts()
         self._package = _package(f)
         self._met: set[int] = set()
         self._kept: list[Any] = []
         # Of the user's own objects only the attributes that the code names, of which more turn up on the way.
         self._attributes: set[str] = set()
-        self._objects: list[Any] = []
-        waiting = [f]
-        while True:
+        self._objects: list[tuple[str, Any, Any]] = []
+        self._globals: dict[int, tuple[str, dict[str, Any], set[str]]] = {}
+        self._cells: dict[int, tuple[str, Any]] = {}
+        waiting = [("self", f), *(static or [])]
+        while waiting and len(self._met) < MOST:
             while waiting and len(self._met) < MOST:
-                waiting += self._visit(waiting.pop())
-            known = len(self._attributes)
-            waiting = [v for x in self._objects for name, v in _items(x) if self._read(name, v)]
-            if all(id(v) in self._met or isinstance(v, _PLAIN) for v in waiting) and known == len(
-                self._attributes
-            ):
-                break
-            if len(self._met) >= MOST:
-                break
-        for x in self._objects:
-            self.names += [(x, name, v) for name, v in _items(x) if self._read(name, v)]
-        del self._attributes, self._objects
-        del self._met
-        self._states = [_state(g) for g in self._watched()]
+                waiting += self._visit(*waiting.pop())
+            waiting = [
+                (f"{label}.{name}", v)
+                for label, _, d in self._objects
+                for name, v in _items(d)
+                if not isinstance(v, _PLAIN) and id(v) not in self._met and self._read(name, v)
+            ]
+        for x in self._whole[0]:
+            if any(map(_is_number, _elements(x))):
+                form = "{}.{}" if id(x) in self._attributes_of else "{}[{!r}]"
+                keys: Iterable[Any] = x if isinstance(x, dict) else range(len(x))
+                of = [form.format(self._labels[id(x)], k) for k in keys]
+                self._numbers.add(of, x.values if isinstance(x, dict) else x.__iter__, list(_elements(x)))
+        for label, x, d in self._objects:
+            self._object(label, x, d)
+        for label, d, names in self._globals.values():
+            self._some({f"{label}{name}": name for name in sorted(names)}, d)
+        for number in (False, True):
+            cells = [(n, c) for n, c in self._cells.values() if _is_number(c.cell_contents) is number]
+            if cells:
+                labels, of = map(list, zip(*cells))
+                parts = self._numbers if number else self._parts
+                parts.add(labels, functools.partial(_contents, of), _contents(of))
+        del self._attributes, self._objects, self._globals, self._cells, self._met
 
-    def _read(self, name: str, v: Any) -> bool:
-        """Whether code names an attribute; Python itself calls what is named in underscores."""
-        return name in self._attributes or (name.startswith("__") and isinstance(v, types.FunctionType))
+    # ---------------------------------------------------------------- looking over
 
-    def _visit(self, x: Any) -> list[Any]:
+    def _visit(self, label: str, x: Any) -> Labelled:
         """Note what ``x`` holds, and give back what has to be looked over next."""
         if isinstance(x, _PLAIN) or id(x) in self._met:
             return []
@@ -92,110 +129,329 @@ class Guards:
         if type(x) is Value or isinstance(x, _LEFT_OUT):
             return []
         if isinstance(x, np.ndarray):
-            if x.nbytes <= LARGEST and x.dtype != object:
-                self.arrays.append((x, x.tobytes()))
+            if x.nbytes > LARGEST:
+                self.large.append(x)
+            elif type(x) is np.ndarray and x.dtype != object:
+                self._parts.add([label], x.tobytes, x.tobytes())
+            return []
+        if isinstance(x, array.array | bytearray):
+            read = x.copy if isinstance(x, bytearray) else x.tobytes
+            self._parts.add([label], read, read())
             return []
         if isinstance(x, types.MethodType):
-            return [x.__self__, x.__func__]
+            return [(label, x.__self__), ("", x.__func__)]
         if isinstance(x, types.FunctionType):
             return self._function(x)
+        if isinstance(x, types.BuiltinFunctionType):  # a method of a random generator, perhaps
+            return [(label, x.__self__)] if isinstance(x.__self__, random.Random) else []
         if isinstance(x, functools.partial):
-            return [x.func, x.args, x.keywords]
+            return [(label, part) for part in (x.func, x.args, x.keywords)]
         if isinstance(x, property | functools.cached_property | staticmethod | classmethod):
-            return [getattr(x, name, None) for name in ("fget", "func", "__func__")]
+            return [(label, getattr(x, name, None)) for name in ("fget", "func", "__func__")]
         if isinstance(x, type):
             if not self._foreign(x.__module__):
-                self._objects.append(x.__dict__)
-            return list(x.__bases__)
+                self._objects.append((label, x, x.__dict__))
+            return [(base.__name__, base) for base in x.__bases__]
         if isinstance(x, types.ModuleType):
+            if not self._foreign(x.__name__):
+                self._objects.append((label, x, vars(x)))
             return []
-        if isinstance(x, dict):
-            return self._mapping(x)
-        if isinstance(x, list | set | frozenset | collections.deque):
-            self.containers.append(x)
-            self.were.append(x.copy())
-            return list(x)
         if isinstance(x, tuple):
-            return list(x)
+            return [(f"{label}[{i}]", v) for i, v in enumerate(x)]
+        if isinstance(x, list | set | frozenset | collections.deque):
+            self._container(label, x, x.copy())
+            return [(f"{label}[{i}]", v) for i, v in enumerate(x)] + self._instance(label, x)
+        if isinstance(x, dict):
+            return self._mapping(label, x) + self._instance(label, x)
+        if isinstance(x, collections.UserDict | collections.UserList):
+            return [(label, x.data), *self._instance(label, x)]
         if type(x).__module__.startswith("chainrule.native"):  # another compiled function
-            return [getattr(x, "__wrapped__", None)]
-        found: list[Any] = [type(x)]
+            return [(label, getattr(x, "__wrapped__", None))]
+        return self._instance(label, x)
+
+    def _instance(self, label: str, x: Any) -> Labelled:
+        """The slots and attributes of an object."""
+        if type(x).__module__ == "builtins":
+            return []
+        found: Labelled = [(type(x).__name__, type(x))]
         for kind in type(x).__mro__:
-            for name in () if self._foreign(kind.__module__) else _slots(kind):
-                if hasattr(x, name):
-                    self.slots.append((x, name, getattr(x, name)))
-                    found.append(getattr(x, name))
+            if not self._foreign(kind.__module__):
+                slots = [n for n, v in vars(kind).items() if type(v) is types.MemberDescriptorType]
+                slots = [n for n in slots if hasattr(x, n)]
+                self._some({f"{label}.{n}": n for n in slots}, x, attrgetter)
+                found += [(f"{label}.{n}", getattr(x, n)) for n in slots]
         attributes = getattr(x, "__dict__", None)
         if type(attributes) is not dict:
             return found
+        self._attributes_of.add(id(attributes))
         if self._foreign(type(x).__module__):
-            return found + self._mapping(attributes)
-        self._objects.append(attributes)
+            return found + self._mapping(label, attributes, "{}.{}")
+        self._objects.append((label, x, attributes))
         return found
+
+    def _mapping(self, label: str, x: dict[Any, Any], form: str = "{}[{!r}]") -> Labelled:
+        self._container(label, x, dict(x))
+        return [(form.format(label, k), v) for k, v in x.items() if not isinstance(v, _PLAIN)]
+
+    def _container(self, label: str, x: Any, was: Any) -> None:
+        containers, were = self._whole
+        containers.append(x)
+        were.append(was)
+        self._labels[id(x)] = label
+
+    def _object(self, label: str, x: Any, d: Any) -> None:
+        """An object of the user's. All of its attributes are compared, until one changes that is not read."""
+        names = [name for name, v in _items(d) if self._read(name, v)]
+        if isinstance(x, types.ModuleType):
+            self._globals.setdefault(id(d), (f"{label}.", d, set()))[2].update(names)
+            return
+        kinds = x.__mro__[1:] if isinstance(x, type) else [type(x)]
+        absent = [n for n in self._attributes if n not in d and any(hasattr(kind, n) for kind in kinds)]
+        if isinstance(x, type):
+            self._some({f"{label}.{n}": n for n in names}, d)
+            self._none(label, d, absent)
+        else:
+            self._container(label, d, dict(d))
+            self._named[id(d)] = names, absent
+            self._some({f"{label}.{n}": n for n in names if _is_number(d[n])}, d)
+
+    def _none(self, label: str, d: Any, absent: list[str]) -> None:
+        """What a class has, and what comes before it has not."""
+        if absent:
+            names = ", ".join(sorted(absent))
+            read = functools.partial(d.keys().isdisjoint, absent)
+            self._parts.add([f"one of {names} in {label}"], read, True)
+
+    def _some(self, names: dict[str, str], x: Any, getter: Any = itemgetter) -> None:
+        """Entries (or attributes) of something, by their labels; numbers apart from all else."""
+        for number in (False, True):
+            some = {k: n for k, n in names.items() if _is_number(getter(n)(x)) is number}
+            if some:
+                get = getter(*some.values(), next(iter(some.values())))  # of two it gives a tuple
+                parts = self._numbers if number else self._parts
+                parts.add([*some, *some], functools.partial(get, x), get(x))
+
+    def _read(self, name: str, v: Any) -> bool:
+        """Whether code names an attribute; Python itself calls what is named in underscores."""
+        return name in self._attributes or (name.startswith("__") and isinstance(v, types.FunctionType))
 
     def _foreign(self, module: str | None) -> bool:
         """Whether a module is an installed one, other than the function's own package."""
         if not module or module.partition(".")[0] == self._package:
             return not module
-        if module in sys.builtin_module_names:
-            return True
-        return (getattr(sys.modules.get(module), "__file__", None) or "").startswith((*_INSTALLED, _LIBRARY))
+        return module in sys.builtin_module_names or _file(module).startswith((*_INSTALLED, _LIBRARY))
 
-    def _mapping(self, x: Any) -> list[Any]:
-        self.containers.append(x)
-        self.were.append(dict(x))
-        return list(x.values())
-
-    def _function(self, f: types.FunctionType) -> list[Any]:
+    def _function(self, f: types.FunctionType) -> Labelled:
+        cells = {id(c): (name, c) for name, c in zip(f.__code__.co_freevars, f.__closure__ or ()) if _full(c)}
+        found = [(name, c.cell_contents) for name, c in cells.values()]
         if self._foreign(f.__module__):
-            return [c.cell_contents for c in f.__closure__ or () if _full(c)]
-        found = list(f.__defaults__ or ()) + list((f.__kwdefaults__ or {}).values())
-        for c in f.__closure__ or ():
-            if _full(c):
-                self.cells.append((c, c.cell_contents))
-                found.append(c.cell_contents)
-        names, attributes = _names(f.__code__)
-        self._attributes |= attributes
-        for name in names:
-            if name in f.__globals__:
-                x = f.__globals__[name]
-                self.names.append((f.__globals__, name, x))
-                if isinstance(x, types.ModuleType) and not self._foreign(x.__name__):
-                    for attribute in attributes & vars(x).keys():
-                        self.names.append((vars(x), attribute, vars(x)[attribute]))
-                        found.append(vars(x)[attribute])
-                found.append(x)
+            return found
+        self._cells |= cells
+        given = f.__code__.co_varnames[: f.__code__.co_argcount]
+        found += zip(reversed(given), reversed(f.__defaults__ or ()))
+        found += (f.__kwdefaults__ or {}).items()
+        code = _names(f.__code__)
+        self._attributes |= code.attributes
+        present = [name for name in code.names if name in f.__globals__]
+        self._globals.setdefault(id(f.__globals__), ("", f.__globals__, set()))[2].update(present)
+        found += [(name, f.__globals__[name]) for name in present]
+        if {"environ", "getenv"} & (code.names | code.attributes):
+            found.append(("os.environ", os.environ))
+        for name, level, wanted in code.imports:
+            if level:
+                package = f.__globals__.get("__package__") or f.__globals__["__name__"].rpartition(".")[0]
+                name = importlib.util.resolve_name("." * level + name, package)
+            if not self._foreign(name):
+                found += self._imported(name, wanted)
         return found
+
+    def _imported(self, name: str, wanted: Sequence[str]) -> Labelled:
+        """A module that the function imports itself; it may be about to do so for the first time."""
+        module = sys.modules.get(name)
+        if module is None:
+            self._none("sys.modules", sys.modules, [name])
+            return []
+        self._none(name, vars(module), [w for w in wanted if w not in vars(module)])
+        return [(name, module)]
+
+    # ---------------------------------------------------------------- comparing
 
     def hold(self) -> bool:
         """Whether everything is as it was."""
+        me = get_ident()
+        by_identity.add(me)  # an equal Value in the place of another is another
         try:
-            # Lists of containers are compared at C's speed: what is the same object is not looked into.
-            return (
-                self.containers == self.were
-                and all(_same(x.get(name, self), was) for x, name, was in self.names)
-                and all(_same(c.cell_contents, was) for c, was in self.cells)
-                and all(_same(getattr(x, name, self), was) for x, name, was in self.slots)
-                and all(a.tobytes() == was for a, was in self.arrays)
-            )
-        except ValueError:  # arrays or Values were exchanged: they have no single truth
-            return False
+            containers, were = self._whole
+            parts, numbers = self._parts, self._numbers
+            if (
+                containers == were
+                and [read() for read in parts.calls] == parts.seen
+                and (not numbers.calls or numbers.identical())
+            ):
+                return True
+        except Exception:
+            pass  # something is gone, or has no single truth, as arrays have not
+        finally:
+            by_identity.discard(me)
+        return self.change() is None
 
-    def _watched(self) -> Iterator[Any]:
-        yield from self.generators
-        yield random
-        yield np.random
+    def change(self) -> str | None:
+        """What is not as it was, in words; None if all is."""
+        return self._parts.change() or self._numbers.change() or self._change_of_containers()
 
-    def drawn(self) -> str | None:
-        """The random generator that was drawn from since; None if none was."""
-        for g, was in zip(self._watched(), self._states, strict=True):
-            if _state(g) != was:
-                return "random" if g is random else "np.random" if g is np.random else repr(g)
+    def _change_of_containers(self) -> str | None:
+        for x, was in zip(*self._whole, strict=True):
+            label = self._labels[id(x)]
+            if id(x) in self._named:
+                names, absent = self._named[id(x)]
+                for name in (*names, *absent):
+                    now, before = x.get(name, _MISSING), was.get(name, _MISSING)
+                    if not _same(now, before):
+                        return f"{label}.{name} {_from_to(before, now)}"
+                if not _alike(x, was):
+                    self._demote(x)
+            elif change := _change_of(label, x, was):
+                return change
         return None
+
+    def _demote(self, x: dict[str, Any]) -> None:
+        """Look from now on at those attributes alone that the function reads: another has changed."""
+        names, absent = self._named[id(x)]
+        label = self._labels[id(x)]
+        kept = [(c, w) for c, w in zip(*self._whole, strict=True) if c is not x]
+        self._some({f"{label}.{n}": n for n in names if not _is_number(x[n])}, x)
+        self._none(label, x, absent)
+        self._whole = [c for c, _ in kept], [w for _, w in kept]
+
+    def leak(self) -> str | None:
+        """A list or dictionary into which the capture has put a traced value, put back; None if none."""
+        for x, was in zip(*self._whole, strict=True):
+            known = set(map(id, _elements(was)))
+            new = [v for v in _elements(x) if id(v) not in known]
+            if id(x) not in self._attributes_of and any(map(_is_traced, new)):
+                x.clear()
+                x.update(was) if isinstance(x, dict | set) else x.extend(was)
+                return self._labels[id(x)]
+        return None
+
+
+class _Parts:
+    """Calls that read something, and what they gave: bytes, a tuple or a list, or whether something holds."""
+
+    def __init__(self) -> None:
+        self.labels: list[list[str]] = []  # of each thing in what a call gives
+        self.calls: list[Callable[[], Any]] = []
+        self.seen: list[Any] = []
+        self.flat: list[Any] = []  # what was seen, one after the other
+
+    def add(self, labels: list[str], call: Callable[[], Any], seen: Any) -> None:
+        self.labels.append(labels)
+        self.calls.append(call)
+        self.seen.append(seen)
+        self.flat = []
+
+    def identical(self) -> bool:
+        if not self.flat:
+            self.flat = list(chain.from_iterable(self.seen))
+        return all(map(is_, chain.from_iterable([call() for call in self.calls]), self.flat))
+
+    def change(self) -> str | None:
+        for i, (labels, call, was) in enumerate(zip(self.labels, self.calls, self.seen)):
+            try:
+                now = call()
+            except (AttributeError, KeyError, ValueError):
+                return f"one of {', '.join(labels)} is gone"
+            if isinstance(was, bool | bytes | bytearray):
+                if now != was:
+                    return f"{labels[0]} {'is new' if was is True else 'does not hold the same numbers'}"
+                continue
+            now = type(was)(now)
+            for label, a, b in zip(labels, now, was):
+                if not _same(a, b):
+                    return f"{label} {_from_to(b, a)}"
+            self.seen[i], self.flat = now, []  # equal ones, and the very same from now on
+        return None
+
+
+# -------------------------------------------------------------------- what is compared
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, int | float | complex | np.number) and type(x) is not bool
+
+
+def _is_traced(x: Any) -> bool:
+    return type(x) is Traced or (type(x) is Value and type(x._data) is Traced)
+
+
+def _elements(x: Any) -> Iterable[Any]:
+    return x.values() if isinstance(x, dict) else x
+
+
+def _same(x: Any, was: Any) -> bool:
+    """The same object, or a plain one of the same type and value."""
+    if x is was:
+        return True
+    if type(x) is not type(was) or isinstance(x, Value | np.ndarray):
+        return False
+    return repr(x) == repr(was) if isinstance(x, _PLAIN) or _is_number(x) else False
+
+
+def _alike(x: dict[str, Any], was: dict[str, Any]) -> bool:
+    return x.keys() == was.keys() and all(_same(v, was[k]) for k, v in x.items())
+
+
+def _change_of(label: str, x: Any, was: Any) -> str | None:
+    if len(x) != len(was):
+        return f"{label} had {len(was)} entries, has {len(x)}"
+    if isinstance(x, set | frozenset):
+        return None if x == was else f"{label} has other elements"
+    if isinstance(x, dict):
+        new = next((k for k in x if k not in was), _MISSING)
+        if new is not _MISSING:
+            return f"{label} has a new entry {new!r}"
+    for k in x if isinstance(x, dict) else range(len(x)):
+        if not _same(x[k], was[k]) and not _equal(x[k], was[k]):
+            return f"{label}[{k!r}] {_from_to(was[k], x[k])}"
+    return None
+
+
+def _equal(x: Any, was: Any) -> bool:
+    """Whether containers within containers are equal; they are looked into by themselves."""
+    if isinstance(x, (*_PLAIN, Value, np.ndarray)):
+        return False
+    me = get_ident()
+    by_identity.add(me)
+    try:
+        return bool(x == was)
+    except (TypeError, ValueError):
+        return False
+    finally:
+        by_identity.discard(me)
+
+
+def _from_to(was: Any, now: Any) -> str:
+    if was is _MISSING or now is _MISSING:
+        return "is gone" if now is _MISSING else f"is {_brief(now)}, and was not there"
+    return f"was {_brief(was)}, is {_brief(now)}"
+
+
+def _brief(x: Any) -> str:
+    if isinstance(x, Value | np.ndarray):
+        return "another one" if isinstance(x, Value) else f"an array of shape {x.shape}"
+    text = repr(x)
+    return text if len(text) < 60 else f"a {type(x).__name__}"
+
+
+# -------------------------------------------------------------------- what is looked over
 
 
 def _items(x: Any) -> list[tuple[str, Any]]:
     return [(name, v) for name, v in x.items() if type(name) is str]
+
+
+def _contents(cells: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(map(_CONTENTS, cells))
 
 
 def _full(cell: Any) -> bool:
@@ -205,76 +461,52 @@ def _full(cell: Any) -> bool:
         return False
 
 
+class _Names:
+    """What code names: globals, attributes, and modules it imports (with their level and what is taken)."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self.attributes: set[str] = set()
+        self.imports: list[tuple[str, int, tuple[str, ...]]] = []
+
+
 @functools.lru_cache(4096)
-def _names(code: types.CodeType) -> tuple[set[str], set[str]]:
-    """Globals that a function or one within it reads, and attributes."""
-    names, attributes = set(), set()
+def _names(code: types.CodeType) -> _Names:
+    """Of a function and those within it."""
+    found = _Names()
+    before: list[Any] = [None, None]
     for instruction in dis.get_instructions(code):
-        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            names.add(instruction.argval)
-        elif instruction.opname in ("LOAD_ATTR", "LOAD_METHOD"):
-            attributes.add(instruction.argval)
+        operation, what = instruction.opname, instruction.argval
+        if operation in ("LOAD_GLOBAL", "LOAD_NAME"):
+            found.names.add(what)
+        elif operation in ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM"):
+            found.attributes.add(what)
+        elif operation == "IMPORT_NAME":
+            found.imports.append((what, before[0] or 0, before[1] or ()))
+        before = [before[1], what]
+    if found.names & {"getattr", "attrgetter"}:
+        found.attributes |= {c for c in code.co_consts if isinstance(c, str)}
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            more, others = _names(constant)
-            names, attributes = names | more, attributes | others
-    return names, attributes
+            within = _names(constant)
+            found.names |= within.names
+            found.attributes |= within.attributes
+            found.imports += within.imports
+    return found
 
 
 def _package(f: Any) -> str:
     """The top-level package a function, or an object that is called, belongs to."""
-    return (getattr(f, "__module__", None) or type(f).__module__ or "").partition(".")[0]
+    package = (getattr(f, "__module__", None) or type(f).__module__ or "").partition(".")[0]
+    return "" if package == "numpy" else package
 
 
-def _slots(kind: type) -> tuple[str, ...]:
-    slots = kind.__dict__.get("__slots__", ())
-    return (slots,) if isinstance(slots, str) else tuple(slots)
-
-
-def _same(x: Any, was: Any) -> bool:
-    return x is was or (
-        type(x) is type(was) and isinstance(x, _PLAIN) and (x == was or (x != x and was != was))
-    )
-
-
-def _state(g: Any) -> str:
-    if isinstance(g, np.random.Generator):
-        return str(g.bit_generator.state)
-    if g is np.random or isinstance(g, np.random.RandomState):
-        kind, keys, *rest = g.get_state()
-        return f"{kind}{hash(np.asarray(keys).tobytes())}{rest}"
-    return str(hash(g.getstate()))
-
-
-class _NoNewGenerators:
-    """While a capture goes on, ``np.random.default_rng()`` without a seed is refused in its thread."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._depth = 0
-        self._original: Any = None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._depth:
-                self._original = np.random.default_rng
-                np.random.default_rng = self._default_rng
-            self._depth += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._depth -= 1
-            if not self._depth:
-                np.random.default_rng = self._original
-
-    def _default_rng(self, seed: Any = None) -> Any:
-        if seed is None and chainrule.traced.current_trace() is not None:
-            raise chainrule.traced.TracedError(
-                f"{chainrule.traced.where_in_user_code()}: compile: np.random.default_rng() without a seed: "
-                "its random numbers would be the same in every call; draw them outside and pass them as an "
-                "argument"
-            )
-        return self._original(seed)
-
-
-no_new_generators = _NoNewGenerators()
+def _file(module: str) -> str:
+    """Where a module lies, imported or not; "" if that is not known."""
+    if module in sys.modules:
+        return getattr(sys.modules[module], "__file__", None) or ""
+    try:
+        spec = importlib.util.find_spec(module.partition(".")[0])
+    except (ImportError, ValueError):
+        return ""
+    return (spec and spec.origin) or ""

@@ -133,6 +133,13 @@ class Inner(Trace):
     def write_grad(self, v: Value, new: Any) -> None:
         raise self._no_write("grad", v)
 
+    def draw(self, generator: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        raise TracedError(
+            f"{where_in_user_code()}: {self.name}: its function draws random numbers ({name}); while "
+            "compiling it is captured once, and would have the same at each step: draw them all before the "
+            "loop, with a leading axis, and pass them to scan as xs"
+        )
+
     def _no_write(self, what: str, v: Value) -> TracedError:
         of = f" of {v.name}" if v.name else ""
         return TracedError(

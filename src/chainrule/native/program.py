@@ -61,12 +61,16 @@ class Program:
 
     Attributes
     ----------
+    draws : list of Draw
+        What it draws at each call: then it is called by `drawing`.
+    guards : Guards
     differentiable : bool
         Whether it returns Values that depend on Values it was given, and leaves these as they are.
     """
 
     def __init__(self, name: str, captured: Captured, guards: Guards) -> None:
-        self.name, self.captured, self._guards = name, captured, guards
+        self.name, self.captured, self.guards = name, captured, guards
+        self.draws = captured.trace.draws
         self.differentiable = not captured.writes and any(o.kind == "value" for o in captured.outputs)
         self._pinned = [s for s in captured.states if s.pinned]
         self._grad_read = [s for s in captured.states if s.grad_read]
@@ -97,6 +101,8 @@ class Program:
             self._steps = [s if isinstance(s, Traced) else self._staffed(s) for s in self._steps]
         captured.figures.done("link")
         self._views = Views()
+        self.used = 0  # when it was last turned to, as its function counts
+        self.derivatives: dict[Any, Any] = {}  # compiled functions that carry them through its results
         self._lock = threading.Lock()
         self._plan(inputs)
         if captured_nodes > MANY and captured.trace.lines is None:
@@ -245,11 +251,38 @@ class Program:
         for s in self._grad_read:
             if s.grad_given != (s.value._gradient is not None):
                 return False
-        return self._guards.hold()
+        return self.guards.hold()
+
+    def change(self, leaves: Any) -> str | None:
+        """What no longer holds, in words."""
+        for s in self._pinned:
+            if s.argument is not None and leaves[s.argument] is not s.value:
+                return f"{self.captured.names[s.argument]} is another Value, and its state is changed"
+        for s in self._grad_read:
+            if s.grad_given != (s.value._gradient is not None):
+                return f"{s.value.name or 'a Value'} has {'no' if s.grad_given else 'a'} gradient now"
+        return self.guards.change()
 
     def __call__(self, leaves: list[Any]) -> Any:
         with self._lock:
             return self._run(leaves)
+
+    def drawing(self, leaves: list[Any]) -> tuple[list[Any], Any]:
+        """The same with random numbers drawn first: the arguments with these behind them, and the results.
+
+        After an error the generators stand where they stood.
+        """
+        with self._lock:
+            generators = [d.of(leaves) for d in self.draws]
+            before = {g: g.bit_generator.state for g in generators}
+            try:
+                drawn = [d(g) for d, g in zip(self.draws, generators, strict=True)]
+                leaves = [*leaves, *drawn]
+                return leaves, self._run(leaves)
+            except BaseException:
+                for g, state in before.items():
+                    g.bit_generator.state = state
+                raise
 
     def _run(self, leaves: list[Any]) -> Any:
         numbers, arrays, table = self._numbers, self._arrays, self._table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from chainrule.numpy import functions as fn
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.traced import Traced, is_array
-from chainrule.value import Value, current, result
+from chainrule.value import Value, by_identity, current, result
 
 # -------------------------------------------------------------------- arithmetic
 
@@ -116,6 +117,8 @@ Value.__isub__ = _in_place("-", Value.__sub__)  # type: ignore[attr-defined]
 
 def _comparison(compare: Callable[[Any, Any], Any]) -> Any:
     def method(self: Value, other: Any) -> Any:
+        if by_identity and get_ident() in by_identity:
+            return self is other
         if not _accepts(other):
             return NotImplemented
         other = np.asarray(other) if isinstance(other, list | tuple) else current(other)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.traced import Traced
 from chainrule.value import Value
 
 __all__ = ["Optimiser"]
@@ -28,7 +29,7 @@ class Optimiser:
     params : iterable of Value
         What to train, usually ``model.parameters()``.  A Value that is there twice is updated once.
     lr : float
-        Learning rate, zero or more; may be reassigned between steps.
+        Learning rate, zero or more; may be reassigned between steps, and within a compiled one.
 
     Raises
     ------
@@ -40,16 +41,19 @@ class Optimiser:
 
     def __init__(self, params: Iterable[Value], lr: float) -> None:
         self.parameters = self._leaves(params)
+        self._lr = Value(0.0, name="lr")
         self.lr = lr
 
     @property
     def lr(self) -> float:
-        """Learning rate of the next step."""
-        return self._lr
+        """Learning rate of the next step; a number, which a compiled step reads anew at each call."""
+        return self._lr._current()  # type: ignore[no-any-return]
 
     @lr.setter
     def lr(self, lr: float) -> None:
-        self._lr = self._number("lr", lr, "zero or more; to ascend, negate the loss", lambda lr: lr >= 0)
+        if not isinstance(lr, Traced):  # this has no number yet to be looked at
+            lr = self._number("lr", lr, "zero or more; to ascend, negate the loss", lambda lr: lr >= 0)
+        self._lr.data = lr
 
     def step(self) -> None:
         """Move every parameter once, against its gradient.
