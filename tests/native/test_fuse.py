@@ -140,6 +140,27 @@ def test_joined(name: str) -> None:
     agree(cr.compile(f)(X, Y), f(X, Y), rtol=1e-14)
 
 
+def centred(x: Any, axis: Any) -> Any:
+    return x - np.sum(x, axis, keepdims=True)
+
+
+# Rows of one axis and rows of two: each nest has rows of one kind.
+ROWS: dict[str, Callable[..., Any]] = {
+    "both": lambda x, y: centred(x, 2) * centred(y, (1, 2)),
+    "one after what is plain": lambda x, y: centred(np.tanh(x) * centred(y, 2), (1, 2)),
+    "one before what is plain": lambda x, y: centred(centred(y, 2) * np.tanh(x), (1, 2)),
+    "two after what is plain": lambda x, y: centred(np.tanh(x) * centred(y, (1, 2)), 2),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_rows_of_one_kind(name: str) -> None:
+    f, (x, y) = ROWS[name], np.random.default_rng(0).normal(size=(2, 3, 50, 40))
+    roots, units, _ = fused(f, x, y)
+    assert len(check(roots, units)) > 1
+    agree(cr.compile(f)(x, y), f(x, y), rtol=1e-13)
+
+
 def halves(x: Any, y: Any) -> Any:
     """Two nests of 10 operations each, which the last one joins."""
     for _ in range(4):
