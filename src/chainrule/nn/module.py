@@ -283,6 +283,10 @@ class Module:
         """
         return list(_modules(self))
 
+    def named_buffers(self) -> list[tuple[str, Value]]:
+        """List what the module keeps for itself, such as running statistics, with its path."""
+        return [(path, v) for path, v, _ in _values(self) if _is_buffer(self, path)]
+
     def zero_grad(self) -> None:
         """Forget the gradients, so that the next `backward` starts from none instead of adding to them."""
         for parameter in self.parameters():
