@@ -15,6 +15,7 @@ from chainrule.nn.activations import (
     Softplus,
     Tanh,
 )
+from chainrule.nn.attention import MultiHeadAttention, TransformerBlock, scaled_dot_product_attention
 from chainrule.nn.bilinear import Bilinear
 from chainrule.nn.checking import check_module
 from chainrule.nn.containers import Flatten, Residual, Sequential
@@ -36,12 +37,14 @@ from chainrule.nn.pooling import (
     MaxPool1d,
     MaxPool2d,
 )
+from chainrule.nn.recurrent import GRU, LSTM, RNN
 
 __all__ = [
     "ACTIVATIONS", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Bilinear",
     "Call", "Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d", "Dropout", "ELU", "Embedding",
-    "Flatten", "GELU", "GlobalAvgPool", "GroupNorm", "Identity", "LayerNorm", "LeakyReLU", "Linear",
-    "LogSoftmax", "MLP", "MaxPool1d", "MaxPool2d", "Module", "RMSNorm", "ReLU", "Residual", "SELU",
-    "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh", "Watched", "check_module",
-    "cross_entropy", "gaussian_nll", "glorot_uniform", "he_normal", "hinge", "mse", "watch",
+    "Flatten", "GELU", "GRU", "GlobalAvgPool", "GroupNorm", "Identity", "LSTM", "LayerNorm", "LeakyReLU",
+    "Linear", "LogSoftmax", "MLP", "MaxPool1d", "MaxPool2d", "Module", "MultiHeadAttention", "RMSNorm",
+    "RNN", "ReLU", "Residual", "SELU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh",
+    "TransformerBlock", "Watched", "check_module", "cross_entropy", "gaussian_nll", "glorot_uniform",
+    "he_normal", "hinge", "mse", "scaled_dot_product_attention", "watch",
 ]  # fmt: skip
