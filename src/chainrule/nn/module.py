@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from chainrule.nn.messages import Call, Hook, call_as_node
+from chainrule.nn.messages import Call, Hook, call_as_node, now
 from chainrule.traced import current_trace
 from chainrule.value import Value
 
@@ -93,11 +93,19 @@ class Module:
                 or "_backward_hooks" in d
             ):
                 return self._call_with_hooks(args, kwargs)
-            self._last = Call(self, args, kwargs, keep=False)
-            return self.forward(*args, **kwargs)
+            return self._call(args, kwargs)
         except (ValueError, TypeError) as error:
             _locate(error, self)
             raise
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self._last = call = Call(self, args, kwargs, keep=False)
+        running = now.running
+        running.append(call)
+        try:
+            return self.forward(*args, **kwargs)
+        finally:
+            running.pop()
 
     # ---------------------------------------------------------------- messages
 
@@ -200,8 +208,7 @@ class Module:
         if self._handmade or self._watching or self._hooks("backward"):
             out = call_as_node(self, args, kwargs)
         else:
-            self._last = Call(self, args, kwargs, keep=False)
-            out = self.forward(*args, **kwargs)
+            out = self._call(args, kwargs)
         for hook in self._hooks("forward"):
             replaced = hook(self, args, out)
             out = out if replaced is None else replaced
@@ -405,7 +412,9 @@ def _locate(error: Exception, module: Module) -> None:
     inner = getattr(error, "raised_in", None)
     if inner is None:
         if len(error.args) == 1 and type(error.args[0]) is str:
-            error.raised_in = module, "", error.args[0]  # type: ignore[attr-defined]
+            # the path will say which layer it is
+            message = error.args[0].removeprefix(f"{type(module).__name__}: ")
+            error.raised_in = module, "", message  # type: ignore[attr-defined]
         return
     child, path, message = inner
     step = next((p for p, m in _modules(module) if m is child), type(child).__name__)
