@@ -123,6 +123,8 @@ def _given(captured: Captured, slot: Slot, leaves: Sequence[Any]) -> Any:
     if slot.kind == "argument":
         x = leaves[slot.which]
         return _copy(x._current() if type(x) is Value else x)
+    if slot.kind == "array":
+        return _copy(captured.trace.arrays[slot.which][1])
     v = captured.states[slot.which].value
     return _copy(v._current() if slot.kind == "data" else v._gradient)
 

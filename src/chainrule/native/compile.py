@@ -77,7 +77,7 @@ def compile(
     The numbers are those of the eager function up to the order in which sums are added up and
     products are contracted with sums (fused multiply-add); elementwise functions agree within 4 ulp.
     Arrays in closures and globals are compared at each call if small; large ones are read at each call, but
-    what is computed from them alone, or from another dtype or memory order, is computed once.
+    what NumPy computes from them alone is computed once.
     Random numbers from generators that are arguments, or of `chainrule.random.default_rng`, are drawn anew at
     each call; others would be the same in every call, and are refused. ``x += y`` on a traced array makes a
     new one: another name for ``x`` keeps the old numbers.
@@ -221,7 +221,7 @@ class Compiled:
 
             try:
                 with no_entropy:
-                    captured = capture(self.name, call, list(leaves), lines=self.check)
+                    captured = capture(self.name, call, list(leaves), self.check, guards.large)
             except BaseException:
                 undrawn.drawn()
                 raise
@@ -376,6 +376,11 @@ def _replayed(
     """Run the function again on ``given`` in the place of the Values it read; its j-th result, and these."""
     trace = current_trace()
     assert trace is not None
+    if not program.guards.hold():
+        raise RuntimeError(
+            f"backward: {program.guards.change()}; the derivative of a compiled function is compiled when it "
+            f"is first asked for, and {program.name} must find what it found before: change it afterwards"
+        )
     states = program.captured.states
     stand_ins: list[Value] = []
     arguments: dict[int, Value] = {}  # by the identity of the Value that came as an argument

@@ -49,6 +49,8 @@ def names(captured: Captured) -> dict[Traced, str]:
         if slot.kind == "argument":
             given = captured.names
             found[x] = given[slot.which] if slot.which < len(given) else f"argument {slot.which}"
+        elif slot.kind == "array":
+            found[x] = captured.trace.arrays[slot.which][0]
         else:
             found[x] = _state(captured, slot.which) + (".grad" if slot.kind == "grad" else "")
     return found

@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 import chainrule.traced
+from chainrule.native.capture import owner
 from chainrule.traced import Traced
 from chainrule.value import Value, by_identity
 
@@ -64,13 +65,13 @@ class Guards:
     ----------
     generators : list
         Random generators found.
-    large : list of numpy.ndarray
-        Arrays whose numbers are not compared.
+    large : dict
+        Names of the arrays whose numbers are not compared, by the identity of what owns their memory.
     """
 
     def __init__(self, f: Callable[..., Any], arguments: Sequence[Any] = (), static: Labelled | None = None):
         self.generators: list[Any] = [x for x in arguments if isinstance(x, np.random.Generator)]
-        self.large: list[np.ndarray] = []
+        self.large: dict[int, str] = {}
         # Lists, dictionaries and the like, and as they were: compared at C's speed, where what is the same
         # object is not looked into.
         self._whole: tuple[list[Any], list[Any]] = ([], [])
@@ -129,8 +130,11 @@ class Guards:
         if type(x) is Value or isinstance(x, _LEFT_OUT):
             return []
         if isinstance(x, np.ndarray):
-            if x.nbytes > LARGEST:
-                self.large.append(x)
+            memory = owner(x)
+            if memory is not x and getattr(memory, "nbytes", LARGEST + 1) <= LARGEST < x.nbytes:
+                return [(label, memory)]  # one number shown many times, or a window that moves
+            if x.nbytes > LARGEST and x.dtype != bool:  # masks decide about shapes
+                self.large.setdefault(id(memory), label)
             elif type(x) is np.ndarray and x.dtype != object:
                 self._parts.add([label], x.tobytes, x.tobytes())
             return []
@@ -165,7 +169,8 @@ class Guards:
             return self._mapping(label, x) + self._instance(label, x)
         if isinstance(x, collections.UserDict | collections.UserList):
             return [(label, x.data), *self._instance(label, x)]
-        if type(x).__module__.startswith("chainrule.native"):  # another compiled function
+        if type(x).__module__.startswith("chainrule.native"):  # another compiled function, or its program
+            self.large |= x.guards.large if hasattr(x, "guards") else {}
             return [(label, getattr(x, "__wrapped__", None))]
         return self._instance(label, x)
 
@@ -496,9 +501,9 @@ def _names(code: types.CodeType) -> _Names:
 
 
 def _package(f: Any) -> str:
-    """The top-level package a function, or an object that is called, belongs to."""
+    """The top-level package a function, or an object that is called, belongs to, if it is a user's."""
     package = (getattr(f, "__module__", None) or type(f).__module__ or "").partition(".")[0]
-    return "" if package == "numpy" else package
+    return "" if package in ("numpy", "chainrule") else package
 
 
 def _file(module: str) -> str:
