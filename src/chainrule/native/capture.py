@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-import optree
 
+from chainrule.containers import flatten
 from chainrule.native.figures import Figures
 from chainrule.native.operations import FLOAT64, broadcast_to, cast, lift
 from chainrule.random import Generator
@@ -349,7 +349,7 @@ def capture(
         result = call(given)
         if trace.refused is not None:
             raise trace.refused
-        flat, spec = optree.tree_flatten(result, none_is_leaf=True)
+        flat, spec = flatten(result, none_is_leaf=True)
         outputs = [_output(name, trace, x) for x in flat]
         for s in trace.states.values():
             if s.data_changed:

@@ -17,6 +17,7 @@ import numpy as np
 import optree
 from numpy.typing import NDArray
 
+from chainrule.containers import flatten
 from chainrule.native.capture import Captured, Output, Slot
 from chainrule.native.graph import labels, names
 from chainrule.native.guards import Guards
@@ -139,7 +140,7 @@ class _Item:
 
 
 def _outcome(captured: Captured, result: Any) -> list[_Item]:
-    leaves, spec = optree.tree_flatten(result, none_is_leaf=True)
+    leaves, spec = flatten(result, none_is_leaf=True)
     of_results, of_states = labels(captured, spec)
     nodes = [o.node if o.kind != "plain" else None for o in captured.outputs]
     nodes += [None] * (len(leaves) - len(nodes))

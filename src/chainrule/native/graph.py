@@ -7,8 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import optree
-
+from chainrule.containers import flatten
 from chainrule.traced import Traced
 
 if TYPE_CHECKING:
@@ -98,5 +97,4 @@ def argument_names(
 
 
 def _leaves(name: str, x: Any) -> list[str]:
-    spec = optree.tree_structure(x, none_is_leaf=True)
-    return [a.codify(name) for a in spec.accessors()]
+    return [a.codify(name) for a in flatten(x, none_is_leaf=True)[1].accessors()]
