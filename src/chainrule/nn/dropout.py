@@ -53,6 +53,7 @@ class Dropout(Module):
         if not 0 <= p <= 1:
             raise ValueError(f"Dropout: p is {p}; expected a probability, 0 to 1")
         self.p = p
+        self.seeded = rng is not None  # else `chainrule.train.fit` gives it a generator of the run's seed
         self.rng = random.default_rng(rng)
 
     def forward(self, x: Any) -> Any:

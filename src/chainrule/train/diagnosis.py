@@ -54,7 +54,8 @@ def first_nonfinite(model: Module, value: Callable[[Sequence[Any]], Any], batch:
         if node.primitive is not None and not _finite(node._data) and all(map(_finite, node.args)):
             operands = ", ".join(_range(a) for a in node.args)
             where = f" in {found or type(model).__name__}" if found is not None else " after the model"
-            return f"the first operation to give {_first(node._data)} is {node.primitive.name}{where}, of {operands}"
+            made = f"the first operation to give {_first(node._data)} is {node.primitive.name}"
+            return f"{made}{where}, of {operands}"
     return "it is finite in eager arithmetic; the numbers are at the edge of what their dtype can hold"
 
 

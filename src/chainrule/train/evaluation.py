@@ -40,9 +40,8 @@ def predict(model: Module, *inputs: Any, batch_size: int = 256, compile: bool = 
     were = [(m, m.training) for _, m in model.named_modules()]
     model.eval()
     try:
-        found = [
-            _plain(run(*[a[i : i + batch_size] for a in arrays])) for i in range(0, len(arrays[0]), batch_size)
-        ]
+        starts = range(0, len(arrays[0]), batch_size)
+        found = [_plain(run(*[a[i : i + batch_size] for a in arrays])) for i in starts]
     finally:
         for m, training in were:
             m.training = training
@@ -80,7 +79,8 @@ def evaluate(
     >>> import numpy as np
     >>> from chainrule import nn, train
     >>> model = nn.Linear(3, 2, rng=0)
-    >>> found = train.evaluate(model, (np.ones((8, 3)), np.zeros(8, int)), nn.cross_entropy, {"accuracy": train.accuracy})
+    >>> data = np.ones((8, 3)), np.zeros(8, int)
+    >>> found = train.evaluate(model, data, nn.cross_entropy, {"accuracy": train.accuracy})
     >>> sorted(found)
     ['accuracy', 'loss']
     """

@@ -7,7 +7,6 @@ policy for losses that are no numbers.
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,15 +17,15 @@ from typing import Any
 import numpy as np
 
 from chainrule.nn.module import Module
-from chainrule.optim import clip_grad_norm
 from chainrule.optim.optimiser import Optimiser
-from chainrule.traced import TracedError
 from chainrule.train.batching import Batches, batches
 from chainrule.train.curves import Curves
-from chainrule.train.diagnosis import NonFiniteLoss, first_nonfinite
+from chainrule.train.diagnosis import NonFiniteLoss
 from chainrule.train.evaluation import evaluate
+from chainrule.train.log import Log
 from chainrule.train.progress import progress as progress_bar
 from chainrule.train.resuming import load_run, save_run, seed_generators
+from chainrule.train.stepping import Stepper
 
 __all__ = ["Callback", "Run", "fit"]
 
@@ -82,10 +81,9 @@ class Run:
         self.stopped = why
 
     def __repr__(self) -> str:
-        names = [n for n in self.curves if n != "loss"]
-        last = ", ".join(f"{n} {self.curves.last(n):.4g}" for n in (["loss"] if "loss" in self.curves else []) + names)
+        last = "".join(f", {name} {self.curves.last(name):.4g}" for name in self.curves)
         end = f", stopped: {self.stopped}" if self.stopped else ""
-        return f"Run({self.epoch} epochs, {self.step} steps{', ' + last if last else ''}{end})"
+        return f"Run({self.epoch} epochs, {self.step} steps{last}{end})"
 
 
 def fit(
@@ -148,10 +146,10 @@ def fit(
         Whether steps are compiled.  By default they are if llvmlite is installed and the model can be
         captured; if it cannot, a warning says why.
     checkpoint : path, optional
-        File that is written after each epoch, and after every ``checkpoint_every`` steps: whole or not at all.
+        File that is written after each epoch and every ``checkpoint_every`` steps, whole or not at all.
     resume : bool
-        Go on from the checkpoint, if there is one: parameters, optimiser, random draws, order of samples, curves
-        and log are then to the last bit those of a run that was never interrupted.
+        Go on from the checkpoint, if there is one: parameters, optimiser, random draws, order of samples,
+        curves and log are then to the last bit those of a run that was never interrupted.
     log : path, optional
         File of JSON lines, one for each epoch.
     progress : bool, optional
@@ -174,7 +172,8 @@ def fit(
     >>> from chainrule import nn, optim, train
     >>> X = np.linspace(-1, 1, 64)[:, None]
     >>> model = nn.MLP([1, 8, 1], activation="tanh", rng=0)
-    >>> run = train.fit(model, (X, X**2), nn.mse, optim.Adam(model.parameters(), lr=0.03), epochs=60, progress=False)
+    >>> optimiser = optim.Adam(model.parameters(), lr=0.03)
+    >>> run = train.fit(model, (X, X**2), nn.mse, optimiser, epochs=60, progress=False)
     >>> bool(run.curves.last("loss") < 0.01)
     True
     """
@@ -185,12 +184,12 @@ def fit(
     seed_generators(model, seed)
     run = Run(model, optimiser)
     path = None if checkpoint is None else Path(checkpoint).expanduser()
-    journal = _Log(log)
+    journal = Log(log)
     if resume and path is not None and path.exists():
         journal.cut(load_run(path, run, parts, schedule))
     else:
         journal.cut(0)
-    stepper = _Stepper(model, loss, optimiser, clip_norm, compile)
+    stepper = Stepper(model, loss, optimiser, clip_norm, compile)
 
     def keep() -> None:
         if path is not None:
@@ -224,7 +223,7 @@ def fit(
 def _epoch(
     run: Run,
     parts: Batches,
-    stepper: _Stepper,
+    stepper: Stepper,
     policy: str,
     listeners: list[Callback],
     keep: Callable[[], None],
@@ -233,8 +232,7 @@ def _epoch(
 ) -> list[float]:
     """The steps of one epoch, or of the rest of one; the losses of all its steps."""
     done = parts.batch  # of this epoch, if the run was resumed in its middle
-    steps, before = run.curves["loss"] if "loss" in run.curves else ((), ())
-    losses = list(before[len(before) - done :]) if done else []
+    losses = list(run.curves["loss"][1][-done:]) if done else []
     bar = progress_bar(parts, label=f"epoch {run.epoch + 1}", show=show)
     for batch in bar:
         found = stepper.gradients(batch)
@@ -263,117 +261,8 @@ def _epoch(
     return losses
 
 
-class _Stepper:
-    """One step in two halves, compiled where it can be: gradients, and, if the loss is a number, the update."""
-
-    def __init__(
-        self, model: Module, loss: Callable[..., Any], optimiser: Any, clip_norm: float | None, compile: bool | None
-    ) -> None:
-        self.model, self.loss, self.optimiser, self.clip_norm = model, loss, optimiser, clip_norm
-        self.may_fall_back = compile is None
-        self.buffers = [v for path, v in model.named_buffers()]
-        self._gradients: Callable[..., Any] = self._run_gradients
-        self._update: Callable[[], Any] = self._run_update
-        self.compiled = False
-        if compile is not False:
-            self._compile(required=compile is True)
-
-    def _compile(self, required: bool) -> None:
-        try:
-            import llvmlite  # noqa: F401
-            import scipy.linalg  # noqa: F401
-        except ImportError:
-            if not required:
-                return
-        from chainrule.native.compile import compile
-
-        self._gradients, self._update = compile(self._run_gradients), compile(self._run_update)
-        self.compiled = True
-
-    def _run_gradients(self, *batch: Any) -> Any:
-        self.optimiser.zero_grad()
-        value = self.value(batch)
-        value.backward()
-        return value
-
-    def value(self, batch: Sequence[Any]) -> Any:
-        """The loss of a batch."""
-        inputs, targets = (batch[:-1], batch[-1:]) if len(batch) > 1 else (batch, ())
-        return self.loss(self.model(*inputs), *targets)
-
-    def _run_update(self) -> None:
-        if self.clip_norm is not None:
-            clip_grad_norm(self.optimiser.parameters, self.clip_norm)
-        self.optimiser.step()
-
-    def gradients(self, batch: Any) -> float:
-        """Leave the gradients with the parameters; the loss."""
-        batch = batch if isinstance(batch, tuple | list) else (batch,)
-        self.before = [np.array(v.data) for v in self.buffers]
-        try:
-            return float(_plain(self._gradients(*batch)))
-        except TracedError as error:
-            if not (self.compiled and self.may_fall_back):
-                raise
-            warnings.warn(f"fit: the model is not compiled: {error}", stacklevel=4)
-            self._gradients, self._update, self.compiled = self._run_gradients, self._run_update, False
-            return float(_plain(self._gradients(*batch)))
-
-    def update(self) -> None:
-        """The optimiser's step."""
-        self._update()
-
-    def undo(self) -> None:
-        """What a batch with a loss that is no number has left behind."""
-        for v, a in zip(self.buffers, self.before, strict=True):
-            v.data = a if a.ndim else a.item()
-        self.optimiser.zero_grad()
-
-    def explain(self, batch: Any, found: float) -> str:
-        """Where the first number came from that is none."""
-        batch = batch if isinstance(batch, tuple | list) else (batch,)
-        return f"the loss is {found}: {first_nonfinite(self.model, self.value, batch)}"
-
-
-def _plain(x: Any) -> Any:
-    return x.data if hasattr(x, "data") and not isinstance(x, np.ndarray | np.generic) else x
-
-
-# -------------------------------------------------------------------- around it
-
-
-class _Log:
-    """A file of JSON lines that knows how long it should be."""
-
-    def __init__(self, path: str | os.PathLike[str] | None) -> None:
-        self.path = None if path is None else Path(path).expanduser()
-        self.size = 0
-
-    def cut(self, size: int) -> None:
-        """Begin at ``size`` bytes: what an interrupted run wrote after its checkpoint is written again."""
-        if self.path is None:
-            return
-        there = self.path.stat().st_size if self.path.exists() else 0
-        if there < size:
-            raise ValueError(
-                f"fit: the log {self.path} has {there} bytes, expected {size} or more, as when the checkpoint was "
-                "written; give the log of that run, or log=None"
-            )
-        with open(self.path, "ab") as file:
-            file.truncate(size)
-        self.size = size
-
-    def write(self, line: Mapping[str, Any]) -> None:
-        """Append one line and flush it."""
-        if self.path is None:
-            return
-        with open(self.path, "ab") as file:
-            file.write((json.dumps(line) + "\n").encode())
-            self.size = file.tell()
-
-
 def _evaluated(
-    run: Run, losses: list[float], loss: Callable[..., Any], validation: Any, metrics: Any, stepper: _Stepper
+    run: Run, losses: list[float], loss: Callable[..., Any], validation: Any, metrics: Any, stepper: Stepper
 ) -> dict[str, float]:
     """The numbers of an epoch."""
     finite = [x for x in losses if np.isfinite(x)]
@@ -414,17 +303,19 @@ def _listener(c: Any) -> Callback:
     if isinstance(c, Callback):
         return c
     if not callable(c):
-        raise TypeError(f"fit: a callback is a {type(c).__name__}; expected a Callback or a function of the run")
+        raise TypeError(f"fit: a callback is a {type(c).__name__}; expected a Callback or a function")
     made = Callback()
     made.on_epoch = c  # type: ignore[method-assign]
     return made
 
 
 def _check(epochs: Any, on_nonfinite: str, patience: Any, every: Any) -> None:
-    for name, value, least in (("epochs", epochs, 0), ("patience", patience, 1), ("checkpoint_every", every, 1)):
+    for name, value, least in (
+        ("epochs", epochs, 0), ("patience", patience, 1), ("checkpoint_every", every, 1),
+    ):  # fmt: skip
         if value is None and name != "epochs":
             continue
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise ValueError(f"fit: {name} is {value!r}; expected an integer, at least {least}")
     if on_nonfinite not in POLICIES:
-        raise ValueError(f"fit: on_nonfinite is {on_nonfinite!r}; expected one of {', '.join(map(repr, POLICIES))}")
+        raise ValueError(f"fit: on_nonfinite is {on_nonfinite!r}; expected one of {POLICIES}")

@@ -74,6 +74,10 @@ def load_run(path: str | os.PathLike[str], run: Run, parts: Batches, schedule: A
         If it is of another model, optimiser or data: what is missing, unexpected and misshapen.
     """
     arrays, meta = checkpoint.load(path)
+
+    def part(prefix: str) -> dict[str, Any]:
+        return {k[len(prefix) :]: a for k, a in arrays.items() if k.startswith(prefix)}
+
     if meta.get("kind") != "chainrule training run":
         raise checkpoint.CheckpointError(
             f"{os.fspath(path)}: a checkpoint, but not of a training run; expected one that fit() wrote"
@@ -81,10 +85,9 @@ def load_run(path: str | os.PathLike[str], run: Run, parts: Batches, schedule: A
     there = dict(generators(run.model))
     if there.keys() != meta["generators"].keys():
         raise ValueError(
-            f"{os.fspath(path)}: the checkpoint has random generators {sorted(meta['generators'])}, the model "
-            f"{sorted(there)}; expected the same layers"
+            f"{os.fspath(path)}: the checkpoint has random generators {sorted(meta['generators'])}, the "
+            f"model {sorted(there)}; expected the same layers"
         )
-    part = lambda prefix: {k[len(prefix) :]: a for k, a in arrays.items() if k.startswith(prefix)}
     before = run.model.state_dict()
     try:
         run.model.load_state_dict(part("model."))
