@@ -48,15 +48,16 @@ from chainrule.nn.pooling import (
     MaxPool2d,
 )
 from chainrule.nn.recurrent import GRU, LSTM, RNN
+from chainrule.nn.summary import Summary, summary
 
 __all__ = [
     "ACTIVATIONS", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Bilinear",
     "Call", "Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d", "Dropout", "ELU", "Embedding",
     "Flatten", "GELU", "GRU", "GlobalAvgPool", "GroupNorm", "Identity", "LSTM", "LayerNorm", "LeakyReLU",
     "Linear", "LogSoftmax", "MLP", "MaxPool1d", "MaxPool2d", "Module", "MultiHeadAttention", "RMSNorm",
-    "RNN", "ReLU", "Residual", "SELU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh",
-    "TransformerBlock", "Watched", "bce_with_logits", "check_module", "cross_entropy", "ctc",
+    "RNN", "ReLU", "Residual", "SELU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Summary",
+    "Tanh", "TransformerBlock", "Watched", "bce_with_logits", "check_module", "cross_entropy", "ctc",
     "gaussian_nll", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "hinge", "huber",
-    "kl_div", "mae", "mse", "nll", "orthogonal", "scaled_dot_product_attention", "truncated_normal",
-    "watch", "zeros",
+    "kl_div", "mae", "mse", "nll", "orthogonal", "scaled_dot_product_attention", "summary",
+    "truncated_normal", "watch", "zeros",
 ]  # fmt: skip
