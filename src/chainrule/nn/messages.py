@@ -418,10 +418,10 @@ def watch(module: Module) -> Iterator[Watched]:
     --------
     >>> import numpy as np
     >>> from chainrule import nn
-    >>> model = nn.Sequential(nn.Linear(3, 4, rng=0), nn.Tanh(), nn.Linear(4, 1, rng=1))
+    >>> model = nn.MLP([3, 4, 1], rng=0)
     >>> with nn.watch(model) as seen:
     ...     np.sum(model(np.ones((5, 3)))).backward()
-    >>> seen["2"].incoming.shape, seen["2"].outgoing.shape
+    >>> seen["layers.1"].incoming.shape, seen["layers.1"].outgoing.shape
     ((5, 1), (5, 4))
     """
     members = module.named_modules()

@@ -266,7 +266,7 @@ class Module:
         >>> [name for name, _ in nn.MLP([2, 3, 1], rng=0).named_parameters()]
         ['layers.0.weight', 'layers.0.bias', 'layers.1.weight', 'layers.1.bias']
         """
-        return [(path, v) for path, v, trained in values_of(self) if trained]
+        return [(path, v) for path, v, kind in values_of(self) if kind == "parameter"]
 
     def parameters(self) -> list[Value]:
         """List every parameter in the order of definition, each once; what an optimiser takes.
@@ -289,6 +289,10 @@ class Module:
         ['', 'layers.0', 'layers.1']
         """
         return list(_modules(self))
+
+    def named_buffers(self) -> list[tuple[str, Value]]:
+        """List what the module keeps for itself, such as running statistics, with its path."""
+        return [(path, v) for path, v, kind in values_of(self) if kind == "buffer"]
 
     def zero_grad(self) -> None:
         """Forget the gradients, so that the next `backward` starts from none instead of adding to them."""
@@ -431,30 +435,33 @@ def _children(item: Any) -> Iterator[tuple[str, Any]]:
         yield from ((str(i), inner) for i, inner in enumerate(item))
 
 
-def values_of(item: Any) -> Iterator[tuple[str, Value, bool]]:
-    """Yield the path of every leaf Value under `item`, depth first, the Value, and whether it is trained."""
+def values_of(item: Any) -> Iterator[tuple[str, Value, str]]:
+    """Yield the path of every leaf Value under `item`, depth first, the Value, and its kind."""
     seen: set[int] = set()  # identities, which also ends cycles
-    waiting: list[tuple[str, Any, bool]] = [("", item, True)]
+    waiting: list[tuple[str, Any, str]] = [("", item, "parameter")]
     while waiting:
-        path, item, trained = waiting.pop()
+        path, item, kind = waiting.pop()
         if id(item) in seen:
             continue
         if isinstance(item, Value):
             # A module may keep a result it computed (an activation, a loss): that is not a parameter.
             if item.primitive is None:
                 seen.add(id(item))
-                yield path, item, trained
+                yield path, item, kind
         elif isinstance(item, Module | dict | list | tuple):
             seen.add(id(item))
             inside = [
-                (f"{path}.{name}" if path else name, inner, trained and not _untrained(item, name))
+                (f"{path}.{name}" if path else name, inner, _kind(item, name, kind))
                 for name, inner in _children(item)
             ]
             waiting += inside[::-1]
 
 
-def _untrained(item: Any, name: str) -> bool:
-    return isinstance(item, Module) and (name in item.buffers or name in item.frozen)
+def _kind(item: Any, name: str, kind: str) -> str:
+    """What Values in an attribute or entry are: parameters, buffers or frozen ones."""
+    if isinstance(item, Module):
+        return "buffer" if name in item.buffers else "frozen" if name in item.frozen else "parameter"
+    return kind
 
 
 def _modules(item: Any) -> Iterator[tuple[str, Module]]:

@@ -129,11 +129,10 @@ def summary(model: Module, *inputs: Any) -> Summary:
             m.training = mode
     held = dict.fromkeys(modules, 0)
     trained = 0
-    for path, v, is_trained in values_of(model):
-        owner, name = _owner(path, modules)
-        if name not in modules[owner].buffers:
-            held[owner] += v.size
-            trained += v.size if is_trained else 0
+    for path, v, kind in values_of(model):
+        if kind != "buffer":
+            held[_owner(path, modules)] += v.size
+            trained += v.size if kind == "parameter" else 0
     rows = []
     for path, m in modules.items():
         calls = seen.calls[path]
@@ -142,18 +141,18 @@ def summary(model: Module, *inputs: Any) -> Summary:
     return Summary(rows, trained)
 
 
-def _owner(path: str, modules: dict[str, Module]) -> tuple[str, str]:
-    """The module that holds a parameter, and the name of the attribute."""
-    parts = path.split(".")
-    n = next(n for n in range(len(parts) - 1, -1, -1) if ".".join(parts[:n]) in modules)
-    return ".".join(parts[:n]), parts[n]
+def _owner(path: str, modules: dict[str, Module]) -> str:
+    """The path of the module that holds a parameter."""
+    while path not in modules:
+        path = path.rpartition(".")[0]
+    return path
 
 
 def _flops(call: Call) -> int:
     """What a call did itself: calls of modules inside it are nodes of their own."""
     module: Any = call.module
     if is_depthwise(module):
-        return 2 * int(call.outputs.size) * math.prod(module.kernel_size)
+        return 2 * math.prod((*call.outputs.shape, *module.kernel_size))
     return 0 if call.recording is None else _count(call.recording.nodes)
 
 

@@ -70,9 +70,9 @@ def test_no_flipped_byte_of_a_gzip_file_changes_a_number(tmp_path):
     (header(0x0E, *[2**31] * 3), "more than the file can hold"),
     (header(0x08, *[1] * 255) + b"a", "more than the file can hold"),
     (header(0x08, 0, *[2**32 - 1] * 9), "too big"),
-    (gzip.compress(header(0x08, 3) + b"ab"), r"holds 2 bytes after its header, which says shape \(3,\)"),
-    (gzip.compress(header(0x08, 3) + b"abcd"), "goes on after"),
-    (gzip.compress(header(0x08, 2**32 - 1, 2**20)), "more than the file can hold"),
+    (gzip.compress(header(0x08, 3) + b"ab", mtime=0), r"holds 2 bytes after its header, .* shape \(3,\)"),
+    (gzip.compress(header(0x08, 3) + b"abcd", mtime=0), "goes on after"),
+    (gzip.compress(header(0x08, 2**32 - 1, 2**20), mtime=0), "more than the file can hold"),
 ])  # fmt: skip
 def test_headers_that_do_not_fit_are_refused_before_anything_is_allocated(raw, match, tmp_path):
     path = tmp_path / "file"
@@ -93,7 +93,7 @@ def test_a_missing_file_is_pythons_own_error(tmp_path):
 
 def test_the_most_that_deflate_can_pack_is_let_through(tmp_path):
     array = np.zeros(10_000_000, np.uint8)
-    raw = gzip.compress(idx(array))
+    raw = gzip.compress(idx(array), mtime=0)
     assert array.size / len(raw) > 1000
     path = tmp_path / "file"
     path.write_bytes(raw)
