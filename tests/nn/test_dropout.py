@@ -83,3 +83,9 @@ def test_a_call_that_draws_more_the_second_time():
     layer.eval()(x)
     with pytest.raises(RuntimeError, match="draws more than the first time"):
         layer.train().backward(np.ones(3))
+
+
+@pytest.mark.parametrize("seed", [None, 0])
+def test_a_layer_knows_whether_it_was_seeded(seed):
+    block = nn.TransformerBlock(4, 2, dropout=0.1, rng=seed)
+    assert [m.seeded for _, m in block.named_modules() if type(m) is nn.Dropout] == [seed is not None] * 2

@@ -128,13 +128,14 @@ class MultiHeadAttention(Module):
             raise ValueError(
                 f"MultiHeadAttention: embed_dim is {embed_dim}; expected a multiple of num_heads, {num_heads}"
             )
-        dtype, rng = floating(dtype, "MultiHeadAttention"), np.random.default_rng(rng)
+        given, rng = rng, np.random.default_rng(rng)
+        dtype = floating(dtype, "MultiHeadAttention")
         self.causal = causal
         weight = glorot_uniform(rng, embed_dim, 3 * embed_dim, dtype)
         self.in_proj_weight = Value(np.ascontiguousarray(weight.T))
         self.in_proj_bias = Value(np.zeros(3 * embed_dim, dtype)) if bias else None
         self.out_proj = Linear(embed_dim, embed_dim, bias=bias, rng=rng, dtype=dtype)
-        self.dropout = Dropout(dropout, rng=rng)
+        self.dropout = Dropout(dropout, rng=None if given is None else rng)
 
     def forward(self, query: Any, key: Any = None, value: Any = None, *, mask: Any = None) -> Any:
         """Attend from query to key and value: without a key to query itself, without a value to key.
@@ -253,17 +254,18 @@ class TransformerBlock(Module):
         rng: np.random.Generator | int | None = None,
         dtype: DTypeLike = np.float64,
     ) -> None:
-        rng = np.random.default_rng(rng)
+        given, rng = rng, np.random.default_rng(rng)
         self.activation, initialiser = activation_and_initialiser(activation, "TransformerBlock")
         width = 4 * embed_dim if dim_feedforward is None else dim_feedforward
         self.self_attn = MultiHeadAttention(
             embed_dim, num_heads, dropout, bias, causal=causal, rng=rng, dtype=dtype
         )
+        self.self_attn.dropout.seeded = given is not None
         self.linear1 = Linear(embed_dim, width, bias=bias, rng=rng, dtype=dtype, initialiser=initialiser)
         self.linear2 = Linear(width, embed_dim, bias=bias, rng=rng, dtype=dtype)
         self.norm1 = LayerNorm(embed_dim, bias=bias, dtype=dtype)
         self.norm2 = LayerNorm(embed_dim, bias=bias, dtype=dtype)
-        self.dropout = Dropout(dropout, rng=rng)
+        self.dropout = Dropout(dropout, rng=None if given is None else rng)
 
     def forward(self, x: Any, *, mask: Any = None) -> Any:
         """Mix the places, then transform each; ``mask`` as for `MultiHeadAttention`."""

@@ -149,7 +149,7 @@ class _Conv(_Convolution):
         if self.groups == 1:
             return correlate(x, w, **steps)
         i, o = self.in_channels // self.groups, self.out_channels // self.groups
-        if i == o == 1:  # a channel each: no sum over channels, so the taps are the only sum
+        if is_depthwise(self):
             return self._depthwise(x, w)
         parts = [
             correlate(x[..., g * i : (g + 1) * i], w[..., g * o : (g + 1) * o], **steps)
@@ -167,6 +167,11 @@ class _Conv(_Convolution):
             term = x[(slice(None), *spatial)] * w[(*tap, 0)]
             total = term if total is None else total + term
         return total
+
+
+def is_depthwise(module: Module) -> bool:
+    """Whether it convolves each channel by itself: there is no sum over channels, only one over taps."""
+    return isinstance(module, _Conv) and module.groups == module.in_channels == module.out_channels > 1
 
 
 class Conv1d(_Conv):

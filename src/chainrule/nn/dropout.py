@@ -26,12 +26,14 @@ class Dropout(Module):
         The probability that an element is left out, 0 … 1.
     rng : chainrule.random.Generator, numpy.random.Generator or int, optional
         Where the draws come from; a generator is shared, not copied.  Without one they differ from run to
-        run.
+        run, unless `chainrule.train.fit` with its seed gives one.
 
     Attributes
     ----------
     rng : chainrule.random.Generator
         Its state is what a checkpoint keeps of it.
+    seeded : bool
+        Whether the layer was made with an rng.
 
     Raises
     ------
@@ -55,6 +57,7 @@ class Dropout(Module):
         self.p = p
         self.seeded = rng is not None  # else `chainrule.train.fit` gives it a generator of the run's seed
         self.rng = random.default_rng(rng)
+        self.seeded = rng is not None
 
     def forward(self, x: Any) -> Any:
         """Leave out elements of x, or, after training, nothing."""

@@ -19,7 +19,7 @@ from chainrule.nn.messages import Call, Hook, call_as_node, now
 from chainrule.traced import current_trace
 from chainrule.value import Value
 
-__all__ = ["Module"]
+__all__ = ["Module", "values_of"]
 
 
 class Module:
@@ -266,7 +266,7 @@ class Module:
         >>> [name for name, _ in nn.MLP([2, 3, 1], rng=0).named_parameters()]
         ['layers.0.weight', 'layers.0.bias', 'layers.1.weight', 'layers.1.bias']
         """
-        return [(path, v) for path, v, kind in _values(self) if kind == "parameter"]
+        return [(path, v) for path, v, kind in values_of(self) if kind == "parameter"]
 
     def parameters(self) -> list[Value]:
         """List every parameter in the order of definition, each once; what an optimiser takes.
@@ -292,7 +292,7 @@ class Module:
 
     def named_buffers(self) -> list[tuple[str, Value]]:
         """List what the module keeps for itself, such as running statistics, with its path."""
-        return [(path, v) for path, v, kind in _values(self) if kind == "buffer"]
+        return [(path, v) for path, v, kind in values_of(self) if kind == "buffer"]
 
     def zero_grad(self) -> None:
         """Forget the gradients, so that the next `backward` starts from none instead of adding to them."""
@@ -310,7 +310,7 @@ class Module:
         >>> {name: a.shape for name, a in nn.Linear(3, 2, rng=0).state_dict().items()}
         {'weight': (3, 2), 'bias': (2,)}
         """
-        return {path: np.array(v.data) for path, v, _ in _values(self)}
+        return {path: np.array(v.data) for path, v, _ in values_of(self)}
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Give every parameter and buffer the numbers of its name, in its own dtype; all of them or none.
@@ -320,7 +320,7 @@ class Module:
         ValueError
             If names are missing, unexpected or have other shapes: all of these are listed.
         """
-        values = {path: v for path, v, _ in _values(self)}
+        values = {path: v for path, v, _ in values_of(self)}
         new = {path: np.asarray(a) for path, a in state.items()}
         wrong = [
             f"{what}: {', '.join(paths)}"
@@ -380,7 +380,7 @@ class Module:
                 if isinstance(item, Module) or next(_modules(item), None) is not None:
                     continue  # it freezes its own
                 m.frozen = {**m.frozen, name: item}
-                for _, v, _ in _values(item):
+                for _, v, _ in values_of(item):
                     v.grad = None
                 setattr(m, name, _plain(item))
         return self
@@ -435,7 +435,7 @@ def _children(item: Any) -> Iterator[tuple[str, Any]]:
         yield from ((str(i), inner) for i, inner in enumerate(item))
 
 
-def _values(item: Any) -> Iterator[tuple[str, Value, str]]:
+def values_of(item: Any) -> Iterator[tuple[str, Value, str]]:
     """Yield the path of every leaf Value under `item`, depth first, the Value, and its kind."""
     seen: set[int] = set()  # identities, which also ends cycles
     waiting: list[tuple[str, Any, str]] = [("", item, "parameter")]
@@ -487,7 +487,7 @@ def _plain(item: Any) -> Any:
 
 
 def _holds_parameters(item: Any) -> bool:
-    return isinstance(item, Module) or next(_values(item), None) is not None
+    return isinstance(item, Module) or next(values_of(item), None) is not None
 
 
 def _show(item: Any) -> str:
