@@ -70,7 +70,8 @@ def written(i: int, case: Case, dtype: str, a: Any, b: Any) -> tuple[str, set[st
     bits = case.bits or machine.host().vector_bits
     inner = [product.Level(case.k, a[1], b[0])]
     product.product(
-        w, KIND[dtype], bits, (case.m, case.n), inner, ("%a", a[0]), ("%b", b[1]), ("%c", case.n), alpha, case.added
+        w, KIND[dtype], bits, (case.m, case.n), inner,
+        ("%a", a[0]), ("%b", b[1]), ("%c", case.n), alpha, case.added,
     )  # fmt: skip
     text = w.text(f"f{i}", "ptr %a, ptr %b, ptr %c, ptr %alpha", ATTRIBUTES)
     return text.replace("define internal", "define"), w.declared
