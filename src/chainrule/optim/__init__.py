@@ -3,9 +3,25 @@
 from chainrule.optim.adagrad import Adagrad
 from chainrule.optim.adam import Adam
 from chainrule.optim.adamw import AdamW
+from chainrule.optim.clipping import clip_grad_norm, clip_grad_value
+from chainrule.optim.lbfgs import LBFGS
 from chainrule.optim.lion import Lion
 from chainrule.optim.optimiser import Group, Optimiser
 from chainrule.optim.rmsprop import RMSprop
+from chainrule.optim.several import Several
 from chainrule.optim.sgd import SGD
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Group", "Lion", "Optimiser", "RMSprop"]
+__all__ = [
+    "LBFGS",
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Group",
+    "Lion",
+    "Optimiser",
+    "RMSprop",
+    "Several",
+    "clip_grad_norm",
+    "clip_grad_value",
+]
