@@ -11,11 +11,12 @@ WORKERS ?= auto
 bin = .venv/$@/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench docs lint types wheel clean
+.PHONY: help demo test test-peers bench docs lint types wheel clean
 
 help:
 	@echo "make demo    train three networks and look at them: one page of results"
 	@echo "make test    the tests, docstring examples included"
+	@echo "make test-peers   layers and losses beside PyTorch's numbers"
 	@echo "make bench   time and memory beside the peers"
 	@echo "make docs    the documentation, its chapters executed"
 	@echo "make lint    ruff"
@@ -60,6 +61,12 @@ test:
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 		$(bin)/pytest -n $(WORKERS) --junitxml=build/test/report.xml $(ARGS); status=$$?; \
 	echo "make test: the report is $(CURDIR)/build/test/report.xml"; exit $$status
+
+# In the environment of the benchmarks, which has the peers.
+test-peers:
+	$(call environment,bench,--editable '.[bench]')
+	@OMP_NUM_THREADS=1 .venv/bench/bin/python -m pytest --junitxml=build/test-peers/report.xml benchmarks/peers $(ARGS); \
+	status=$$?; echo "make test-peers: the report is $(CURDIR)/build/test-peers/report.xml"; exit $$status
 
 # Both variables, where set, halve OpenBLAS. The status passes around the pipe in a file, as sh has no pipefail.
 bench:

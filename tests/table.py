@@ -246,6 +246,7 @@ ARITHMETIC = [
     elementwise(ar.clip, steps(0.2), between(-1.1, -0.9), between(0.9, 1.1)),
     elementwise(ar.relu, steps(0.2)),
     elementwise(ar.leaky_relu, steps(0.2), slope=0.1),
+    elementwise(ar.elu, steps(0.2), alpha=1.5),
 ]
 
 ELEMENTARY = [
@@ -254,7 +255,7 @@ ELEMENTARY = [
         for p in (
             el.exp, el.exp2, el.expm1, el.sin, el.cos, el.arctan, el.deg2rad, el.rad2deg, el.sinh, el.cosh,
             el.tanh,
-            el.sech2, el.arcsinh, el.sigmoid, el.softplus, el.log_sigmoid,
+            el.sech2, el.arcsinh, el.sigmoid, el.softplus, el.log_sigmoid, el.erf,
         )
     ),
     *(elementwise(p, positive) for p in (el.log, el.log2, el.log10, el.log1p, el.sqrt, el.cbrt)),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import optree
 
+from chainrule.containers import flatten
 from chainrule.recording import kind_of
 from chainrule.rules.carry import Stack, conform, describe, operand, sort_of, truth
 from chainrule.rules.control import Plan, branch, loop, repeat
@@ -87,7 +88,7 @@ def scan(
                 "if there is nothing to collect"
             )
         new = _same_spec("scan", out[0], spec)
-        ys, y_spec = optree.tree_flatten(out[1])
+        ys, y_spec = flatten(out[1])
         if not seen:
             seen.append(y_spec)
         if seen[0] != y_spec:
@@ -225,7 +226,7 @@ def cond(predicate: Any, f: Callable[..., Any], g: Callable[..., Any], *operands
     """
     if type(truth("cond", "predicate", predicate)) is not Traced:
         return f(*operands) if predicate else g(*operands)
-    leaves, spec = optree.tree_flatten(operands)  # type: ignore[arg-type, var-annotated]
+    leaves, spec = flatten(operands)
     at = [i for i, x in enumerate(leaves) if type(x) is Value or sort_of(x) is not None]
     seen: list[Any] = []
 
@@ -234,7 +235,7 @@ def cond(predicate: Any, f: Callable[..., Any], g: Callable[..., Any], *operands
             full = list(leaves)
             for i, x in zip(at, given):
                 full[i] = x
-            found, out = optree.tree_flatten(h(*optree.tree_unflatten(spec, full)))
+            found, out = flatten(h(*optree.tree_unflatten(spec, full)))
             if not seen:
                 seen.append(out)
             if out != seen[0]:
@@ -261,9 +262,8 @@ def _title(f: Any) -> str:
 
 def _carry(name: str, init: Any) -> tuple[list[Any], Any, list[str]]:
     """The leaves of the first carry, their container, and what to call them in errors."""
-    leaves, spec = optree.tree_flatten(init)
-    accessors = optree.tree_accessors(init)
-    labels = ["carry" + accessor.codify("") for accessor in accessors]
+    leaves, spec = flatten(init)
+    labels = ["carry" + accessor.codify("") for accessor in spec.accessors()]
     for label, x in zip(labels, leaves):
         if sort_of(operand(x)) is None:
             raise TypeError(
@@ -274,7 +274,7 @@ def _carry(name: str, init: Any) -> tuple[list[Any], Any, list[str]]:
 
 
 def _same_spec(name: str, carry: Any, spec: Any) -> list[Any]:
-    leaves, got = optree.tree_flatten(carry)
+    leaves, got = flatten(carry)
     if got != spec:
         raise TypeError(
             f"{name}: the step returned a carry of structure {got}, expected that of the first carry, {spec}"
@@ -283,8 +283,8 @@ def _same_spec(name: str, carry: Any, spec: Any) -> list[Any]:
 
 
 def _rows(xs: Any) -> tuple[list[Any], Any]:
-    rows, spec = optree.tree_flatten(xs)
-    for accessor, x in zip(optree.tree_accessors(xs), rows):
+    rows, spec = flatten(xs)
+    for accessor, x in zip(spec.accessors(), rows):
         if not isinstance(x, Value | np.ndarray | Traced) or not x.shape:
             raise TypeError(
                 f"scan: xs{accessor.codify('')} is {describe(operand(x))}, expected an array with one entry "
@@ -303,7 +303,7 @@ def _length(rows: list[Any], xs: Any, length: Any) -> int:
             raise ValueError(f"scan: length is {length}, expected 0 or more")
     elif not rows:
         raise ValueError("scan: there are neither xs nor length; pass length=n for n steps")
-    names = [f"xs{accessor.codify('')}" for accessor in optree.tree_accessors(xs)]
+    names = [f"xs{accessor.codify('')}" for accessor in flatten(xs)[1].accessors()]
     lengths = [x.shape[0] for x in rows]
     against, n = ("length", length) if length is not None else (f"the length of {names[0]}", lengths[0])
     for name, got in zip(names, lengths):

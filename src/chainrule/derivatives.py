@@ -2,7 +2,7 @@
 
 Shapes follow one convention: a Jacobian has the shape of the output followed by the shape of the
 input, a gradient the shape of the input. Arguments and results may be nested containers (dicts,
-tuples, lists, dataclasses registered with optree); derivatives come in the same containers.
+tuples, lists, dataclasses); derivatives come in the same containers.
 Raw arrays in, raw arrays out; Values in, Values out, and also where the function reads other
 Values, so that derivatives of derivatives are right however functions are nested.
 
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import optree
 
+from chainrule.containers import flatten
 from chainrule.primitive import Elementwise, Lanes, fit
 from chainrule.recording import Recording, hand_out, kind_of, match, own, zeros_like
 from chainrule.rules.shape import conj, reshape, stack
@@ -435,4 +436,5 @@ def stop_gradient(x: Any) -> Any:
     >>> grad(lambda x: stop_gradient(x) * x)(3.0)
     3.0
     """
-    return optree.tree_map(lambda v: _stop(v) if type(v) is Value else v, x)
+    leaves, spec = flatten(x)
+    return optree.tree_unflatten(spec, [_stop(v) if type(v) is Value else v for v in leaves])

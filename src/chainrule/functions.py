@@ -5,6 +5,7 @@ They take Values, arrays and numbers alike.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,70 @@ def leaky_relu(x: Any, slope: float = 0.01) -> Any:
     array([-0.1,  2. ])
     """
     return ar.leaky_relu(_operand("leaky_relu", x), slope=slope)
+
+
+def elu(x: Any, alpha: float = 1.0) -> Any:
+    """``x`` where it is positive, ``alpha * (exp(x) - 1)`` elsewhere; its derivative at 0 is ``alpha``.
+
+    >>> elu(np.array([-1000.0, 2.0]))
+    array([-1.,  2.])
+    """
+    return ar.elu(_operand("elu", x), alpha=alpha)
+
+
+def selu(x: Any) -> Any:
+    """``1.0507 * elu(x, 1.6733)``: keeps mean 0 and variance 1 from layer to layer.
+
+    The constants to all digits: Klambauer et al., "Self-normalizing neural networks", 2017, equation 14.
+
+    >>> print(selu(1.0))
+    1.0507009873554805
+    """
+    return 1.0507009873554805 * elu(x, 1.6732632423543772)
+
+
+def silu(x: Any) -> Any:
+    """``x * sigmoid(x)``, also called swish.
+
+    >>> print(silu(0.0), silu(100.0))
+    0.0 100.0
+    """
+    x = _operand("silu", x)
+    return x * el.sigmoid(x)
+
+
+def gelu(x: Any, approximate: str = "none") -> Any:
+    """``x Φ(x)``, Φ the normal distribution: ``x (1 + erf(x / √2)) / 2``.
+
+    With ``approximate="tanh"`` it is ``x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2``, off by at most 5e-4.
+
+    Raises
+    ------
+    ValueError
+        If ``approximate`` is neither "none" nor "tanh".
+
+    Examples
+    --------
+    >>> print(gelu(0.0), round(gelu(1.0), 4), round(gelu(1.0, approximate="tanh"), 4))
+    0.0 0.8413 0.8412
+    """
+    x = _operand("gelu", x)
+    if approximate == "none":
+        return 0.5 * x * (1.0 + el.erf(x * math.sqrt(0.5)))
+    if approximate == "tanh":
+        return 0.5 * x * (1.0 + el.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
+    raise ValueError(f"gelu: approximate is {approximate!r}, expected 'none' or 'tanh'")
+
+
+def erf(x: Any) -> Any:
+    """``2/√π ∫₀ˣ exp(-t²) dt``, the error function; its derivative is ``2/√π exp(-x²)``.
+
+    Right to 4 units in the last place of float64, as `math.erf`; of real numbers.
+
+    >>> print(erf(0.0), erf(10.0))
+    0.0 1.0
+    """
+    return el.erf(_operand("erf", x))
 
 
 def sigmoid(x: Any) -> Any:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.traced import Traced
-from chainrule.value import Cell, Value, result
+from chainrule.value import Cell, Value, kept, result
 
 __all__ = ["Bilinear", "Elementwise", "Lanes", "Linear", "Primitive", "Special", "fit"]
 
@@ -507,7 +507,7 @@ def _held(operand: Any, arg: Any) -> tuple[Any, Any]:
     elif isinstance(operand, np.ma.MaskedArray):
         raise TypeError("a masked array among the operands loses its mask; use np.where(mask, x, y)")
     elif isinstance(operand, _ndarray) and not _is_constant(operand):
-        operand = arg = np.array(operand)
+        operand = arg = kept(operand)
     elif type(operand) is Traced:
         operand = arg = operand.held()
     return operand, arg

@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 import optree
 
+from chainrule.containers import flatten
 from chainrule.graph import order
 from chainrule.primitive import Elementwise, Lanes, as_array, fit
 from chainrule.sweeps.adjoint import Outside, adjoint
@@ -48,7 +49,8 @@ class Recording:
     """
 
     def __init__(self, name: str, call: Callable[[Any], Any], tree: Any, has_aux: bool = False) -> None:
-        paths, flat, self.spec = optree.tree_flatten_with_path(tree)
+        flat, self.spec = flatten(tree)
+        paths = self.spec.paths()
         self.name = name
         self.nested = any(type(x) is Value for x in flat)
         self.leaves = [_lift(name, path, x) for path, x in zip(paths, flat, strict=True)]
@@ -63,7 +65,7 @@ class Recording:
                 )
             out, self.aux = out
         self.out = out
-        self.outputs, self.out_spec = optree.tree_flatten(out)
+        self.outputs, self.out_spec = flatten(out)
 
     @cached_property
     def nodes(self) -> list[Value]:
@@ -108,14 +110,15 @@ class Recording:
 
     def plain(self, tree: Any) -> Any:
         """A result without its graph, unless the graph reaches beyond the function."""
-        values = [v for v in optree.tree_leaves(tree) if type(v) is Value]
+        leaves, spec = flatten(tree)
+        values = [v for v in leaves if type(v) is Value]
         if (
             self.nested
             or any(v.serial < self.since for v in values)
             or self.reaches_outside(order(values, self.since))
         ):
             return tree
-        return optree.tree_map(lambda v: own(v._data if type(v) is Value else v), tree)
+        return optree.tree_unflatten(spec, [own(v._data if type(v) is Value else v) for v in leaves])
 
 
 def _lift(name: str, path: tuple[Any, ...], x: Any) -> Value:
@@ -143,7 +146,7 @@ def _lift(name: str, path: tuple[Any, ...], x: Any) -> Value:
 
 def match(name: str, what: str, tree: Any, of: str, flat: list[Any], spec: Any) -> list[Any]:
     """The leaves of ``tree``, which must have the containers and shapes of ``of``."""
-    given, given_spec = optree.tree_flatten(tree)
+    given, given_spec = flatten(tree)
     if given_spec != spec:
         raise ValueError(f"{name}: {what} has the structure {given_spec}, expected that of {of}: {spec}")
     for i, (t, v) in enumerate(zip(given, flat, strict=True)):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import optree
 
+from chainrule.containers import flatten
 from chainrule.derivatives import jvp, vjp
 from chainrule.value import Value
 
@@ -102,7 +103,7 @@ def check_grads(
 
 
 def _leaves(tree: Any) -> list[Any]:
-    return [x._data if type(x) is Value else x for x in optree.tree_leaves(tree)]
+    return [x._data if type(x) is Value else x for x in flatten(tree)[0]]
 
 
 def _direction(like: Any, rng: np.random.Generator) -> Any:
@@ -113,14 +114,14 @@ def _direction(like: Any, rng: np.random.Generator) -> Any:
         dtype = np.asarray(x).dtype
         return float(d) if type(x) is float else np.asarray(d, dtype if dtype.kind in "fc" else float)[()]
 
-    leaves, spec = optree.tree_flatten(like)
+    leaves, spec = flatten(like)
     return optree.tree_unflatten(spec, [draw(x._data if type(x) is Value else x) for x in leaves])
 
 
 def _difference(f: Callable[..., Any], args: tuple[Any, ...], t: Any, h: float) -> Any:
     def at(k: int) -> list[Any]:
-        leaves, spec = optree.tree_flatten(cast(Any, args))
-        moved = [x + k * h * d for x, d in zip(leaves, optree.tree_leaves(t), strict=True)]
+        leaves, spec = flatten(args)
+        moved = [x + k * h * d for x, d in zip(leaves, flatten(t)[0], strict=True)]
         return _leaves(f(*optree.tree_unflatten(spec, moved)))
 
     return [
@@ -131,8 +132,8 @@ def _difference(f: Callable[..., Any], args: tuple[Any, ...], t: Any, h: float) 
 
 def _complex_step(f: Callable[..., Any], args: tuple[Any, ...], t: Any) -> Any:
     h = 1e-30
-    leaves, spec = optree.tree_flatten(cast(Any, args))
-    moved = [x + 1j * h * np.asarray(d)[()] for x, d in zip(leaves, optree.tree_leaves(t), strict=True)]
+    leaves, spec = flatten(args)
+    moved = [x + 1j * h * np.asarray(d)[()] for x, d in zip(leaves, flatten(t)[0], strict=True)]
     return [np.imag(y) / h for y in _leaves(f(*optree.tree_unflatten(spec, moved)))]
 
 

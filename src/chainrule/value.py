@@ -532,9 +532,17 @@ def _leaf_data(x: Any) -> Any:
             "np.array(x, float), or keep integers as plain NumPy arrays beside the Value"
         )
     if isinstance(x, np.ndarray):
-        x = np.array(x)
-        x.setflags(write=False)
+        x = kept(x)
+        if type(x) is np.ndarray:
+            x.setflags(write=False)
     return x
+
+
+def kept(x: np.ndarray[Any, Any]) -> Any:
+    """An array as a graph keeps it: a copy, or while compiling what is read at each call, if it is large."""
+    if capturing and (trace := current_trace()) is not None and (held := trace.held(x)) is not None:
+        return held
+    return np.array(x)
 
 
 def _same_bytes(a: Any, b: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import copy
+import dataclasses
 import functools
 import gc
 import pickle
@@ -338,9 +339,9 @@ BAD_ARGUMENTS = {
 @pytest.mark.parametrize("what", BAD_ARGUMENTS)
 def test_an_argument_that_cannot_be_traced_is_named(what: str) -> None:
     f = cr.compile(lambda x, y: (x["deep"][0] if type(x) is dict else x) * 1 + y)
-    with pytest.raises(TypeError, match=r"compile: .*expected .*"):
+    with pytest.raises(TypeError, match=r"compile: argument x of <lambda> is .*expected .*"):
         f(BAD_ARGUMENTS[what], a(1, 2))
-    with pytest.raises(TypeError, match=r"compile: .*expected .*"):
+    with pytest.raises(TypeError, match=r"compile: argument x\['deep'\]\[0\] of <lambda> is .*expected .*"):
         f({"deep": [BAD_ARGUMENTS[what]]}, a(1, 2))
     agree(f(1.0, a(1, 2)), a(2, 3))
 
@@ -367,6 +368,8 @@ def test_a_result_that_is_no_array_is_named(what: str) -> None:
 def test_what_is_compiled_must_be_a_function() -> None:
     with pytest.raises(TypeError, match="expected a function"):
         cr.compile(3)
+    with pytest.raises(TypeError, match=r"f is a property.*write @property above"):
+        cr.compile(property(lambda self: 1.0))
     with pytest.raises(TypeError, match="static_argnums"):
         cr.compile(np.sin, static_argnums="x")
     with pytest.raises(TypeError, match="hashed"):
@@ -376,6 +379,29 @@ def test_what_is_compiled_must_be_a_function() -> None:
     f = cr.compile(lambda x: x)
     with pytest.raises(RuntimeError, match="not been called"):
         f.report()
+
+
+def test_what_does_not_return_at_once_is_refused_by_name() -> None:
+    def rows(x: Any) -> Any:
+        yield x
+
+    async def later(x: Any) -> Any:
+        return x
+
+    async def stream(x: Any) -> Any:
+        yield x
+
+    class Rows:
+        def __call__(self, x: Any) -> Any:
+            yield x
+
+    for f, what in (
+        (rows, "rows is a generator function"), (later, "later is a coroutine function"),
+        (stream, "stream is an asynchronous"), (Rows(), "Rows is a generator"),
+        (functools.partial(rows, 1.0), "partial is a generator"), (Rows().__call__, "__call__ is a"),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match=f"compile: {what}.*collect them in a list"):
+            cr.compile(f)
 
 
 def test_a_warning_says_why_it_is_compiled_again_and_again() -> None:
@@ -859,6 +885,168 @@ def test_containers_and_keyword_arguments() -> None:
     ]:
         agree(fast(*args, **kwargs), f(*args, **kwargs))
     assert count(fast) <= 5
+
+
+@dataclasses.dataclass
+class Params:
+    w: Any
+    b: Any = 1.0
+    words: Any = "none"
+
+    def __post_init__(self) -> None:
+        assert not isinstance(self.w, str), "made anew from what it is made of, not by __init__"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Line:
+    slope: Any
+    start: Any = None
+    length: Any = dataclasses.field(default=2.0, init=False)
+
+    @cr.compile
+    def at(self, x: Any) -> Any:
+        return self.slope * x + self.length
+
+
+def test_dataclasses_are_containers_of_arguments_and_results() -> None:
+    """Frozen, with slots, nested, of Values; what they return is a dataclass again."""
+
+    def f(p: Any, line: Any) -> Any:
+        q = line.start[0]
+        return Params(p.w * line.slope + q.b, {"line": Line(p.w, p)}, p.words)
+
+    fast = cr.compile(f)
+    for p in (Params(a(1, 2)), Params(a(3, 4), 2.0), Params(a(1, 2), words="other"), Params(Value(a(1, 2)))):
+        line = Line(3.0, [Params(0.0, 5.0)])
+        got, want = fast(p, line), f(p, line)
+        assert type(got) is Params and type(got.b["line"]) is Line and got.words == p.words
+        agree([got.w, got.b["line"].slope, got.b["line"].length], [want.w, want.b["line"].slope, 2.0])
+    assert count(fast) == 3
+    agree(Line(2.0).at(3.0), 8.0)
+    agree(Line.at(Line(4.0), 3.0), 14.0)
+    with pytest.raises(TypeError, match=r"argument p\.w of f is a Thing"):
+        fast(Params(Thing()), Line(1.0, [Params(0.0)]))
+
+
+def test_derivatives_in_dataclasses() -> None:
+    """They come in the same; eagerly, of what is compiled, and compiled."""
+
+    def loss(p: Any, x: Any) -> Any:
+        return np.sum((p.w @ x + p.b) ** 2)
+
+    p, x = Params(a(1, 2), 0.5, words=3.0), a(3, 4)
+    wanted = cr.grad(loss)(p, x)
+    assert type(wanted) is Params and wanted.words == 0.0
+    agree(wanted.w, 2 * (11.5) * x)
+    for f in (cr.grad(cr.compile(loss)), cr.compile(cr.grad(loss)), cr.compile(cr.grad(cr.compile(loss)))):
+        got = f(p, x)
+        assert type(got) is Params
+        agree([got.w, got.b, got.words], [wanted.w, wanted.b, wanted.words])
+
+    def swing(p: Any, n: Any) -> Any:
+        carry, ys = cr.scan(lambda c, _: (Params(c.w * 0.5, c.b + c.w, c.words), c), p, length=3)
+        return carry.b + np.sum(ys.w)
+
+    start = Params(1.0, 0.0, 0.0)
+    agree(cr.compile(swing)(start, 3), swing(start, 3))
+    agree(cr.grad(swing)(start, 3).w, cr.compile(cr.grad(swing))(start, 3).w)
+
+
+class Methods:
+    rate = 3.0
+
+    def __init__(self, k: float) -> None:
+        self.k = k
+
+    @cr.compile
+    def forward(self, x: Any) -> Any:
+        return x * self.k
+
+    @property
+    @cr.compile
+    def twice(self) -> Any:
+        return np.ones(2) * self.k * 2
+
+    @staticmethod
+    @cr.compile
+    def outer_static(x: Any) -> Any:
+        return x + 1
+
+    @cr.compile
+    @staticmethod
+    def inner_static(x: Any) -> Any:
+        return x + 1
+
+    @classmethod
+    @cr.compile
+    def outer_class(cls, x: Any) -> Any:
+        return x * cls.rate
+
+    @cr.compile(check=True)  # type: ignore[arg-type]
+    @classmethod
+    def inner_class(cls, x: Any) -> Any:
+        return x * cls.rate
+
+
+class Derived(Methods):
+    rate = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenMethods:
+    k: float
+
+    @cr.compile
+    def forward(self, x: Any) -> Any:
+        return x * self.k
+
+
+class Slots:
+    __slots__ = ("k",)
+
+    @cr.compile
+    def forward(self, x: Any) -> Any:
+        return x * self.k
+
+
+def test_methods_of_every_kind() -> None:
+    """Called through the object and through the class; kept with the object, which may be frozen."""
+    m, n, d = Methods(2.0), Methods(4.0), Derived(6.0)
+    for _ in range(2):
+        assert [Methods.forward(o, 3.0) for o in (m, n, d)] == [6.0, 12.0, 18.0]
+        assert [o.forward(3.0) for o in (m, n, d)] == [6.0, 12.0, 18.0]
+        agree([m.twice, n.twice], [a(4, 4), a(8, 8)])
+        for o in (m, d, Methods, Derived):
+            assert o.outer_static(1.0) == o.inner_static(1.0) == 2.0
+            rate = 5.0 if o in (d, Derived) else 3.0
+            assert o.outer_class(2.0) == o.inner_class(2.0) == 2 * rate
+    frozen = FrozenMethods(2.0)
+    assert [frozen.forward(x) for x in (1.0, 2.0)] == [2.0, 4.0] and count(frozen.forward) == 1
+    assert frozen == FrozenMethods(2.0) and dataclasses.asdict(frozen) == {"k": 2.0}
+    slots = Slots()
+    slots.k = 2.0  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match=r"argument self of forward is a Slots.*add __dict__"):
+        slots.forward(1.0)
+
+
+def test_an_argument_that_is_a_window_of_the_state() -> None:
+    """``f(w.data)`` where f also writes to w, whole and in part, turned round, and kept from before."""
+
+    def run(wrap: Any) -> Any:
+        w = Value(a(1, 2, 3))
+
+        @wrap
+        def step(x: Any) -> Any:
+            w.data = w.data + 2 * x
+            return x * 2 + w.data[0]
+
+        early, out = w.data, []
+        windows = (lambda: w.data, lambda: w.data[::-1], lambda: early, lambda: w.data[:], lambda: w._data)
+        for window in windows:
+            out += [step(window()), w.data.copy(), early.copy()]
+        return out
+
+    agree(run(cr.compile), run(plain))
 
 
 def test_words_and_none_choose_a_program() -> None:

@@ -284,3 +284,95 @@ def test_equal_numbers_given_anew_compile_nothing() -> None:
         assert f(1.0) == 0.1 * 2
         box["k"], box["nan"] = float("0.1"), float("nan")
     assert sum(map(len, f.programs.values())) == 1
+
+
+# -------------------------------------------------------------------- large arrays
+
+N = 20_000  # numbers, more than are compared
+LARGE: dict[str, Any] = {
+    "as it is": (lambda: np.arange(float(N)), lambda v, x: v * x),
+    "all zeros": (lambda: np.zeros(N), lambda v, x: v * x + v),
+    "integers": (lambda: np.arange(N), lambda v, x: v * x),
+    "single": (lambda: np.ones(2 * N, np.float32), lambda v, x: v * x),
+    "half": (lambda: np.ones(4 * N, np.float16), lambda v, x: v * x),
+    "complex": (lambda: np.ones(N, complex), lambda v, x: v * x),
+    "big-endian": (lambda: np.arange(N).astype(">f8"), lambda v, x: v * x),
+    "Fortran": (
+        lambda: np.asfortranarray(np.arange(float(N)).reshape(100, 200)), lambda v, x: (v * x) @ v[0]
+    ),
+    "transposed": (lambda: np.arange(float(N)).reshape(100, 200), lambda v, x: v.T * x),
+    "every other": (lambda: np.arange(2.0 * N)[::2], lambda v, x: v * x),
+    "windows": (
+        lambda: np.arange(2.0 * N).reshape(200, 200), lambda v, x: v[:, 3] * x + v[::4, 5] @ (v[0, :50] * x)
+    ),
+    "no axes": (lambda: np.arange(2.0 * N).reshape(200, 200), lambda v, x: v[3, 4, ...] * x),
+    "a Value of it": (lambda: np.ones((200, 200), np.float32), lambda v, x: np.sum(Value(v) * x).data),
+    "a mask": (lambda: np.arange(5 * N) % 2, lambda v, x: (np.arange(5.0 * N) * x)[v]),
+    "an index": (lambda: np.arange(N) % 100, lambda v, x: (np.arange(200.0) * x)[v]),
+    "a broadcast": (lambda: np.ones((1, 2)), lambda v, x: np.broadcast_to(v, (N, 2)) * x),
+    "in a loop": (
+        lambda: np.ones((200, 200)),
+        lambda v, x: cr.scan(lambda c, _: (np.sum(v * c) * 1e-4, None), x, length=3)[0],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_large_array_is_read_at_each_call(name: str) -> None:
+    make, f = LARGE[name]
+    v = make() > 0 if name == "a mask" else make()
+    fast, checked = cr.compile(lambda x: f(v, x)), cr.compile(lambda x: f(v, x), check=True)
+    for _ in range(3):
+        agree(fast(0.5), f(v, 0.5), rtol=1e-6 if v.dtype.itemsize < 8 else 1e-12)
+        checked(0.5)
+        v[...] = ~v if v.dtype == bool else v + 1
+
+
+def test_large_arrays_in_derivatives() -> None:
+    v, w = np.zeros(N), Value(2.0)
+    f = cr.compile(lambda x: np.sum(v * w * x))
+    for k in range(3):
+        w.grad = None
+        f(3.0).backward()
+        agree(w.grad, 3.0 * N * k)
+        v += 1
+
+
+@pytest.mark.parametrize("how", ["product", "matrix", "index", "loop"])
+def test_a_buffer_that_is_filled_anew_is_read_by_forward_and_backward(how: str) -> None:
+    """A step whose minibatch lies in an array of the closure."""
+    losses: dict[str, Any] = {
+        "product": lambda w, x, i: np.sum((x * w[:200] - 1.0) ** 2),
+        "matrix": lambda w, x, i: np.sum((x @ w[:200]) ** 2),
+        "index": lambda w, x, i: np.sum((w[i] - 1.0) ** 2),
+        "loop": lambda w, x, i: cr.scan(lambda c, row: (c + np.sum(row * w[:200]) ** 2, None), 0.0, x)[0],
+    }
+
+    def run(wrap: Any) -> Any:
+        rng, w = np.random.default_rng(0), Value(np.linspace(0.0, 1.0, 300))
+        x, i = np.zeros((60, 200)), np.zeros(9000, int)
+
+        @wrap
+        def step() -> Any:
+            w.grad = None
+            loss = losses[how](w, x, i)
+            loss.backward()
+            w.data = w.data - 1e-6 * w.grad
+            return loss
+
+        out = []
+        for _ in range(4):
+            x[...], i[...] = rng.normal(size=x.shape), rng.integers(300, size=i.shape)
+            out += [step().data, w.data.copy()]
+        return out
+
+    agree(run(cr.compile), run(lambda f: f), rtol=1e-10)
+
+
+def test_a_derivative_asked_for_after_a_change_is_refused() -> None:
+    """It is compiled then, from a function that would give something else by now."""
+    box, w = [1.0], Value(2.0)
+    y = cr.compile(lambda x: w * x * box[0])(3.0)
+    box[0] = 5.0
+    with pytest.raises(RuntimeError, match=r"box\[0\] was 1\.0, is 5\.0"):
+        y.backward()

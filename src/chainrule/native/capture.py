@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-import optree
 
 import chainrule.native.protocols  # noqa: F401  (attaches the operators and methods of traced arrays)
+from chainrule.containers import flatten
 from chainrule.native.figures import Figures
 from chainrule.native.operations import FLOAT64, broadcast_to, cast, copied, lift, stale
 from chainrule.random import Generator
@@ -29,14 +29,15 @@ from chainrule.traced import (
 )
 from chainrule.value import Cell, Value, next_serial
 
-__all__ = ["Captured", "Draw", "Output", "Slot", "State", "Trace", "capture"]
+__all__ = ["Captured", "Draw", "Output", "Slot", "State", "Trace", "capture", "owner"]
 
 
 class Slot(NamedTuple):
     """Where an input of the program comes from at each call.
 
     ``kind`` is ``"argument"`` (``which`` counts the flattened arguments, Values among them, and behind them
-    what the program draws), ``"data"`` or ``"grad"`` (of the state numbered ``which``).
+    what the program draws), ``"data"`` or ``"grad"`` (of the state numbered ``which``), or ``"array"``: one
+    of the large ones that the function finds around it.
     """
 
     kind: str
@@ -97,6 +98,10 @@ class Trace:
         What the input nodes are, in order.
     states : dict
         By the identity of the Value.
+    large : dict
+        Names of the large arrays around the function, by the identity of what owns their memory.
+    arrays : list of (str, numpy.ndarray)
+        Those that were met, which are inputs: whole ones and windows of them, as they are.
     draws : list of Draw
         In the order of the function; ``drawn`` are numbers to be taken in their place, if there are some.
     """
@@ -109,6 +114,9 @@ class Trace:
         self.arguments: dict[int, int] = {}
         self.leaves = 0  # how many flattened arguments there are
         self.generators: dict[int, int] = {}  # arguments, by the identity of what stands for them
+        self.large: dict[int, str] = {}
+        self.arrays: list[tuple[str, np.ndarray]] = []
+        self._held: dict[int, Traced] = {}
         self.draws: list[Draw] = []
         self.drawn: Iterator[Any] | None = None
         self.refused: Exception | None = None  # a branch on a traced value
@@ -129,6 +137,15 @@ class Trace:
         self.slots.append(slot)
         self.inputs.append(x)
         return x
+
+    def held(self, x: np.ndarray) -> Traced | None:
+        """An input for a large array of the caller's, who may write to it; None for any other."""
+        if not self.large or (name := self.large.get(id(owner(x)))) is None or x.dtype.kind not in "fciub":
+            return None
+        if id(x) not in self._held:
+            self.arrays.append((name, x))
+            self._held[id(x)] = self.input(Slot("array", len(self.arrays) - 1), x)
+        return self._held[id(x)]
 
     def draw(self, generator: Generator, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """An input for what a generator from outside will give."""
@@ -232,6 +249,13 @@ class Trace:
                 )
 
 
+def owner(x: Any) -> Any:
+    """What owns the memory that an array shows."""
+    while (base := getattr(x, "base", None)) is not None:
+        x = base
+    return x
+
+
 _NO_DRAWS = {
     "shuffle": "an array is shuffled in place only once; write x = rng.permutation(x)",
     "spawn": "new generators would be the same in every call; spawn them outside",
@@ -332,17 +356,23 @@ class Captured:
         return found
 
 
-def capture(name: str, call: Callable[[list[Any]], Any], leaves: list[Any], lines: bool = False) -> Captured:
+def capture(
+    name: str,
+    call: Callable[[list[Any]], Any],
+    leaves: list[Any],
+    lines: bool = False,
+    large: dict[int, str] | None = None,
+) -> Captured:
     """Run ``call`` on traced stand-ins of the flattened arguments.
 
     Values among the arguments are passed as they are: the trace stands in for their data. With
-    ``lines`` it keeps the user's line of each node.
+    ``lines`` it keeps the user's line of each node. ``large`` is for `Trace`.
     """
     generators = [  # older than the trace, as what they stand for
         Generator(x.bit_generator) if isinstance(x, np.random.Generator) else None for x in leaves
     ]
     trace = Trace()
-    trace.leaves = len(leaves)
+    trace.leaves, trace.large = len(leaves), large or {}
     trace.generators = {id(g): i for i, g in enumerate(generators) if g is not None}
     trace.lines = {} if lines else None
     trace.arguments = {id(x): i for i, x in enumerate(leaves) if type(x) is Value}
@@ -367,7 +397,7 @@ def capture(name: str, call: Callable[[list[Any]], Any], leaves: list[Any], line
         if trace.refused is not None:
             raise trace.refused
         trace.finish()
-        flat, spec = optree.tree_flatten(result, none_is_leaf=True)
+        flat, spec = flatten(result, none_is_leaf=True)
         outputs = [_output(name, trace, x) for x in flat]
         for s in trace.states.values():
             if s.data_changed:

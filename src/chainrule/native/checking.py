@@ -17,6 +17,7 @@ import numpy as np
 import optree
 from numpy.typing import NDArray
 
+from chainrule.containers import flatten
 from chainrule.native.capture import Captured, Output, Slot
 from chainrule.native.convolution import CONVOLUTIONS
 from chainrule.native.graph import labels, names
@@ -124,6 +125,8 @@ def _given(captured: Captured, slot: Slot, leaves: Sequence[Any]) -> Any:
     if slot.kind == "argument":
         x = leaves[slot.which]
         return _copy(x._current() if type(x) is Value else x)
+    if slot.kind == "array":
+        return _copy(captured.trace.arrays[slot.which][1])
     v = captured.states[slot.which].value
     return _copy(v._current() if slot.kind == "data" else v._gradient)
 
@@ -138,7 +141,7 @@ class _Item:
 
 
 def _outcome(captured: Captured, result: Any) -> list[_Item]:
-    leaves, spec = optree.tree_flatten(result, none_is_leaf=True)
+    leaves, spec = flatten(result, none_is_leaf=True)
     of_results, of_states = labels(captured, spec)
     nodes = [o.node if o.kind != "plain" else None for o in captured.outputs]
     nodes += [None] * (len(leaves) - len(nodes))

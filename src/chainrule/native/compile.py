@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import inspect
 import threading
 import types
 import warnings
@@ -13,22 +14,19 @@ from typing import Any
 import numpy as np
 import optree
 
-from chainrule.graph import order
-from chainrule.native.capture import State, capture
+from chainrule.containers import NAMESPACE, flatten, learn
+from chainrule.native.capture import capture
 from chainrule.native.checking import checked
 from chainrule.native.entropy import Undrawn, no_entropy
 from chainrule.native.figures import Figures
 from chainrule.native.graph import ProgramGraph, argument_names
 from chainrule.native.guards import Guards
-from chainrule.native.operations import leaked
+from chainrule.native.pieces import Piece, pull_of, push_of
 from chainrule.native.program import Program
 from chainrule.native.report import Report, graph, report
-from chainrule.primitive import Contributions, Lanes, Primitive, fit
-from chainrule.recording import zeros_like
-from chainrule.sweeps.adjoint import adjoint
-from chainrule.sweeps.tangent import tangent
-from chainrule.traced import Traced, TracedError, current_trace
-from chainrule.value import Cell, Value, result
+from chainrule.native.signatures import Unfit, in_words, signature_of
+from chainrule.traced import TracedError, current_trace
+from chainrule.value import Value, result
 
 __all__ = ["Compiled", "compile"]
 
@@ -77,7 +75,7 @@ def compile(
     The numbers are those of the eager function up to the order in which sums are added up and
     products are contracted with sums (fused multiply-add); elementwise functions agree within 4 ulp.
     Arrays in closures and globals are compared at each call if small; large ones are read at each call, but
-    what is computed from them alone, or from another dtype or memory order, is computed once.
+    what NumPy computes from them alone is computed once.
     Random numbers from generators that are arguments, or of `chainrule.random.default_rng`, are drawn anew at
     each call; others would be the same in every call, and are refused. ``x += y`` is refused on an argument,
     and so is the use of an array or a view of one after it was changed in place under another name; write
@@ -93,9 +91,30 @@ def compile(
     """
     if f is None:
         return functools.partial(compile, static_argnums=static_argnums, check=check)
+    if isinstance(f, staticmethod | classmethod):
+        return type(f)(Compiled(f.__func__, static_argnums, check))
     if not callable(f):
-        raise TypeError(f"compile: f is a {type(f).__name__}, expected a function")
+        remedy = "; write @property above @compile" if isinstance(f, property) else ""
+        raise TypeError(f"compile: f is a {type(f).__name__}, expected a function{remedy}")
+    for call in (f, getattr(f, "__call__", f)):  # noqa: B004
+        for what, holds in _NOT_AT_ONCE.items():
+            if holds(call):
+                raise TypeError(
+                    f"compile: {_name(f)} is {what}, expected a function that returns its results; collect "
+                    "them in a list and return that, or compile the functions that it calls"
+                )
     return Compiled(f, static_argnums, check)
+
+
+_NOT_AT_ONCE: dict[str, Callable[[Any], bool]] = {
+    "a generator function": inspect.isgeneratorfunction,
+    "a coroutine function": inspect.iscoroutinefunction,
+    "an asynchronous generator function": inspect.isasyncgenfunction,
+}
+
+
+def _name(f: Any) -> str:
+    return str(getattr(f, "__name__", type(f).__name__))
 
 
 class Compiled:
@@ -119,7 +138,8 @@ class Compiled:
                 f"compile: static_argnums is {static_argnums!r}, expected numbers of positional arguments"
             )
         self.static = frozenset(numbers)
-        self.name = getattr(f, "__name__", type(f).__name__)
+        self.name = _name(f)
+        self._key = f"_compiled_{self.name}_{id(self)}"  # a subclass may have another of the method's name
         self.programs: dict[Any, tuple[Program, ...]] = {}
         self.last: Program | None = None
         self._lock = threading.RLock()
@@ -131,14 +151,24 @@ class Compiled:
         """A method: bound to an object it is a compiled function of its own, kept by that object."""
         if instance is None:
             return self
-        key = f"_compiled_{self.name}_{id(self)}"  # a subclass may have another of the method's name
-        kept = vars(instance).get(key) if hasattr(instance, "__dict__") else None
+        home = getattr(instance, "__dict__", None)
+        if home is None:  # it has slots: then it is an argument
+            return types.MethodType(self, instance)
+        kept = home.get(self._key)
         if kept is None or kept.function.__self__ is not instance:  # an object's copy has its attributes
             method = types.MethodType(self.function, instance)
             kept = Compiled(method, tuple(i - 1 for i in self.static if i), self.check)
-            if hasattr(instance, "__dict__"):
-                setattr(instance, key, kept)
+            if isinstance(instance, type):
+                setattr(instance, self._key, kept)
+            else:
+                home[self._key] = kept  # though it be frozen
         return kept
+
+    def _is_method_of(self, x: Any) -> bool:
+        """Whether the function stands in the class of ``x``, which can keep a compiled one of its own."""
+        kinds = x.__mro__ if isinstance(x, type) else type(x).__mro__
+        place = getattr(self, "__module__", None), getattr(self, "__qualname__", "").rpartition(".")[0]
+        return hasattr(x, "__dict__") and any((k.__module__, k.__qualname__) == place for k in kinds)
 
     def __reduce__(self) -> Any:
         return Compiled, (self.function, tuple(self.static), self.check)
@@ -154,7 +184,14 @@ class Compiled:
             leaves: Any = args
             key: Any = tuple([(a.dtype, a.shape) if type(a) is np.ndarray else float for a in args])
         else:
-            leaves, key = self._flatten(args, kwargs)
+            try:
+                leaves, key = self._flatten(args, kwargs)
+            except Unfit as unfit:
+                if args and self._is_method_of(args[0]):  # called through the class
+                    return self.__get__(args[0])(*args[1:], **kwargs)
+                if learn([unfit.leaf]):
+                    return self(*args, **kwargs)
+                raise self._refusal(unfit, args, kwargs) from None
         program = None
         for p in self.programs.get(key, ()):
             if p.valid(leaves):
@@ -189,10 +226,19 @@ class Compiled:
             ) from None
         chosen = tuple(a for i, a in enumerate(args) if i not in self.static)
         leaves: list[Any]
-        leaves, spec = optree.tree_flatten((chosen, kwargs), none_is_leaf=True)  # type: ignore[arg-type]
+        tree: Any = (chosen, kwargs)
+        leaves, spec = optree.tree_flatten(tree, none_is_leaf=True, namespace=NAMESPACE)
         values = [id(x) for x in leaves if type(x) is Value]
         same = tuple(map(values.index, values)) if len(values) > 1 else ()  # given twice, it is one input
-        return leaves, (spec, static, same, *[_signature(self.name, x) for x in leaves])
+        return leaves, (spec, static, same, *[signature_of(x) for x in leaves])
+
+    def _refusal(self, unfit: Unfit, args: Any, kwargs: Any) -> TypeError:
+        """The error for an argument that cannot be one, by its name."""
+        chosen = tuple(a for i, a in enumerate(args) if i not in self.static)
+        leaves, _ = flatten((chosen, kwargs), none_is_leaf=True)
+        names = argument_names(self.function, self.static, args, kwargs)
+        name = next((n for n, x in zip(names, leaves) if x is unfit.leaf), "")
+        return TypeError(f"compile: argument {name} of {self.name} is {unfit}")
 
     def _compile(self, args: Any, kwargs: Any, leaves: Any, key: Any) -> Program:
         with self._lock, _NO_COLLECTION:
@@ -200,7 +246,10 @@ class Compiled:
             for p in made:
                 if p.valid(leaves):
                     return p
-            signatures = [_signature(self.name, x) for x in leaves]
+            try:
+                signatures = [signature_of(x) for x in leaves]
+            except Unfit as unfit:
+                raise self._refusal(unfit, args, kwargs) from None
             figures = Figures()
             static = {f"static argument {i}": args[i] for i in sorted(self.static) if i < len(args)}
             guards = Guards(self.function, leaves, list(static.items()))
@@ -211,7 +260,7 @@ class Compiled:
                     return self.function(*given)
             else:
                 chosen = tuple(a for i, a in enumerate(args) if i not in self.static)
-                _, spec = optree.tree_flatten((chosen, kwargs), none_is_leaf=True)  # type: ignore[arg-type]
+                _, spec = flatten((chosen, kwargs), none_is_leaf=True)
 
                 def call(given: list[Any]) -> Any:
                     chosen, kwargs = optree.tree_unflatten(spec, given)
@@ -222,7 +271,7 @@ class Compiled:
 
             try:
                 with no_entropy:
-                    captured = capture(self.name, call, list(leaves), lines=self.check)
+                    captured = capture(self.name, call, list(leaves), self.check, guards.large)
             except BaseException:
                 undrawn.drawn()
                 raise
@@ -237,7 +286,7 @@ class Compiled:
                     "would give the same ones in every call: draw from a generator that is an argument or "
                     "made with chainrule.random.default_rng, or draw outside and pass the numbers"
                 )
-            known = {**dict(zip(captured.names, map(_in_words, signatures))), **_words(static)}
+            known = {**dict(zip(captured.names, map(in_words, signatures))), **_words(static)}
             self._look_at_itself(guards)
             program = Program(self.name, captured, guards)
             self._made += 1
@@ -319,11 +368,11 @@ class Compiled:
         inputs = tuple(s.value if s.argument is None else leaves[s.argument] for s in program.captured.states)
         if not inputs:
             return values
-        flat, spec = optree.tree_flatten(values, none_is_leaf=True)
+        flat, spec = flatten(values, none_is_leaf=True)
         given = [x if type(x) is Value else x.copy() if type(x) is np.ndarray else x for x in leaves]
         for j, o in enumerate(program.captured.outputs):
             if o.kind == "value":
-                piece = _Piece(self, program, given, j)
+                piece = Piece(self, program, given, j)
                 args = tuple([v._current() for v in inputs])
                 flat[j] = result(flat[j]._data, piece, inputs, args)
         return optree.tree_unflatten(spec, flat)
@@ -335,94 +384,9 @@ class Compiled:
         key = (j, moving)
         if key not in program.derivatives:
             program.derivatives[key] = Compiled(
-                _pull_of(program, j, leaves) if moving is None else _push_of(program, j, leaves, moving)
+                pull_of(program, j, leaves) if moving is None else push_of(program, j, leaves, moving)
             )
         return program.derivatives[key]  # type: ignore[no-any-return]
-
-
-class _Piece(Primitive):
-    """One result of a compiled function as a node of a graph; its derivatives are compiled too."""
-
-    takes_lanes = True
-
-    def __init__(self, owner: Compiled, program: Program, leaves: list[Any], j: int) -> None:
-        super().__init__(owner.function, name=f"compiled {owner.name}")
-        self.owner, self.program, self.leaves, self.j = owner, program, leaves, j
-
-    def pull(
-        self, g: Any, y: Any, inputs: Sequence[Any], args: Sequence[Any], params: Any, since: int
-    ) -> Contributions:
-        pull = self.owner._derivative(self.program, self.j, self.leaves, None)
-        seed = [g.value, g.alive] if type(g) is Lanes else [g]
-        cs = pull([fit(seed[0], self._like(y)), *seed[1:]], self._plain(), *args)
-        return [(x, c) for x, c in zip(inputs, cs, strict=True) if x.serial >= since]
-
-    def push(self, y: Any, args: Sequence[Any], tangents: Sequence[Any], params: Any) -> Any:
-        moving = tuple(t is not None for t in tangents)
-        push = self.owner._derivative(self.program, self.j, self.leaves, moving)
-        ts = [[t.value, t.alive] if type(t) is Lanes else [t] for t in tangents if t is not None]
-        return push(ts, self._plain(), *args)
-
-    def _like(self, y: Any) -> Any:
-        return y._data if type(y) is Value else y
-
-    def _plain(self) -> list[Any]:
-        """The arguments that are no Values."""
-        return [x for x in self.leaves if type(x) is not Value]
-
-
-def _replayed(
-    program: Program, j: int, leaves: list[Any], plain: list[Any], given: Sequence[Any]
-) -> tuple[Value, list[Value]]:
-    """Run the function again on ``given`` in the place of the Values it read; its j-th result, and these."""
-    trace = current_trace()
-    assert trace is not None
-    states = program.captured.states
-    stand_ins: list[Value] = []
-    arguments: dict[int, Value] = {}  # by the identity of the Value that came as an argument
-    for s, x in zip(states, given, strict=True):
-        if type(x) is Value:
-            v = x
-        elif s.argument is None:
-            v = s.value
-            trace.states[id(v)] = State(v, None, x, len(trace.states))
-        else:
-            v = Value(x)
-        stand_ins.append(v)
-        if s.argument is not None:
-            arguments[id(leaves[s.argument])] = v
-    rest = iter(plain)
-    flat = [arguments.get(id(x), x) if type(x) is Value else next(rest) for x in leaves]
-    n = len(flat) - len(program.draws)
-    before, trace.drawn = trace.drawn, iter(flat[n:])
-    out = program.captured.call(flat[:n])
-    trace.drawn = before
-    return optree.tree_leaves(out, none_is_leaf=True)[j], stand_ins
-
-
-def _pull_of(program: Program, j: int, leaves: list[Any]) -> Callable[..., Any]:
-    def pull(seed: list[Any], plain: list[Any], *given: Any) -> list[Any]:
-        trace = current_trace()
-        g = Lanes(*seed) if len(seed) == 2 else seed[0]
-        record = any(type(x) is Value for x in (*seed, *given))
-        out, stand_ins = _replayed(program, j, leaves, plain, given)
-        found = adjoint([(out, g)], until=trace.start - 1, record=record)  # type: ignore[union-attr]
-        return [found.get(v, zeros_like(v._data)) for v in stand_ins]
-
-    return pull
-
-
-def _push_of(program: Program, j: int, leaves: list[Any], moving: tuple[bool, ...]) -> Callable[..., Any]:
-    def push(tangents: list[list[Any]], plain: list[Any], *given: Any) -> Any:
-        trace = current_trace()
-        record = any(type(x) is Value for x in (*[t[0] for t in tangents], *given))
-        out, stand_ins = _replayed(program, j, leaves, plain, given)
-        nodes = order([out], trace.start)  # type: ignore[union-attr]
-        moved = [v for v, moves in zip(stand_ins, moving, strict=True) if moves]
-        seeds = {v: Lanes(*t) if len(t) == 2 else t[0] for v, t in zip(moved, tangents, strict=True)}
-        return tangent(nodes, seeds, record=record).get(out, zeros_like(out._data))
-
-    return push
 
 
 class _NoCollection:
@@ -449,41 +413,5 @@ class _NoCollection:
 _NO_COLLECTION = _NoCollection()
 
 
-def _in_words(signature: Any) -> str:
-    """A signature as warnings name it."""
-    if type(signature) is not tuple:
-        return f"a {signature.__name__}" if isinstance(signature, type) else repr(signature)
-    dtype, shape = signature[-2:]
-    return f"{'a Value of ' if signature[0] is Value else ''}{dtype} {shape}"
-
-
 def _words(static: dict[str, Any]) -> dict[str, str]:
     return {name: repr(x) for name, x in static.items()}
-
-
-def _signature(name: str, x: Any) -> Any:
-    """What of an argument the program depends on."""
-    kind = type(x)
-    if kind is np.ndarray:
-        if x.dtype.kind not in "fciub":
-            raise TypeError(
-                f"compile: an argument of {name} is an array of {x.dtype}, expected numbers; name it in "
-                "static_argnums if it is a constant, or convert it"
-            )
-        return x.dtype, x.shape
-    if kind is float or kind is int or kind is bool or kind is complex:
-        return kind
-    if kind is Value:
-        return Value, type(x._data) is float or type(x._data) is Cell, x.dtype, x.shape
-    if isinstance(x, np.generic):
-        return kind
-    if x is None or isinstance(x, str):
-        return x
-    if isinstance(x, np.random.Generator):
-        return np.random.Generator
-    if kind is Traced:
-        raise leaked(f"calling {name}")
-    raise TypeError(
-        f"compile: an argument of {name} is a {kind.__name__}, expected arrays, numbers, Values, strings, "
-        "None, random generators or containers of them; name it in static_argnums if it is a constant"
-    )

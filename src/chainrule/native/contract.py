@@ -48,7 +48,8 @@ def _accumulation(x: Traced, uses: Counter[Traced]) -> tuple[Traced, Traced, Tra
             for s, p in (term.inputs, term.inputs[::-1]):
                 if s.shape == () and p.op == "matmul":
                     scale, product = s, p
-        if scale is not None and scale.op == "constant" and not np.isfinite(scale.params["value"]):
+        factor = scale.params["value"] if scale is not None and scale.op == "constant" else 1.0
+        if not (factor and np.isfinite(factor)):  # BLAS may skip 0 · nan
             continue
         if product.op == "matmul" and product.shape == x.shape and uses[product] == 1 and min(x.shape) > 1:
             return product, base, scale, 1.0 if x.op == "add" else -1.0

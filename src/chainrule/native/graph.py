@@ -7,8 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import optree
-
+from chainrule.containers import flatten
 from chainrule.traced import Traced
 
 if TYPE_CHECKING:
@@ -49,6 +48,8 @@ def names(captured: Captured) -> dict[Traced, str]:
         if slot.kind == "argument":
             given = captured.names
             found[x] = given[slot.which] if slot.which < len(given) else f"argument {slot.which}"
+        elif slot.kind == "array":
+            found[x] = captured.trace.arrays[slot.which][0]
         else:
             found[x] = _state(captured, slot.which) + (".grad" if slot.kind == "grad" else "")
     return found
@@ -96,5 +97,4 @@ def argument_names(
 
 
 def _leaves(name: str, x: Any) -> list[str]:
-    spec = optree.tree_structure(x, none_is_leaf=True)
-    return [a.codify(name) for a in spec.accessors()]
+    return [a.codify(name) for a in flatten(x, none_is_leaf=True)[1].accessors()]

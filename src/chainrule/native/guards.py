@@ -5,15 +5,15 @@ in an attribute. Everything reachable from the function through closures, global
 dictionaries and instances is looked over; at each call it is compared with what it was.
 
 Not noticed are: what files, the clock and iterators give; attributes of a user's object under a name
-that is computed (``getattr(x, f"w{i}")``); a truth value in a container exchanged for the number equal
-to it; what installed packages keep to themselves; and whatever lies beyond the first 20,000 objects.
+that is computed (``getattr(x, f"w{i}")``); a truth value in a container, or a number in an object of a
+library's, exchanged for an equal one of another type; what installed packages keep to themselves; and
+whatever lies beyond the first 20,000 objects.
 """
 
 from __future__ import annotations
 
 import array
 import collections
-import dis
 import functools
 import importlib.util
 import os
@@ -31,6 +31,8 @@ from typing import Any
 import numpy as np
 
 import chainrule.traced
+from chainrule.native.capture import owner
+from chainrule.native.code import file_of, names_in, package_of
 from chainrule.traced import Traced
 from chainrule.value import Value, by_identity
 
@@ -64,13 +66,13 @@ class Guards:
     ----------
     generators : list
         Random generators found.
-    large : list of numpy.ndarray
-        Arrays whose numbers are not compared.
+    large : dict
+        Names of the arrays whose numbers are not compared, by the identity of what owns their memory.
     """
 
     def __init__(self, f: Callable[..., Any], arguments: Sequence[Any] = (), static: Labelled | None = None):
         self.generators: list[Any] = [x for x in arguments if isinstance(x, np.random.Generator)]
-        self.large: list[np.ndarray] = []
+        self.large: dict[int, str] = {}
         # Lists, dictionaries and the like, and as they were: compared at C's speed, where what is the same
         # object is not looked into.
         self._whole: tuple[list[Any], list[Any]] = ([], [])
@@ -79,7 +81,7 @@ class Guards:
         self._attributes_of: set[int] = set()  # dictionaries of instances
         # Calls that give part of something: numbers, which must be of the same type too, and all else.
         self._parts, self._numbers = _Parts(), _Parts()
-        self._package = _package(f)
+        self._package = package_of(f)
         self._met: set[int] = set()
         self._kept: list[Any] = []
         # Of the user's own objects only the attributes that the code names, of which more turn up on the way.
@@ -98,10 +100,9 @@ class Guards:
                 if not isinstance(v, _PLAIN) and id(v) not in self._met and self._read(name, v)
             ]
         for x in self._whole[0]:
-            if any(map(_is_number, _elements(x))):
-                form = "{}.{}" if id(x) in self._attributes_of else "{}[{!r}]"
+            if id(x) not in self._attributes_of and any(map(_is_number, _elements(x))):
                 keys: Iterable[Any] = x if isinstance(x, dict) else range(len(x))
-                of = [form.format(self._labels[id(x)], k) for k in keys]
+                of = [f"{self._labels[id(x)]}[{k!r}]" for k in keys]
                 self._numbers.add(of, x.values if isinstance(x, dict) else x.__iter__, list(_elements(x)))
         for label, x, d in self._objects:
             self._object(label, x, d)
@@ -129,8 +130,11 @@ class Guards:
         if type(x) is Value or isinstance(x, _LEFT_OUT):
             return []
         if isinstance(x, np.ndarray):
-            if x.nbytes > LARGEST:
-                self.large.append(x)
+            memory = owner(x)
+            if memory is not x and getattr(memory, "nbytes", LARGEST + 1) <= LARGEST < x.nbytes:
+                return [(label, memory)]  # one number shown many times, or a window that moves
+            if x.nbytes > LARGEST and x.dtype != bool:  # masks decide about shapes
+                self.large.setdefault(id(memory), label)
             elif type(x) is np.ndarray and x.dtype != object:
                 self._parts.add([label], x.tobytes, x.tobytes())
             return []
@@ -165,7 +169,8 @@ class Guards:
             return self._mapping(label, x) + self._instance(label, x)
         if isinstance(x, collections.UserDict | collections.UserList):
             return [(label, x.data), *self._instance(label, x)]
-        if type(x).__module__.startswith("chainrule.native"):  # another compiled function
+        if type(x).__module__.startswith("chainrule.native"):  # another compiled function, or its program
+            self.large |= x.guards.large if hasattr(x, "guards") else {}
             return [(label, getattr(x, "__wrapped__", None))]
         return self._instance(label, x)
 
@@ -239,7 +244,7 @@ class Guards:
         """Whether a module is an installed one, other than the function's own package."""
         if not module or module.partition(".")[0] == self._package:
             return not module
-        return module in sys.builtin_module_names or _file(module).startswith((*_INSTALLED, _LIBRARY))
+        return module in sys.builtin_module_names or file_of(module).startswith((*_INSTALLED, _LIBRARY))
 
     def _function(self, f: types.FunctionType) -> Labelled:
         cells = {id(c): (name, c) for name, c in zip(f.__code__.co_freevars, f.__closure__ or ()) if _full(c)}
@@ -250,7 +255,7 @@ class Guards:
         given = f.__code__.co_varnames[: f.__code__.co_argcount]
         found += zip(reversed(given), reversed(f.__defaults__ or ()))
         found += (f.__kwdefaults__ or {}).items()
-        code = _names(f.__code__)
+        code = names_in(f.__code__)
         self._attributes |= code.attributes
         present = [name for name in code.names if name in f.__globals__]
         self._globals.setdefault(id(f.__globals__), ("", f.__globals__, set()))[2].update(present)
@@ -459,54 +464,3 @@ def _full(cell: Any) -> bool:
         return cell.cell_contents is not cell
     except ValueError:
         return False
-
-
-class _Names:
-    """What code names: globals, attributes, and modules it imports (with their level and what is taken)."""
-
-    def __init__(self) -> None:
-        self.names: set[str] = set()
-        self.attributes: set[str] = set()
-        self.imports: list[tuple[str, int, tuple[str, ...]]] = []
-
-
-@functools.lru_cache(4096)
-def _names(code: types.CodeType) -> _Names:
-    """Of a function and those within it."""
-    found = _Names()
-    before: list[Any] = [None, None]
-    for instruction in dis.get_instructions(code):
-        operation, what = instruction.opname, instruction.argval
-        if operation in ("LOAD_GLOBAL", "LOAD_NAME"):
-            found.names.add(what)
-        elif operation in ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM"):
-            found.attributes.add(what)
-        elif operation == "IMPORT_NAME":
-            found.imports.append((what, before[0] or 0, before[1] or ()))
-        before = [before[1], what]
-    if found.names & {"getattr", "attrgetter"}:
-        found.attributes |= {c for c in code.co_consts if isinstance(c, str)}
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            within = _names(constant)
-            found.names |= within.names
-            found.attributes |= within.attributes
-            found.imports += within.imports
-    return found
-
-
-def _package(f: Any) -> str:
-    """The top-level package a function, or an object that is called, belongs to."""
-    package = (getattr(f, "__module__", None) or type(f).__module__ or "").partition(".")[0]
-    return "" if package == "numpy" else package
-
-
-def _file(module: str) -> str:
-    """Where a module lies, imported or not; "" if that is not known."""
-    if module in sys.modules:
-        return getattr(sys.modules[module], "__file__", None) or ""
-    try:
-        spec = importlib.util.find_spec(module.partition(".")[0])
-    except (ImportError, ValueError):
-        return ""
-    return (spec and spec.origin) or ""

@@ -133,6 +133,10 @@ class Inner(Trace):
     def write_grad(self, v: Value, new: Any) -> None:
         raise self._no_write("grad", v)
 
+    def held(self, x: np.ndarray) -> Traced | None:
+        outer = self.parent.held(x)
+        return None if outer is None else self.adopt(outer)
+
     def draw(self, generator: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         raise TracedError(
             f"{where_in_user_code()}: {self.name}: its function draws random numbers ({name}); while "

@@ -118,6 +118,8 @@ def lift(x: Any) -> Traced:
         leaves: list[Any] = optree.tree_leaves(x)  # type: ignore[arg-type]
         if any(type(leaf) is Traced for leaf in leaves):
             return stack([lift(part) for part in x], 0)
+    if isinstance(x, np.ndarray) and (held := trace.held(x)) is not None:
+        return held
     a = np.asarray(x)
     if not a.dtype.isnative:
         a = a.astype(a.dtype.newbyteorder("="))

@@ -119,11 +119,14 @@ class Program:
         self._array_states: list[tuple[int, str, Value, np.dtype[Any], tuple[int, ...]]] = []
         self._cell_states: list[tuple[int, str, Value]] = []
         self._other_cells: list[tuple[str, int, Traced]] = []
+        self._windows: list[tuple[np.ndarray, np.ndarray]] = []  # arrays that are copied at each call
         for slot, x in inputs.items():
             if x not in image.storage:
                 continue
             s = image.storage[x]
-            if s.entry != CELLS:
+            if slot.kind == "array":
+                self._hold(s.entry, captured.trace.arrays[slot.which][1], x)
+            elif s.entry != CELLS:
                 if slot.kind == "argument":
                     self._array_arguments.append((slot.which, s.entry, x))
                 else:
@@ -172,6 +175,15 @@ class Program:
                     self._writes.append((state.value, kind, self._reader(root, made, "array")))
                     if kind == "grad" and s.entry != CELLS and made not in image.early:
                         self._held_as_grad[s.entry] = state.value
+
+    def _hold(self, entry: int, a: np.ndarray, x: Traced) -> None:
+        """Read a large array where it is, or, where that cannot be, copy it at each call."""
+        if entry not in (ARENA, CELLS):
+            plain = a.flags.c_contiguous and a.dtype == x.dtype
+            self._bind(entry, np.asarray(a) if plain else np.empty(x.shape, x.dtype))
+            if plain:
+                return
+        self._windows.append((self._array(x), a))
 
     def _reader(self, root: Traced, made: Traced, kind: str) -> Callable[[], Any]:
         """How a root's result is fetched after a run."""
@@ -311,6 +323,8 @@ class Program:
                     f"compile: an argument of {self.name} is {a}, too large for {x.dtype}; pass it as a "
                     "float, or name it in static_argnums"
                 ) from None
+        for mine, a in self._windows:
+            np.copyto(mine, a)
         if self._pool.stale:
             self._take_cells()
         for entry, kind, v, dtype, shape in self._array_states:

@@ -22,8 +22,9 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from chainrule.native.access import Place
 from chainrule.native.accumulate import Lanes, combine
-from chainrule.native.emit import ATTRIBUTES, Emitter, Place
+from chainrule.native.emit import ATTRIBUTES, Emitter
 from chainrule.native.nest import Nest
 from chainrule.native.operations import ELEMENTWISE, REDUCTIONS
 from chainrule.native.text import Writer

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from chainrule.nn.arguments import at_least, floating, size_of
 from chainrule.nn.initialisers import Initialiser, glorot_uniform
 from chainrule.nn.module import Module
 from chainrule.value import Value
@@ -74,11 +75,9 @@ class Linear(Module):
         dtype: DTypeLike = np.float64,
         initialiser: Initialiser = glorot_uniform,
     ) -> None:
-        self.n_in = _count(n_in, "n_in")
-        self.n_out = _count(n_out, "n_out")
-        dtype = np.dtype(dtype)
-        if dtype.kind != "f":
-            raise TypeError(f"Linear: dtype is {dtype}; expected a floating one such as float32 or float64")
+        self.n_in = at_least(1, n_in, "Linear", "n_in")
+        self.n_out = at_least(1, n_out, "Linear", "n_out")
+        dtype = floating(dtype, "Linear")
         self.weight = Value(initialiser(np.random.default_rng(rng), self.n_in, self.n_out, dtype))
         self.bias = Value(np.zeros(self.n_out, dtype)) if bias else None
 
@@ -94,14 +93,6 @@ class Linear(Module):
         return y if self.bias is None else y + self.bias
 
     def __repr__(self) -> str:
-        size = self.n_in * self.n_out + (0 if self.bias is None else self.n_out)
+        size = size_of(self.weight, self.bias)
         note = "" if self.bias is not None else "no bias, "
         return f"Linear({self.n_in} -> {self.n_out}, {note}{size:,} parameters, {self.weight.dtype})"
-
-
-def _count(number: object, name: str) -> int:
-    if isinstance(number, bool) or not isinstance(number, int | np.integer):
-        raise TypeError(f"Linear: {name} is {number!r}; expected an integer, the number of values per sample")
-    if number < 1:
-        raise ValueError(f"Linear: {name} is {number}; expected at least 1")
-    return int(number)

@@ -9,6 +9,7 @@ hand - the whole call becomes one node, and what `forward` did is kept within it
 from __future__ import annotations
 
 import contextlib
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -28,14 +29,57 @@ from chainrule.value import Value, result
 if TYPE_CHECKING:
     from chainrule.nn.module import Module
 
-__all__ = ["Call", "Hook", "Watched", "call_as_node", "replaying", "watch"]
+__all__ = ["Call", "Hook", "Watched", "call_as_node", "drawn", "replaying", "watch"]
 
-_replays: list[Module] = []
+
+class _Now(threading.local):
+    """The calls that run at present, outermost first, and those that run a second time, with their draws."""
+
+    def __init__(self) -> None:
+        self.running: list[Call] = []
+        self.repeated: list[Iterator[Any]] = []
+
+
+now = _Now()
 
 
 def replaying(module: Module) -> bool:
-    """Whether `forward` is run a second time for its derivatives: then it changes nothing, draws nothing."""
-    return any(m is module for m in _replays)
+    """Whether `forward` is run a second time for its derivatives: then it changes nothing, draws nothing.
+
+    It is so for the module that is derived and for all that it calls.
+    """
+    return bool(now.repeated)
+
+
+def drawn(draw: Callable[[], Any]) -> Any:
+    """What ``draw`` gives; where a call is repeated, what it gave when the call ran first.
+
+    Raises
+    ------
+    RuntimeError
+        If the repeated call draws more than the first time.
+    """
+    x = next(now.repeated[-1], None) if now.repeated else draw()
+    if x is None:
+        raise RuntimeError(
+            "a module's call is repeated for its derivatives and draws more than the first time; call the "
+            "module again after train() or eval(), before asking for its messages"
+        )
+    if type(x) is np.ndarray:
+        x.setflags(write=False)  # a graph need not copy it
+    for call in now.running:
+        call.draws.append(x)
+    return x
+
+
+@contextlib.contextmanager
+def repeated(call: Call) -> Iterator[None]:
+    """Here whatever runs is ``call`` a second time."""
+    now.repeated.append(iter(list(call.draws)))
+    try:
+        yield
+    finally:
+        now.repeated.pop()
 
 
 class Call:
@@ -55,6 +99,7 @@ class Call:
 
     def __init__(self, module: Module, inputs: Sequence[Any], keywords: dict[str, Any], keep: bool) -> None:
         self.module, self.keywords = module, keywords
+        self.draws: list[Any] = []  # by whatever it called, in their order
         self._inputs = tuple([_kept(x) if keep else _weak(x) for x in inputs])
         self.outputs: Any = None
         self.incoming: Any = None
@@ -91,11 +136,8 @@ class Call:
 
     def replay(self) -> Recording:
         """`run` once more, for derivatives alone."""
-        _replays.append(self.module)
-        try:
+        with repeated(self):
             self.run(self.inputs)
-        finally:
-            _replays.pop()
         assert self.recording is not None
         return self.recording
 
@@ -178,18 +220,19 @@ class _ModuleCall(Primitive):
         delta = self._incoming(g.value if type(g) is Lanes else g)
         count = len(call.floating)
         given = dict(zip(call.floating, args[:count], strict=True))
-        now = Call(module, [given.get(i, x) for i, x in enumerate(call.inputs)], call.keywords, keep=True)
+        again = Call(module, [given.get(i, x) for i, x in enumerate(call.inputs)], call.keywords, keep=True)
+        again.draws = call.draws
         if recorded:  # what is differentiated again must hang together with the Values outside
-            now._inputs = tuple([given.get(i, x) for i, x in enumerate(call.inputs)])
-            now.replay()
+            again._inputs = tuple([given.get(i, x) for i, x in enumerate(call.inputs)])
+            again.replay()
         else:
-            now.recording, now.floating = call.recording, call.floating
-        now.outputs, now.incoming = call.outputs, delta
+            again.recording, again.floating = call.recording, call.floating
+        again.outputs, again.incoming = call.outputs, delta
         before = module._last
-        module._last = now
+        module._last = again
         try:
             handmade = type(module)._handmade
-            derived = now.derive(delta) if handmade != {"backward", "parameter_gradients"} else (None, {})
+            derived = again.derive(delta) if handmade != {"backward", "parameter_gradients"} else (None, {})
             outgoing = module.backward(delta) if "backward" in handmade else derived[0]
             named = module.parameter_gradients(delta) if "parameter_gradients" in handmade else derived[1]
         finally:
@@ -241,9 +284,10 @@ class _ModuleCall(Primitive):
         record = type(y) is Value or any(type(t) is Value for t in ts)
         if record:
             given = dict(zip(self.call.floating, args, strict=False))
-            now = Call(self.call.module, (), self.call.keywords, keep=True)
-            now._inputs = tuple([given.get(i, x) for i, x in enumerate(self.call.inputs)])
-            r = now.replay()
+            again = Call(self.call.module, (), self.call.keywords, keep=True)
+            again.draws = self.call.draws
+            again._inputs = tuple([given.get(i, x) for i, x in enumerate(self.call.inputs)])
+            r = again.replay()
         seeds = {v: t for v, t in zip([*r.leaves, *self.outside], ts, strict=True) if t is not None}
         found = tangent(r.nodes, seeds, record=record)
         moved = {i: found[v] for i, v in enumerate(r.outputs) if type(v) is Value and v in found}
@@ -256,7 +300,11 @@ def call_as_node(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     """Run `forward` and put one node in the place of what it recorded."""
     call = Call(module, args, kwargs, keep=True)
     plain = [x._current() if type(x) is Value else x for x in args]
-    out = call.run(plain)
+    now.running.append(call)
+    try:
+        out = call.run(plain)
+    finally:
+        now.running.pop()
     r = call.recording
     assert r is not None
     found: dict[int, Value] = {}
@@ -282,7 +330,8 @@ def call_as_node(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     call.outputs = optree.tree_map(raw, out, none_is_leaf=True)
     module._last = call
     for seen, path in module._watching:
-        seen.calls[path].append(call)
+        if not now.repeated:
+            seen.calls[path].append(call)
     return out
 
 

@@ -15,11 +15,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from chainrule.nn.messages import Call, Hook, call_as_node
+from chainrule.nn.messages import Call, Hook, call_as_node, now
 from chainrule.traced import current_trace
 from chainrule.value import Value
 
-__all__ = ["Module"]
+__all__ = ["Module", "values_of"]
 
 
 class Module:
@@ -93,11 +93,19 @@ class Module:
                 or "_backward_hooks" in d
             ):
                 return self._call_with_hooks(args, kwargs)
-            self._last = Call(self, args, kwargs, keep=False)
-            return self.forward(*args, **kwargs)
+            return self._call(args, kwargs)
         except (ValueError, TypeError) as error:
             _locate(error, self)
             raise
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self._last = call = Call(self, args, kwargs, keep=False)
+        running = now.running
+        running.append(call)
+        try:
+            return self.forward(*args, **kwargs)
+        finally:
+            running.pop()
 
     # ---------------------------------------------------------------- messages
 
@@ -200,8 +208,7 @@ class Module:
         if self._handmade or self._watching or self._hooks("backward"):
             out = call_as_node(self, args, kwargs)
         else:
-            self._last = Call(self, args, kwargs, keep=False)
-            out = self.forward(*args, **kwargs)
+            out = self._call(args, kwargs)
         for hook in self._hooks("forward"):
             replaced = hook(self, args, out)
             out = out if replaced is None else replaced
@@ -259,7 +266,7 @@ class Module:
         >>> [name for name, _ in nn.MLP([2, 3, 1], rng=0).named_parameters()]
         ['layers.0.weight', 'layers.0.bias', 'layers.1.weight', 'layers.1.bias']
         """
-        return [(path, v) for path, v, trained in _values(self) if trained]
+        return [(path, v) for path, v, kind in values_of(self) if kind == "parameter"]
 
     def parameters(self) -> list[Value]:
         """List every parameter in the order of definition, each once; what an optimiser takes.
@@ -283,6 +290,10 @@ class Module:
         """
         return list(_modules(self))
 
+    def named_buffers(self) -> list[tuple[str, Value]]:
+        """List what the module keeps for itself, such as running statistics, with its path."""
+        return [(path, v) for path, v, kind in values_of(self) if kind == "buffer"]
+
     def zero_grad(self) -> None:
         """Forget the gradients, so that the next `backward` starts from none instead of adding to them."""
         for parameter in self.parameters():
@@ -299,7 +310,7 @@ class Module:
         >>> {name: a.shape for name, a in nn.Linear(3, 2, rng=0).state_dict().items()}
         {'weight': (3, 2), 'bias': (2,)}
         """
-        return {path: np.array(v.data) for path, v, _ in _values(self)}
+        return {path: np.array(v.data) for path, v, _ in values_of(self)}
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
         """Give every parameter and buffer the numbers of its name, in its own dtype; all of them or none.
@@ -309,7 +320,7 @@ class Module:
         ValueError
             If names are missing, unexpected or have other shapes: all of these are listed.
         """
-        values = {path: v for path, v, _ in _values(self)}
+        values = {path: v for path, v, _ in values_of(self)}
         new = {path: np.asarray(a) for path, a in state.items()}
         wrong = [
             f"{what}: {', '.join(paths)}"
@@ -369,7 +380,7 @@ class Module:
                 if isinstance(item, Module) or next(_modules(item), None) is not None:
                     continue  # it freezes its own
                 m.frozen = {**m.frozen, name: item}
-                for _, v, _ in _values(item):
+                for _, v, _ in values_of(item):
                     v.grad = None
                 setattr(m, name, _plain(item))
         return self
@@ -401,7 +412,9 @@ def _locate(error: Exception, module: Module) -> None:
     inner = getattr(error, "raised_in", None)
     if inner is None:
         if len(error.args) == 1 and type(error.args[0]) is str:
-            error.raised_in = module, "", error.args[0]  # type: ignore[attr-defined]
+            # the path will say which layer it is
+            message = error.args[0].removeprefix(f"{type(module).__name__}: ")
+            error.raised_in = module, "", message  # type: ignore[attr-defined]
         return
     child, path, message = inner
     step = next((p for p, m in _modules(module) if m is child), type(child).__name__)
@@ -422,30 +435,33 @@ def _children(item: Any) -> Iterator[tuple[str, Any]]:
         yield from ((str(i), inner) for i, inner in enumerate(item))
 
 
-def _values(item: Any) -> Iterator[tuple[str, Value, bool]]:
-    """Yield the path of every leaf Value under `item`, depth first, the Value, and whether it is trained."""
+def values_of(item: Any) -> Iterator[tuple[str, Value, str]]:
+    """Yield the path of every leaf Value under `item`, depth first, the Value, and its kind."""
     seen: set[int] = set()  # identities, which also ends cycles
-    waiting: list[tuple[str, Any, bool]] = [("", item, True)]
+    waiting: list[tuple[str, Any, str]] = [("", item, "parameter")]
     while waiting:
-        path, item, trained = waiting.pop()
+        path, item, kind = waiting.pop()
         if id(item) in seen:
             continue
         if isinstance(item, Value):
             # A module may keep a result it computed (an activation, a loss): that is not a parameter.
             if item.primitive is None:
                 seen.add(id(item))
-                yield path, item, trained
+                yield path, item, kind
         elif isinstance(item, Module | dict | list | tuple):
             seen.add(id(item))
             inside = [
-                (f"{path}.{name}" if path else name, inner, trained and not _untrained(item, name))
+                (f"{path}.{name}" if path else name, inner, _kind(item, name, kind))
                 for name, inner in _children(item)
             ]
             waiting += inside[::-1]
 
 
-def _untrained(item: Any, name: str) -> bool:
-    return isinstance(item, Module) and (name in item.buffers or name in item.frozen)
+def _kind(item: Any, name: str, kind: str) -> str:
+    """What Values in an attribute or entry are: parameters, buffers or frozen ones."""
+    if isinstance(item, Module):
+        return "buffer" if name in item.buffers else "frozen" if name in item.frozen else "parameter"
+    return kind
 
 
 def _modules(item: Any) -> Iterator[tuple[str, Module]]:
@@ -471,7 +487,7 @@ def _plain(item: Any) -> Any:
 
 
 def _holds_parameters(item: Any) -> bool:
-    return isinstance(item, Module) or next(_values(item), None) is not None
+    return isinstance(item, Module) or next(values_of(item), None) is not None
 
 
 def _show(item: Any) -> str:

@@ -12,7 +12,7 @@ from chainrule.numpy.manipulation import check_axes, ravel, reshape, swapaxes
 from chainrule.primitive import where as _where
 from chainrule.rules import shape as sh
 from chainrule.traced import Traced
-from chainrule.value import Value, current
+from chainrule.value import Value, current, kept
 
 # -------------------------------------------------------------------- rearranging
 
@@ -122,7 +122,9 @@ def _index(i: Any, name: str = "getitem") -> Any:
         )
     if isinstance(i, list):
         return np.array(i) if i else np.zeros(0, int)
-    return i.copy() if isinstance(i, np.ndarray | Traced) else i  # the caller may change his
+    if isinstance(i, np.ndarray):  # the caller may change his
+        return kept(i)
+    return i.copy() if type(i) is Traced else i
 
 
 def take(a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: str = "raise") -> Any:

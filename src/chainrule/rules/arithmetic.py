@@ -187,7 +187,7 @@ clip = Elementwise(
     name="clip",
 )
 
-# The derivative at 0 is 0 for relu, and the slope for leaky_relu.
+# The derivative at 0 is that of the left side: 0 for relu, the slope for leaky_relu, alpha for elu.
 relu = Elementwise(
     lambda x: np.maximum(x, 0),
     1,
@@ -199,4 +199,10 @@ leaky_relu = Elementwise(
     lambda x, *, slope: np.where(x > 0, x, slope * x)[()],
     lambda y, x, *, slope: where(x > 0, 1.0, slope),
     name="leaky_relu",
+)
+# Its own value holds its slope: α exp(x) = y + α.
+elu = Elementwise(
+    lambda x, *, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))[()],
+    lambda y, x, *, alpha: where(x > 0, 1.0, y + alpha),
+    name="elu",
 )

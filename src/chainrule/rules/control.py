@@ -25,7 +25,7 @@ from chainrule.rules.carry import Stack, conform, differentiable, operand, resto
 from chainrule.sweeps.adjoint import accumulate, adjoint
 from chainrule.sweeps.tangent import tangent
 from chainrule.traced import Traced, current_trace
-from chainrule.value import Value, changed, next_serial, result
+from chainrule.value import Value, changed, kept, next_serial, result
 
 __all__ = ["Plan", "Ran", "branch", "lifted", "loop", "outside_of", "repeat"]
 
@@ -160,8 +160,9 @@ def _held(x: Any) -> Any:
     if type(x) is Traced:
         return x.held()
     if type(x) is np.ndarray and (x.flags.writeable or not x.flags.owndata):
-        x = x.copy()
-        x.setflags(write=False)
+        x = kept(x)
+        if type(x) is np.ndarray:
+            x.setflags(write=False)
     return x
 
 

@@ -4,16 +4,25 @@ from chainrule.train import checkpoint, data
 from chainrule.train.batching import Batches, batches
 from chainrule.train.checkpoint import CheckpointError
 from chainrule.train.curves import Curves
+from chainrule.train.diagnosis import NonFiniteLoss
+from chainrule.train.evaluation import evaluate, predict
+from chainrule.train.fit import Callback, Run, fit
 from chainrule.train.metrics import accuracy
 from chainrule.train.progress import progress
 
 __all__ = [
     "Batches",
+    "Callback",
     "CheckpointError",
     "Curves",
+    "NonFiniteLoss",
+    "Run",
     "accuracy",
     "batches",
     "checkpoint",
     "data",
+    "evaluate",
+    "fit",
+    "predict",
     "progress",
 ]

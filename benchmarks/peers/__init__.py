@@ -1,0 +1,1 @@
+"""Numbers beside the peers' numbers: run by `make test-peers`."""

@@ -1,0 +1,140 @@
+"""What a checkpoint of a run holds: all that the rest of the run depends on, and what it has seen so far."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule import random
+from chainrule.nn.module import Module
+from chainrule.train import checkpoint
+from chainrule.train.batching import Batches
+from chainrule.train.curves import Curves
+
+if TYPE_CHECKING:
+    from chainrule.train.fit import Run
+
+__all__ = ["load_run", "save_run", "seed_generators"]
+
+
+def generators(model: Module) -> Iterator[tuple[str, np.random.Generator]]:
+    """The random generators of a model's layers, each once, with the path of the attribute."""
+    met: set[int] = set()
+    for path, m in model.named_modules():
+        for name, x in vars(m).items():
+            if isinstance(x, np.random.Generator) and id(x) not in met:
+                met.add(id(x))
+                yield (f"{path}.{name}" if path else name), x
+
+
+def seed_generators(model: Module, seed: int) -> None:
+    """Give every layer that was made without a generator one that follows from ``seed`` and its place."""
+    for k, (_, m) in enumerate(model.named_modules()):
+        if isinstance(getattr(m, "rng", None), np.random.Generator) and not getattr(m, "seeded", True):
+            m.rng = random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, k)))  # type: ignore[attr-defined]
+
+
+def save_run(path: str | os.PathLike[str], run: Run, parts: Batches, schedule: Any, log_size: int) -> None:
+    """Write a run to one file, whole or not at all."""
+    arrays: dict[str, Any] = {f"model.{k}": a for k, a in run.model.state_dict().items()}
+    arrays |= {f"best.{k}": a for k, a in (run.best_state or {}).items()}
+    for name in run.curves:
+        steps, numbers = run.curves[name]
+        arrays[f"curves.{name}"] = np.stack([steps, numbers])
+    optimiser = run.optimiser.state_dict()
+    arrays |= {f"optimiser.{k}": a for k, a in optimiser.items() if isinstance(a, np.ndarray)}
+    meta = {
+        "kind": "chainrule training run",
+        "epoch": run.epoch,
+        "step": run.step,
+        "best": run.best,
+        "waited": run.waited,
+        "skipped": run.skipped,
+        "stopped": run.stopped,
+        "optimiser": {k: a for k, a in optimiser.items() if not isinstance(a, np.ndarray)},
+        "batches": parts.state_dict(),
+        "schedule": None if schedule is None else schedule.state_dict(),
+        "generators": {k: _packed(g, k, arrays) for k, g in generators(run.model)},
+        "log_size": log_size,
+    }
+    checkpoint.save(path, arrays, meta)
+
+
+def load_run(path: str | os.PathLike[str], run: Run, parts: Batches, schedule: Any) -> int:
+    """Put a run where it stood when it was saved; the length its log had.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is damaged or holds something else.
+    ValueError
+        If it is of another model, optimiser or data: what is missing, unexpected and misshapen.
+    """
+    arrays, meta = checkpoint.load(path)
+
+    def part(prefix: str) -> dict[str, Any]:
+        return {k[len(prefix) :]: a for k, a in arrays.items() if k.startswith(prefix)}
+
+    if meta.get("kind") != "chainrule training run":
+        raise checkpoint.CheckpointError(
+            f"{os.fspath(path)}: a checkpoint, but not of a training run; expected one that fit() wrote"
+        )
+    there = dict(generators(run.model))
+    if there.keys() != meta["generators"].keys():
+        raise ValueError(
+            f"{os.fspath(path)}: the checkpoint has random generators {sorted(meta['generators'])}, the "
+            f"model {sorted(there)}; expected the same layers"
+        )
+    before = run.model.state_dict()
+    try:
+        run.model.load_state_dict(part("model."))
+        run.optimiser.load_state_dict({**meta["optimiser"], **part("optimiser.")})
+        parts.load_state_dict(meta["batches"])
+        if schedule is not None:
+            schedule.load_state_dict(meta["schedule"])
+    except ValueError as error:
+        run.model.load_state_dict(before)
+        raise ValueError(f"{os.fspath(path)}: {error}") from None
+    for k, g in there.items():
+        g.bit_generator.state = _unpacked(meta["generators"][k], k, arrays)
+    for name in ("epoch", "step", "best", "waited", "skipped"):
+        setattr(run, name, meta[name])
+    run.best_state = part("best.") or None
+    run.curves = Curves()
+    for name, (steps, numbers) in part("curves.").items():
+        for s, n in zip(steps, numbers, strict=True):
+            run.curves.record(s, **{name: n})
+    return int(meta["log_size"])
+
+
+def _packed(g: np.random.Generator, path: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    """A generator's state: numbers, and, of some kinds, arrays, which go with the others."""
+    return _split(dict(g.bit_generator.state), f"generator.{path}", arrays)
+
+
+def _split(state: dict[str, Any], path: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for key, x in state.items():
+        if isinstance(x, dict):
+            plain[key] = _split(x, f"{path}.{key}", arrays)
+        elif isinstance(x, np.ndarray):
+            arrays[f"{path}.{key}"] = x
+        else:
+            plain[key] = x
+    return plain
+
+
+def _unpacked(plain: dict[str, Any], path: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    state: dict[str, Any] = dict(plain)
+    prefix = f"generator.{path}."
+    for name, a in arrays.items():
+        if name.startswith(prefix):
+            *inner, key = name[len(prefix) :].split(".")
+            target = state
+            for step in inner:
+                target = target[step]
+            target[key] = a
+    return state
