@@ -68,9 +68,10 @@ def written(i: int, case: Case, dtype: str, a: Any, b: Any) -> tuple[str, set[st
     if isinstance(alpha, str):
         alpha = w.set(f"load {KIND[dtype]}, ptr %alpha")
     bits = case.bits or machine.host().vector_bits
-    sizes = case.m, case.n, case.k
+    inner = [product.Level(case.k, a[1], b[0])]
     product.product(
-        w, KIND[dtype], bits, sizes, ("%a", *a), ("%b", *b), ("%c", case.n), alpha, case.added
+        w, KIND[dtype], bits, (case.m, case.n), inner,
+        ("%a", a[0]), ("%b", b[1]), ("%c", case.n), alpha, case.added,
     )  # fmt: skip
     text = w.text(f"f{i}", "ptr %a, ptr %b, ptr %c, ptr %alpha", ATTRIBUTES)
     return text.replace("define internal", "define"), w.declared

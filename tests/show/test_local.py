@@ -18,6 +18,7 @@ PARAMS = {
     "round": {"decimals": 1},
     "nan_to_num": {"nan": 0.0, "posinf": None, "neginf": None},
     "leaky_relu": {"slope": 0.1},
+    "elu": {"alpha": 0.9},
     "sinc": {"order": 0},
 }
 POINT = {"arccosh": (1.6,), "ldexp": (0.6, 2), "where": (True, 0.6, 0.7)}

@@ -5,8 +5,9 @@ in an attribute. Everything reachable from the function through closures, global
 dictionaries and instances is looked over; at each call it is compared with what it was.
 
 Not noticed are: what files, the clock and iterators give; attributes of a user's object under a name
-that is computed (``getattr(x, f"w{i}")``); a truth value in a container exchanged for the number equal
-to it; what installed packages keep to themselves; and whatever lies beyond the first 20,000 objects.
+that is computed (``getattr(x, f"w{i}")``); a truth value in a container, or a number in an object of a
+library's, exchanged for an equal one of another type; what installed packages keep to themselves; and
+whatever lies beyond the first 20,000 objects.
 """
 
 from __future__ import annotations
@@ -99,10 +100,9 @@ class Guards:
                 if not isinstance(v, _PLAIN) and id(v) not in self._met and self._read(name, v)
             ]
         for x in self._whole[0]:
-            if any(map(_is_number, _elements(x))):
-                form = "{}.{}" if id(x) in self._attributes_of else "{}[{!r}]"
+            if id(x) not in self._attributes_of and any(map(_is_number, _elements(x))):
                 keys: Iterable[Any] = x if isinstance(x, dict) else range(len(x))
-                of = [form.format(self._labels[id(x)], k) for k in keys]
+                of = [f"{self._labels[id(x)]}[{k!r}]" for k in keys]
                 self._numbers.add(of, x.values if isinstance(x, dict) else x.__iter__, list(_elements(x)))
         for label, x, d in self._objects:
             self._object(label, x, d)

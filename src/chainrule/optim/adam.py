@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from chainrule.optim.optimiser import Optimiser
-from chainrule.value import Value
 
 __all__ = ["Adam"]
 
@@ -25,8 +24,8 @@ class Adam(Optimiser):
 
     Parameters
     ----------
-    params : iterable of Value
-        What to train.
+    params : iterable of Value, or of dict
+        What to train; groups as in `Optimiser`.
     lr : float
         η, the learning rate: about how far a parameter moves in one step.
     betas : pair of float
@@ -34,7 +33,9 @@ class Adam(Optimiser):
     eps : float
         ε, zero or more; keeps a parameter whose gradients were all zero from dividing by zero.
     weight_decay : float
-        λ, zero or more: adds λ p to the gradient (and so to both means; AdamW is the variant that does not).
+        λ, zero or more: adds λ p to the gradient, and so to both means; `AdamW` is the variant that does not.
+    maximize : bool
+        Ascends instead.
 
     Raises
     ------
@@ -43,8 +44,9 @@ class Adam(Optimiser):
 
     Notes
     -----
-    Source: Kingma, Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1.  ε stands outside
-    the root and after the correction, as there and in PyTorch.
+    A parameter without a gradient keeps its place, its means and its t.  Source: Kingma, Ba, "Adam: a method
+    for stochastic optimization", 2015, algorithm 1.  ε stands outside the root and after the correction, as
+    there and in PyTorch.
 
     Examples
     --------
@@ -59,43 +61,33 @@ class Adam(Optimiser):
     2.0
     """
 
-    _settings = ("lr", "betas", "eps", "weight_decay")
-
     def __init__(
         self,
-        params: Iterable[Value],
+        params: Iterable[Any],
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(params, lr)
-        if not isinstance(betas, tuple | list) or len(betas) != 2:
-            raise TypeError(f"Adam: betas is {betas!r}; expected two numbers, such as (0.9, 0.999)")
-        wanted = "at least 0 and below 1"
-        beta1, beta2 = (
-            self._number(f"betas[{i}]", beta, wanted, lambda b: 0 <= b < 1) for i, beta in enumerate(betas)
-        )
-        self.betas = (beta1, beta2)
-        self.eps = self._number("eps", eps, "zero or more", lambda e: e >= 0)
-        self.weight_decay = self._number("weight_decay", weight_decay, "zero or more", lambda w: w >= 0)
-        self.mean = self._zeros()
-        self.square = self._zeros()
-        self.steps = [Value(0.0) for _ in self.parameters]
+        super().__init__(params, lr, maximize, betas=betas, eps=eps, weight_decay=weight_decay)
 
-    def update(self, index: int, parameter: Value, gradient: Any) -> None:
-        """Give one parameter new data by the formula of the class."""
-        mean, square, steps = self.mean[index], self.square[index], self.steps[index]
-        beta1, beta2 = self.betas
-        g = gradient
-        if self.weight_decay:
-            g = g + self.weight_decay * parameter._current()
-        t = steps._current() + 1.0
-        m = beta1 * mean._current() + (1.0 - beta1) * g
-        v = beta2 * square._current() + (1.0 - beta2) * (g * g)
-        # The corrections are scalars: taken out of the quotient, m's costs no pass over the arrays.
-        root = v**0.5 / (1.0 - beta2**t) ** 0.5
-        parameter._adopt(parameter._current() - (self.lr / (1.0 - beta1**t)) * (m / (root + self.eps)))
-        steps._adopt(t)
-        mean._adopt(m)
-        square._adopt(v)
+    def start(self, zeros: Any, **settings: Any) -> dict[str, Any]:
+        """The two means and t."""
+        return {"mean": zeros, "square": zeros, "step": 0.0}
+
+    def update(
+        self, p: Any, g: Any, state: dict[str, Any], *,
+        lr: Any, betas: tuple[float, float], eps: float, weight_decay: float,
+    ) -> Any:  # fmt: skip
+        """Carry out the formula of the class."""
+        beta1, beta2 = betas
+        if weight_decay:
+            g = g + weight_decay * p
+        state["step"] = t = state["step"] + 1.0
+        state["mean"] = m = beta1 * state["mean"] + (1.0 - beta1) * g
+        state["square"] = v = beta2 * state["square"] + (1.0 - beta2) * (g * g)
+        # The corrections are scalars: taken out of the quotient, they cost no pass over the arrays.
+        root = (1.0 - beta2**t) ** 0.5
+        return p - (lr * root / (1.0 - beta1**t)) * (m / (v**0.5 + root * eps))

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from chainrule.optim.optimiser import Optimiser
-from chainrule.value import Value
 
 __all__ = ["SGD"]
 
 
 class SGD(Optimiser):
-    """Gradient descent: g = ∇p + λ p;  v = μ v + g;  p = p - η v.
+    """Gradient descent: p = p - η v, with v the gradient, or a velocity that follows it.
+
+    ::
+
+        g = ∇p + λ p
+        v = μ v + (1 - δ) g            v = g in the first step
+        p = p - η v                    Nesterov: p = p - η (g + μ v)
 
     "Stochastic" is the batch's doing: the gradient of a random part of the data stands for that of all.
 
     Parameters
     ----------
-    params : iterable of Value
-        What to train.
+    params : iterable of Value, or of dict
+        What to train; groups as in `Optimiser`.
     lr : float
         η, the learning rate.
     momentum : float
         μ, zero or more and usually below 1: how much of its velocity a parameter keeps.  0 is plain descent.
-        The velocity starts at zero, so the first step is a plain one.
+    dampening : float
+        δ, at most 1: what the gradient loses on its way into the velocity.
     weight_decay : float
         λ, zero or more: pulls every parameter towards zero, as adding ½ λ ‖p‖² to the loss does.
+    nesterov : bool
+        Looks one step of the velocity ahead; needs momentum and no dampening.
+    maximize : bool
+        Ascends instead.
 
     Raises
     ------
@@ -35,8 +45,10 @@ class SGD(Optimiser):
 
     Notes
     -----
-    The formulas and their order are PyTorch's (``dampening=0``), where the learning rate multiplies the
-    velocity and not the gradient: changing `lr` acts on the whole of the next step.
+    A parameter without a gradient keeps its place and its velocity.  The formulas and their order are
+    PyTorch's, where the learning rate multiplies the velocity and not the gradient: changing `lr` acts on the
+    whole of the next step.  Source of the look-ahead: Sutskever, Martens, Dahl, Hinton, "On the importance of
+    initialization and momentum in deep learning", 2013, in the variables after the look-ahead.
 
     Examples
     --------
@@ -51,23 +63,55 @@ class SGD(Optimiser):
     0.25
     """
 
-    _settings = ("lr", "momentum", "weight_decay")
-
     def __init__(
-        self, params: Iterable[Value], lr: float, momentum: float = 0.0, weight_decay: float = 0.0
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(params, lr)
-        self.momentum = self._number("momentum", momentum, "zero or more, usually below 1", lambda m: m >= 0)
-        self.weight_decay = self._number("weight_decay", weight_decay, "zero or more", lambda w: w >= 0)
-        self.velocity = self._zeros() if self.momentum else []
+        super().__init__(
+            params,
+            lr,
+            maximize,
+            momentum=momentum,
+            dampening=dampening,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+        )
 
-    def update(self, index: int, parameter: Value, gradient: Any) -> None:
-        """Give one parameter new data by the formula of the class."""
-        g = gradient
-        if self.weight_decay:
-            g = g + self.weight_decay * parameter._current()
-        if self.momentum:
-            velocity = self.velocity[index]
-            g = self.momentum * velocity._current() + g
-            velocity._adopt(g)
-        parameter._adopt(parameter._current() - self.lr * g)
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Nesterov's look-ahead is along a velocity."""
+        momentum, dampening = settings["momentum"], settings["dampening"]
+        if settings["nesterov"] and (not momentum or dampening):
+            raise ValueError(
+                f"SGD: nesterov is True with momentum {momentum} and dampening {dampening}; expected a "
+                "momentum above 0 and no dampening"
+            )
+
+    def start(self, zeros: Any, *, momentum: float, dampening: float, **_: Any) -> dict[str, Any]:
+        """A velocity, and with dampening whether there was a step: the first is not dampened."""
+        if not momentum:
+            return {}
+        return {"momentum": zeros, "started": 0.0} if dampening else {"momentum": zeros}
+
+    def update(
+        self, p: Any, g: Any, state: dict[str, Any], *,
+        lr: Any, momentum: float, dampening: float, weight_decay: float, nesterov: bool,
+    ) -> Any:  # fmt: skip
+        """Carry out the formula of the class."""
+        if weight_decay:
+            g = g + weight_decay * p
+        if momentum:
+            if dampening:
+                v = momentum * state["momentum"] + (1.0 - dampening * state["started"]) * g
+                state["started"] = 1.0
+            else:
+                v = momentum * state["momentum"] + g
+            state["momentum"] = v
+            g = g + momentum * v if nesterov else v
+        return p - lr * g

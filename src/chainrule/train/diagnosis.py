@@ -1,4 +1,4 @@
-"""Where a number that is none came from: the first operation whose operands were finite and its result not."""
+"""Where a number that is none came from: the first operation with finite operands whose result is not."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+import chainrule.optim as optim
 from chainrule.nn.module import Module
-from chainrule.optim import clip_grad_norm
 from chainrule.traced import TracedError
 from chainrule.train.diagnosis import first_nonfinite
 from chainrule.value import data
@@ -78,7 +78,7 @@ class Stepper:
 
     def _run_update(self) -> None:
         if self.clip_norm is not None:
-            clip_grad_norm(self.optimiser.parameters, self.clip_norm)
+            optim.clip_grad_norm(self.optimiser.parameters, self.clip_norm)
         self.optimiser.step()
 
     def gradients(self, batch: Any) -> float:
