@@ -85,14 +85,15 @@ class Stepper:
         """Leave the gradients with the parameters; the loss."""
         batch = batch if isinstance(batch, tuple | list) else (batch,)
         self.before = [np.array(v.data) for v in self.buffers]
-        try:
-            return float(data(self._gradients(*batch)))
-        except TracedError as error:
-            if not (self.compiled and self.may_fall_back):
-                raise
-            warnings.warn(f"fit: the model is not compiled: {error}", stacklevel=4)
-            self._gradients, self._update, self.compiled = self._run_gradients, self._run_update, False
-            return float(data(self._gradients(*batch)))
+        with np.errstate(all="ignore"):  # whoever asked for the loss looks whether it is a number
+            try:
+                return float(data(self._gradients(*batch)))
+            except TracedError as error:
+                if not (self.compiled and self.may_fall_back):
+                    raise
+                warnings.warn(f"fit: the model is not compiled: {error}", stacklevel=4)
+                self._gradients, self._update, self.compiled = self._run_gradients, self._run_update, False
+                return float(data(self._gradients(*batch)))
 
     def update(self) -> None:
         """The optimiser's step."""
