@@ -1,0 +1,6 @@
+"""Models on their way to and from other programs: safetensors, PyTorch's state dicts, ONNX."""
+
+from chainrule.interchange.torch_state import from_torch_state_dict, to_torch_state_dict
+from chainrule.interchange.weights import load_weights, save_weights
+
+__all__ = ["from_torch_state_dict", "load_weights", "save_weights", "to_torch_state_dict"]
