@@ -28,6 +28,13 @@ def title(axes: Any, text: str) -> None:
     axes.set_title(text, loc="left", fontsize=11, fontweight="bold")
 
 
+def smoothed(steps: Any, numbers: Any, width: int | None = None) -> tuple[Any, Any]:
+    """The running mean over `width` numbers, without width over a fiftieth of them, at their middle."""
+    width = width or max(1, len(numbers) // 50)
+    middle = np.asarray(steps)[(width - 1) // 2 :][: len(numbers) - width + 1]
+    return middle, np.convolve(numbers, np.ones(width) / width, "valid")
+
+
 def show_image(axes: Any, pixels: Any, **options: Any) -> None:
     """Pixels, without numbers at their sides."""
     axes.imshow(pixels, **options)

@@ -88,15 +88,12 @@ def draw(curves: train.Curves, images: Any, labels: Any, scores: Any, path: path
     """The curves, and beside them the first answers and the worst ones."""
     from matplotlib.figure import Figure
 
-    from examples._pictures import BLUE, INK, VERMILION, save, show_image, title
+    from examples._pictures import BLUE, INK, VERMILION, save, show_image, smoothed, title
 
     figure = Figure(figsize=(10, 5), dpi=100, layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[1, 1.6])
     top, bottom = left.subplots(2, 1, sharex=True)
-    steps, losses = curves["loss"]
-    width = max(1, len(steps) // 60)
-    mean = np.convolve(losses, np.ones(width) / width, "valid")
-    top.plot(steps[width - 1 :], mean, color=BLUE, label="training")
+    top.plot(*smoothed(*curves["loss"]), color=BLUE, label="training")
     top.plot(*curves["validation_loss"], "o-", color=VERMILION, label="validation")
     top.set_ylim(bottom=0)
     top.legend(frameon=False)

@@ -87,14 +87,12 @@ def write(model: nn.Module, text: Any, start: str, length: int, rng: np.random.G
 
 def draw(curves: train.Curves, symbols: int, path: pathlib.Path) -> None:
     """The loss while it trained, on what it read and on what it never saw."""
-    from examples._pictures import BLUE, INK, VERMILION, panels, save, title
+    from examples._pictures import BLUE, INK, VERMILION, panels, save, smoothed, title
 
     figure, ((axes,),) = panels(1, 1, 7.0, 3.4)
     steps, losses = curves["loss"]
     axes.plot(steps, losses, color=BLUE, linewidth=0.5, alpha=0.3)
-    width = max(1, len(steps) // 50)
-    mean = np.convolve(losses, np.ones(width) / width, "valid")
-    axes.plot(steps[width - 1 :], mean, color=BLUE, linewidth=2, label="what it reads")
+    axes.plot(*smoothed(*curves["loss"]), color=BLUE, linewidth=2, label="what it reads")
     axes.plot(*curves["unseen"], "o-", color=VERMILION, label="text it never saw")
     axes.axhline(np.log(symbols), color=INK, linestyle=":", label=f"a guess among {symbols} characters")
     axes.legend(frameon=False)
