@@ -33,7 +33,7 @@ class LBFGS:
     tolerance_grad : float
         Ends a step when no component of the gradient is larger.
     tolerance_change : float
-        Ends a step when the loss L falls by less than this times max(|L|, 1).
+        Ends a step when the loss L falls by less than this times ``max(|L|, 1)``.
     history_size : int
         Pairs of steps and gradients that make up H.
     maximize : bool
