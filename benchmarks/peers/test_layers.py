@@ -156,6 +156,7 @@ PAIRS = [
          T.ConvTranspose2d(4, 6, 3, 3, 1, 2, 2, True, 2), (IMAGES,)),
     Pair(nn.MaxPool1d(2), T.MaxPool1d(2), ((2, 3, 7),)),
     Pair(nn.MaxPool2d(2), T.MaxPool2d(2), (IMAGES,)),
+    Pair(nn.MaxPool2d(3, 2), T.MaxPool2d(3, 2), (np.round(rng.normal(size=IMAGES)),)),  # ties
     Pair(nn.MaxPool2d(3, 2, 1), T.MaxPool2d(3, 2, 1), (IMAGES,)),
     Pair(nn.AvgPool1d(3, 1), T.AvgPool1d(3, 1), ((2, 3, 7),)),
     Pair(nn.AvgPool2d((2, 3), padding=1), T.AvgPool2d((2, 3), padding=1), (IMAGES,)),

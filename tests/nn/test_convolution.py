@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from chainrule import nn
+from chainrule import Value, nn
 
 rng = np.random.default_rng(0)
 
@@ -80,12 +80,14 @@ def test_pooling(kind, reduce, outside, options):
     np.testing.assert_allclose(layer(x), np.moveaxis(np.array(want), (0, 1), (2, 3)), atol=1e-15)
 
 
-def test_equal_maxima_share_evenly():
-    from chainrule import Value
-
-    x = Value(np.array([1.0, 1.0, 0.0, 1.0]).reshape(1, 1, 2, 2))
-    np.sum(nn.MaxPool2d(2)(x)).backward()
-    np.testing.assert_allclose(x.grad.ravel(), [1 / 3, 1 / 3, 0, 1 / 3])
+@pytest.mark.parametrize(("values", "first"), [
+    ([0.0, 1.0, 1.0, 1.0], 1), ([1.0, 1.0, 0.0, 0.0], 0), ([0.0, np.nan, 2.0, np.nan], 0), ([-np.inf] * 4, 0),
+])  # fmt: skip
+@pytest.mark.parametrize("stride", [2, 1])
+def test_of_equal_maxima_the_first_has_the_gradient(values, first, stride):
+    x = Value(np.array(values).reshape(1, 1, 2, 2))
+    np.sum(nn.MaxPool2d(2, stride)(x)).backward()
+    assert x.grad.ravel().tolist() == [float(i == first) for i in range(4)]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, (5, 4), (7, 7)])

@@ -44,8 +44,8 @@ def same(a, b):
 def test_it_is_the_loop_that_everyone_can_write():
     model = nn.Linear(4, 2, rng=0)
     run = train.fit(
-        model, (X, Y), nn.cross_entropy, optim.SGD(model.parameters(), lr=0.1), epochs=2, batch_size=16, seed=3,
-        compile=False, progress=False,
+        model, (X, Y), nn.cross_entropy, optim.SGD(model.parameters(), lr=0.1), epochs=2, batch_size=16,
+        seed=3, compile=False, progress=False,
     )  # fmt: skip
     own = nn.Linear(4, 2, rng=0)
     opt, losses = optim.SGD(own.parameters(), lr=0.1), []

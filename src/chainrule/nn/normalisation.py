@@ -12,6 +12,7 @@ from chainrule.nn.arguments import as_operand, at_least, channels, floating, las
 from chainrule.nn.convolution import channels_first, channels_last
 from chainrule.nn.messages import replaying
 from chainrule.nn.module import Module
+from chainrule.rules.reduction import standardise
 from chainrule.value import Value, current
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "GroupNorm", "LayerNorm", "RMSNorm"]
@@ -36,11 +37,6 @@ class _Affine(Module):
         n = size_of(self.weight, self.bias)
         dtype = f", {self.weight.dtype}" if n else ""
         return f"{type(self).__name__}({what}, {n:,} parameters{dtype})"
-
-
-def _scale(c: Any, axes: tuple[int, ...], eps: float) -> Any:
-    """1/√(mean c² + ε) over the axes, kept as ones."""
-    return 1.0 / np.sqrt(np.mean(c * c, axis=axes, keepdims=True) + eps)
 
 
 class _BatchNorm(_Affine):
@@ -74,18 +70,17 @@ class _BatchNorm(_Affine):
                 f"{type(self).__name__}: {count} value per channel in training; expected at least 2: one has "
                 "no variance; for a single sample call eval() first"
             )
-        mean = np.mean(x, axis=axes)
-        c = x - mean
-        var = np.mean(c * c, axis=axes)
         if not replaying(self):
+            plain = current(x)
+            mean = np.mean(plain, axis=axes, keepdims=True)
+            c = plain - mean
             self._update(self.running_mean, mean)
-            self._update(self.running_var, var * (count / (count - 1)))
-        gain = 1.0 / np.sqrt(var + self.eps)
-        y = c * (gain if self.weight is None else gain * self.weight)
-        return y if self.bias is None else y + self.bias
+            self._update(self.running_var, np.mean(c * c, axis=axes, keepdims=True) * (count / (count - 1)))
+        return self._affine(standardise(x, axis=axes, eps=self.eps, centre=True))
 
     def _update(self, running: Value, new: Any) -> None:
-        running.data = (1.0 - self.momentum) * current(running) + self.momentum * current(new)
+        moved = self.momentum * new.reshape(self.num_features)
+        running.data = (1.0 - self.momentum) * current(running) + moved
 
     def __repr__(self) -> str:
         return self._repr(f"{self.num_features}")
@@ -201,8 +196,7 @@ class LayerNorm(_Affine):
         """Normalise each sample."""
         x = last(x, self.normalized_shape, "LayerNorm")
         axes = tuple(range(x.ndim - len(self.normalized_shape), x.ndim))
-        c = x - np.mean(x, axis=axes, keepdims=True)
-        return self._affine(c * _scale(c, axes, self.eps))
+        return self._affine(standardise(x, axis=axes, eps=self.eps, centre=True))
 
     def __repr__(self) -> str:
         return self._repr(times(self.normalized_shape))
@@ -248,7 +242,7 @@ class RMSNorm(_Affine):
         x = last(x, self.normalized_shape, "RMSNorm")
         axes = tuple(range(x.ndim - len(self.normalized_shape), x.ndim))
         eps = float(np.finfo(x.dtype).eps) if self.eps is None else self.eps
-        return self._affine(x * _scale(x, axes, eps))
+        return self._affine(standardise(x, axis=axes, eps=eps, centre=False))
 
     def __repr__(self) -> str:
         return self._repr(times(self.normalized_shape))
@@ -309,9 +303,8 @@ class GroupNorm(_Affine):
         x = channels_last(x)
         g = self.num_groups
         grouped = x.reshape((x.shape[0], math.prod(x.shape[1:-1]), g, self.num_channels // g))
-        c = grouped - np.mean(grouped, axis=(1, 3), keepdims=True)
-        y = (c * _scale(c, (1, 3), self.eps)).reshape(x.shape)
-        return channels_first(self._affine(y))
+        y = standardise(grouped, axis=(1, 3), eps=self.eps, centre=True)
+        return channels_first(self._affine(y.reshape(x.shape)))
 
     def __repr__(self) -> str:
         return self._repr(f"{self.num_channels} in {self.num_groups}")

@@ -10,6 +10,7 @@ from chainrule.nn.arguments import as_operand, per_axis, times
 from chainrule.nn.convolution import channels_first, channels_last
 from chainrule.nn.module import Module
 from chainrule.rules.convolution import places
+from chainrule.rules.reduction import first_max
 
 __all__ = ["AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "GlobalAvgPool", "MaxPool1d", "MaxPool2d"]
 
@@ -76,7 +77,7 @@ class _MaxPool(_Pooling):
     def forward(self, x: Any) -> Any:
         """The largest value in each window."""
         windows, axes = self._windows(x, -np.inf)
-        return channels_first(np.max(windows, axis=axes))
+        return channels_first(first_max(windows, axis=axes))
 
 
 class MaxPool1d(_MaxPool):
@@ -88,8 +89,7 @@ class MaxPool1d(_MaxPool):
 class MaxPool2d(_MaxPool):
     """The largest of each window.
 
-    Where several are largest they share the gradient evenly, as in `numpy.max`. (In PyTorch the first one has
-    all of it: that shows only where equal values are not cut off by a relu before.)
+    Where several are largest the first one has all of the gradient, as in PyTorch.
 
     Shapes: x is (N, C, H, W), the result (N, C, H', W') with H' = ⌊(H + 2·padding - kernel) / stride⌋ + 1: a
     window that would reach over the end is left out.

@@ -152,7 +152,7 @@ def _flops(call: Call) -> int:
     """What a call did itself: calls of modules inside it are nodes of their own."""
     module: Any = call.module
     if is_depthwise(module):
-        return 2 * math.prod((*call.outputs.shape, *module.kernel_size))
+        return int(2 * math.prod(call.outputs.shape) * math.prod(module.kernel_size))
     return 0 if call.recording is None else _count(call.recording.nodes)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from chainrule.primitive import Lanes, Linear, Special, as_array, broadcast_to, raw, where
 from chainrule.rules.arithmetic import conj
 from chainrule.rules.arithmetic import real as real_part
-from chainrule.rules.elementary import exp
+from chainrule.rules.elementary import exp, sqrt
 from chainrule.rules.shape import concatenate, getitem, reshape
 from chainrule.traced import Traced
 
@@ -96,6 +96,30 @@ std = Special(
 )
 
 
+# -------------------------------------------------------------------- mean 0 and variance 1
+
+
+def _standardise(x: Any, *, axis: Axes, eps: float, centre: bool) -> Any:
+    c = x - np.mean(x, axis=axis, keepdims=True) if centre else x
+    return c * (1.0 / np.sqrt(np.mean(c * c, axis=axis, keepdims=True) + eps))
+
+
+def _standardise_map(t: Any, y: Any, x: Any, axis: Axes, eps: float, centre: bool) -> Any:
+    """(t - mean t - y mean(y t)) / √(σ² + ε): symmetric, so that tangents and cotangents share it."""
+    c = _centred(x, axis) if centre else x
+    s = sqrt(mean(c * c, axis=axis, keepdims=True) + eps)
+    moved = t - y * mean(y * t, axis=axis, keepdims=True)
+    return (moved - mean(t, axis=axis, keepdims=True) if centre else moved) * (1.0 / s)
+
+
+# (x - μ) / √(σ² + ε); without the centre x / √(mean x² + ε).
+standardise = Special(
+    _standardise,
+    lambda ts, y, x, *, axis, eps, centre: _standardise_map(ts[0], y, x, axis, eps, centre),
+    lambda g, y, x, *, axis, eps, centre: (_standardise_map(g, y, x, axis, eps, centre),),
+    name="standardise",
+)
+
 # -------------------------------------------------------------------- the Euclidean norm
 
 
@@ -164,6 +188,33 @@ def _extreme(run: Any) -> Special:
 
 
 max_, min_ = _extreme(np.amax), _extreme(np.amin)
+
+
+def _is_first(y: Any, x: Any, axis: Axes) -> Any:
+    """Where the first maximum is: of the elements that are not less, numbered, the one of smallest number.
+
+    (Under a nan nothing is less, so that it is the first element.)
+    """
+    x, y = raw(x), np.reshape(raw(y), _kept(np.shape(raw(x)), axis))
+    sizes = tuple(n if i in axis else 1 for i, n in enumerate(np.shape(x)))
+    count = math.prod(sizes)
+    number = np.arange(count, dtype=as_array(x).dtype).reshape(sizes)
+    return number == np.min(np.where(x < y, float(count), number), axis=axis, keepdims=True)
+
+
+def _first_max_push(ts: Any, y: Any, x: Any, *, axis: Axes) -> Any:
+    return _shape_like(_total(where(_is_first(y, x, axis), ts[0], 0.0), axis), y)
+
+
+def _first_max_pull(g: Any, y: Any, x: Any, *, axis: Axes) -> Any:
+    mask = _is_first(y, x, axis)
+    return (Lanes(where(mask, _restore(g, x, axis), 0.0), mask),)
+
+
+# Of equal ones the first has all of the derivative: pooling needs no count of them, and is as elsewhere.
+first_max = Special(
+    lambda x, *, axis: np.max(x, axis=axis), _first_max_push, _first_max_pull, name="first_max", symbol="max"
+)
 
 
 # -------------------------------------------------------------------- products
