@@ -66,7 +66,7 @@ def film(paths, frames, file):
     figure, ((chart, curves),) = panels(1, 2, 6.4, 3.4, width_ratios=[1, 1])
     x, y = np.linspace(-2, 1.5, 201), np.linspace(-0.7, 2.8, 201)
     levels = np.log10(height(*np.meshgrid(x, y)) + 0.01)
-    chart.imshow(levels, extent=(-2, 1.5, -0.7, 2.8), origin="lower", cmap="Greys", vmax=5.5, interpolation="bilinear")
+    chart.imshow(levels, extent=(-2, 1.5, -0.7, 2.8), origin="lower", cmap="Greys", vmax=5.5)
     chart.contour(x, y, levels, 7, colors="white", linewidths=0.6)
     chart.plot(*LOWEST, marker="*", color=INK, markersize=12)
     steps = len(next(iter(paths.values()))) - 1

@@ -19,7 +19,7 @@ def load(rng: np.random.Generator) -> tuple[tuple[np.ndarray, np.ndarray], tuple
     images, labels, more_images, more_labels = train.data.digits()
     X = np.concatenate([images, more_images]).reshape(-1, 64)
     y = np.concatenate([labels, more_labels])
-    order = rng.permutation(len(X))  # each writer's digits are in one place: without this the test has new writers
+    order = rng.permutation(len(X))  # or the test would be of other writers, which is harder
     X, y = X[order], y[order]
     return (X[:1347], y[:1347]), (X[1347:], y[1347:])
 

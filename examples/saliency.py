@@ -25,14 +25,14 @@ def run(output: pathlib.Path, quick: bool = False) -> dict[str, float]:
         return images + rng.normal(scale=0.4, size=images.shape).astype(np.float32), labels
 
     parts = train.batches(X, y, batch_size=32, seed=0, transform=noisy)
-    train.fit(model, parts, nn.cross_entropy, optimiser, epochs=10 if quick else 60)
+    train.fit(model, parts, nn.cross_entropy, optimiser, epochs=20 if quick else 60)
 
     accuracy = train.accuracy(train.predict(model, X_test), y_test)
     right = train.predict(model, X_test).argmax(axis=1) == y_test
     images, labels = X_test[right], y_test[right]
     slopes = saliency(model, images, labels)
 
-    # rub out the six pixels in which ink speaks most for the digit, or six others that have ink
+    # rub out the six pixels in which ink speaks most for the digit, or any six that have ink
     ink = images > 0.2
     speaks = np.where(ink, slopes * images, -np.inf)
     chance = np.where(ink, rng.random(images.shape), -np.inf)
@@ -40,9 +40,9 @@ def run(output: pathlib.Path, quick: bool = False) -> dict[str, float]:
     for name, order in ("salient", speaks), ("random", chance):
         read = train.predict(model, without(images, order, 6)).argmax(axis=1)
         changed[name] = float(np.mean(read != labels))
-    print(f"{100 * accuracy:.1f} % of the unseen digits are read rightly; of these, with 6 of 64 pixels rubbed out,")
-    print(f"{100 * changed['salient']:.0f} % are misread if they are the salient ones, "
-          f"{100 * changed['random']:.0f} % if they are random ones with ink")  # fmt: skip
+    share = {name: f"{100 * x:.0f} %" for name, x in changed.items()}
+    print(f"{100 * accuracy:.1f} % of the unseen digits are read rightly; of these, with six pixels rubbed out,")
+    print(f"{share['salient']} are misread if they are the salient ones, {share['random']} if any with ink")
     draw(images, labels, slopes, output / "saliency.png")
     return {"accuracy": accuracy, "changed_salient": changed["salient"], "changed_random": changed["random"]}
 

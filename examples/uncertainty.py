@@ -41,7 +41,7 @@ def run(output: pathlib.Path, quick: bool = False) -> dict[str, float]:
         optimiser.step()
         return loss
 
-    epochs = 100 if quick else 400
+    epochs = 200 if quick else 400
     schedule = optim.CosineAnnealingLR(optimiser, epochs)
     for _ in range(epochs):
         for part in train.batches(x, y, batch_size=100, rng=rng):
