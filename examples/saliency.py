@@ -41,7 +41,7 @@ def run(output: pathlib.Path, quick: bool = False) -> dict[str, float]:
         read = train.predict(model, without(images, order, 6)).argmax(axis=1)
         changed[name] = float(np.mean(read != labels))
     share = {name: f"{100 * x:.0f} %" for name, x in changed.items()}
-    print(f"{100 * accuracy:.1f} % of the unseen digits are read rightly; of these, with six pixels rubbed out,")
+    print(f"{100 * accuracy:.1f} % of unseen digits are read rightly; of these, with six pixels rubbed out,")
     print(f"{share['salient']} are misread if they are the salient ones, {share['random']} if any with ink")
     draw(images, labels, slopes, output / "saliency.png")
     return {"accuracy": accuracy, "changed_salient": changed["salient"], "changed_random": changed["random"]}
