@@ -3,18 +3,22 @@
 #
 #   make test                        PYTHON=python3.12 make test
 #   make test ARGS="-k tanh"         make demo ARGS="--seed 7"
+#   make example NAME=moons          make example NAME=moons ARGS=--quick
 
 PYTHON ?= python3
 ARGS ?=
+NAME ?=
 WORKERS ?= auto
 
 bin = .venv/$@/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-peers bench docs lint types wheel clean
+.PHONY: help demo example examples test test-peers bench docs lint types wheel clean
 
 help:
 	@echo "make demo    train three networks and look at them: one page of results"
+	@echo "make example NAME=moons   one of the examples; without NAME, which there are"
+	@echo "make examples   all of them; draws the documentation's pictures again"
 	@echo "make test    the tests, docstring examples included"
 	@echo "make test-peers   layers and losses beside PyTorch's numbers"
 	@echo "make bench   time and memory beside the peers"
@@ -54,6 +58,14 @@ demo:
 	$(call environment,demo,--editable '.[demo]')
 	@$(bin)/chainrule demo --output build/demo $(ARGS)
 	@echo "make demo: open $(CURDIR)/build/demo/index.html"
+
+example:
+	$(call environment,examples,--editable '.[examples]')
+	@.venv/examples/bin/python -m examples $(NAME) --output build/examples $(ARGS)
+
+examples:
+	$(call environment,examples,--editable '.[examples]')
+	@.venv/examples/bin/python -m examples all --output docs/_static/examples $(ARGS)
 
 # One thread of BLAS for each worker: the workers already take every core.
 test:
