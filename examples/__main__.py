@@ -14,13 +14,13 @@ import examples
 NAMES = tuple(m.name for m in pkgutil.iter_modules(examples.__path__) if not m.name.startswith("_"))
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="examples", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(NAMES)}, or all")
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("build/examples"),
-                        help="the folder that pictures are written into (default: %(default)s)")  # fmt: skip
+                        help="the folder that pictures are written into (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="a shorter training, for a first look")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     if not arguments.names:
         for name in NAMES:
             print(f"{name:12}{import_module(f'examples.{name}').__doc__.splitlines()[0]}")

@@ -17,6 +17,7 @@ BLUE, VERMILION, GREEN, ORANGE, INK = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 def panels(rows: int, columns: int, width: float, height: float, **options: Any) -> tuple[Figure, Any]:
     """A figure, its size in inches of 100 pixels, and its axes (rows, columns)."""
     figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False, **options)
     for a in axes.flat:
         a.spines[["top", "right"]].set_visible(False)
@@ -45,9 +46,8 @@ def show_image(axes: Any, pixels: Any, **options: Any) -> None:
 
 def frame(figure: Figure) -> Image.Image:
     """The figure as it looks now."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    figure.canvas.draw()
+    return Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
 
 
 def save(figure: Figure, path: pathlib.Path) -> None:

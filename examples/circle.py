@@ -1,8 +1,8 @@
 """A circle: one hidden layer of tanh neurons closes a curve around a disc.
 
-Each hidden neuron knows only on which side of its own straight line a point lies.  Eight such lines,
-weighted and added, enclose the disc; the picture shows them before and after training.  The training itself
-is `train.fit`.
+Each hidden neuron knows only on which side of its own straight line a point lies.  A few of them, weighted
+and added, enclose the disc; the picture shows their lines before and after training.  The training itself is
+`train.fit`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def run(output: pathlib.Path, quick: bool = False) -> dict[str, float]:
     start = model.state_dict()
     optimiser = optim.Adam(model.parameters(), lr=0.02)
     fitted = train.fit(
-        model, (X, y), nn.cross_entropy, optimiser, epochs=60 if quick else 200, batch_size=50,
+        model, (X, y), nn.cross_entropy, optimiser, epochs=100 if quick else 200, batch_size=50,
         validation=(X_new, y_new), metrics=[train.accuracy],
-    )  # fmt: skip
+    )
     accuracy = fitted.curves.last("validation_accuracy")
     print(f"{fitted.step} steps: {100 * accuracy:.1f} % of 2,000 new points are on the right side")
     draw(model, start, X, y, output / "circle.png")

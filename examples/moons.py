@@ -15,7 +15,7 @@ import chainrule as cr
 from chainrule import nn, optim, train
 from chainrule.show.training import BoundaryFilm
 
-FRAMES = 24
+FRAMES = 22
 
 
 def two_moons(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -52,7 +52,7 @@ def run(output: pathlib.Path, quick: bool = False) -> dict[str, float]:
 
     film = BoundaryFilm(X, y, score, size=300)
     steps = 150 if quick else 300
-    moments = {round(steps * (i / FRAMES) ** 2) for i in range(FRAMES)}  # more at the start: more happens there
+    moments = {round(steps * (i / FRAMES) ** 2) for i in range(FRAMES)}  # mostly early ones
     for k in range(steps):
         if k in moments:
             film.record(caption(k))

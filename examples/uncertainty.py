@@ -41,10 +41,11 @@ def run(output: pathlib.Path, quick: bool = False) -> dict[str, float]:
         optimiser.step()
         return loss
 
-    epochs = 100 if quick else 400
+    parts = train.batches(x, y, batch_size=100, rng=rng)
+    epochs = 200 if quick else 400
     schedule = optim.CosineAnnealingLR(optimiser, epochs)
     for _ in range(epochs):
-        for part in train.batches(x, y, batch_size=100, rng=rng):
+        for part in parts:
             loss = step(*part)
         schedule.step()
 
@@ -71,7 +72,7 @@ def draw(x, y, x_new, mean, spread, path):
     figure, ((left, right),) = panels(1, 2, 9.0, 3.6, width_ratios=[2, 1])
     left.scatter(x, y, s=6, c=INK, alpha=0.35, linewidths=0)
     left.fill_between(x_new, mean - 2 * spread, mean + 2 * spread, color=BLUE, alpha=0.22, linewidth=0,
-                      label="mean ± 2 spreads")  # fmt: skip
+                      label="mean ± 2 spreads")
     left.plot(x_new, mean, color=BLUE, linewidth=2.2, label="learnt mean")
     left.plot(x_new, np.sin(2 * x_new), color=VERMILION, linestyle="--", label="sin 2x")
     left.legend(frameon=False, loc="upper right", ncols=3)

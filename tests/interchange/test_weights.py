@@ -93,6 +93,7 @@ def test_to_pytorch_and_back(tmp_path):
         other = network(1)
         from_torch_state_dict(other, given)
         assert same(model.state_dict(), other.state_dict())
+        assert other[3].weight.data.flags.c_contiguous
 
 
 def test_what_is_handed_out_is_a_copy():

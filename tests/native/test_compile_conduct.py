@@ -236,7 +236,7 @@ WHEN = ["before", "after zero_grad", "after backward", "after step", "in the res
 def test_an_error_while_capturing_leaves_everything_as_it_was(when: str, error: Any) -> None:
     model = nn.MLP([2, 3, 1], rng=0)
     opt = optim.Adam(model.parameters(), lr=0.1)
-    every = [*model.parameters(), *opt.mean, *opt.square, *opt.steps]
+    every = [*model.parameters(), *opt._named_state().values()]
     box = {"fail": True}
     x = np.ones((4, 2))
 

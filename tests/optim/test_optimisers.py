@@ -279,6 +279,25 @@ def test_a_parameter_without_gradient_stays_and_so_does_its_state(make, formula,
     assert unused.data == pytest.approx(formula(np.ones(2), 2 * np.ones(2), {}, **{"lr": 0.1, **options}))
 
 
+def test_complex_parameters_are_for_sgd_alone():
+    """The others square gradients: they would go elsewhere without a word."""
+    z, goal = Value(np.array([1 + 2j, -1j])), 3 - 1j
+    opt = optim.SGD([z], lr=0.1)
+    for _ in range(200):
+        opt.zero_grad()
+        d = z - goal
+        np.sum(d.real**2 + d.imag**2).backward()
+        optim.clip_grad_norm([z], 10.0)
+        opt.step()
+    np.testing.assert_allclose(z.data, goal, rtol=1e-8)
+    opt.load_state_dict(opt.state_dict())
+    for make in (optim.Adam, optim.AdamW, optim.RMSprop, optim.Adagrad, optim.Lion):
+        with pytest.raises(TypeError, match=rf"{make.__name__}: params\[0\] is of dtype complex128"):
+            make([z])
+    with pytest.raises(TypeError, match=r"clip_grad_value: params\[0\] is of dtype complex128"):
+        optim.clip_grad_value([z], 1.0)
+
+
 def test_a_step_leaves_the_old_graph_its_numbers():
     p = Value(np.array([2.0]))
     loss = np.sum(p**3)

@@ -506,6 +506,8 @@ def test_200_kills_at_random_moments(path):
                     numbers[0] = k
                     checkpoint.save(path, {"a": np.full(5000, float(k)), "b": np.full(7, k)}, {"k": k})
                     numbers[1] = k
+            while numbers[0] <= trial * 100_000:
+                time.sleep(1e-4)  # a busy machine takes its time to begin
             time.sleep(rng.uniform(0, 0.02))
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)

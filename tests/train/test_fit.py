@@ -100,14 +100,14 @@ KILLED = """
 import sys, numpy as np
 sys.path.insert(0, {root!r})
 from tests.train.test_fit import fitted
-fitted(epochs=400, checkpoint={path!r}, log={log!r}, checkpoint_every=1, resume=True)
+fitted(epochs=150, checkpoint={path!r}, log={log!r}, checkpoint_every=1, resume=True)
 print("done", flush=True)
 """
 
 
 def test_killed_again_and_again_it_ends_the_same(tmp_path):
     """kill -9 at moments that nobody chose."""
-    whole, _ = fitted(epochs=400, checkpoint=tmp_path / "a", log=tmp_path / "a.log")
+    whole, _ = fitted(epochs=150, checkpoint=tmp_path / "a", log=tmp_path / "a.log")
     root = str(Path(__file__).parents[2])
     code = KILLED.format(root=root, path=str(tmp_path / "b"), log=str(tmp_path / "b.log"))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
@@ -127,7 +127,7 @@ def test_killed_again_and_again_it_ends_the_same(tmp_path):
                 child.send_signal(signal.SIGKILL)
                 killed += 1
     assert killed
-    again, _ = fitted(epochs=400, checkpoint=tmp_path / "b", log=tmp_path / "b.log", resume=True)
+    again, _ = fitted(epochs=150, checkpoint=tmp_path / "b", log=tmp_path / "b.log", resume=True)
     same(whole.state_dict(), again.state_dict())
     assert (tmp_path / "a.log").read_bytes() == (tmp_path / "b.log").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "a.log", "b", "b.log"]

@@ -60,7 +60,9 @@ def from_torch_state_dict(model: Module, state: Mapping[str, Any] | str | os.Pat
         state = read_state(state)
     flipped, counts = _linear_weights(model), _batch_counts(model)
     arrays = {name: _array(name, x) for name, x in state.items() if name not in counts}
-    model.load_state_dict({name: a.T if name in flipped else a for name, a in arrays.items()})
+    # laid out anew: products of the same numbers in another layout round otherwise
+    state = {name: np.ascontiguousarray(a.T) if name in flipped else a for name, a in arrays.items()}
+    model.load_state_dict(state)
 
 
 def to_torch_state_dict(model: Module) -> dict[str, NDArray[Any]]:

@@ -221,7 +221,7 @@ class Conv2d(_Conv):
     Attributes
     ----------
     weight : Value
-        w, (out_channels, in_channels / groups, *K), as in PyTorch.
+        w, ``(out_channels, in_channels / groups, *K)``, as in PyTorch.
     bias : Value or None
         (out_channels,); it starts at zero.
 
@@ -339,7 +339,7 @@ class ConvTranspose2d(_ConvTranspose):
     Attributes
     ----------
     weight : Value
-        w, (in_channels, out_channels / groups, *K), as in PyTorch.
+        w, ``(in_channels, out_channels / groups, *K)``, as in PyTorch.
     bias : Value or None
         (out_channels,).
 

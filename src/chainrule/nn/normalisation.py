@@ -153,7 +153,7 @@ class BatchNorm2d(_BatchNorm):
 class LayerNorm(_Affine):
     """Each sample with mean 0 and variance 1 over its last axes: y = (x - μ) / √(σ² + ε) · w + b.
 
-    Shapes: x and y are (..., *normalized_shape).
+    Shapes: x and y are ``(..., *normalized_shape)``.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ class LayerNorm(_Affine):
 class RMSNorm(_Affine):
     """Each sample with mean square 1 over its last axes: y = x / √(mean x² + ε) · w.
 
-    Shapes: x and y are (..., *normalized_shape).
+    Shapes: x and y are ``(..., *normalized_shape)``.
 
     Parameters
     ----------

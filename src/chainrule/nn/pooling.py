@@ -169,7 +169,7 @@ class AdaptiveAvgPool2d(Module):
 
     Window t of n over H rows reaches from ⌊tH/n⌋ to ⌈(t + 1)H/n⌉; they overlap where n does not divide H.
 
-    Shapes: x is (N, C, H, W), the result (N, C, *output_size).
+    Shapes: x is (N, C, H, W), the result ``(N, C, *output_size)``.
 
     Parameters
     ----------

@@ -60,8 +60,8 @@ def check_settings(owner: str, settings: Mapping[str, Any], where: str = "") -> 
     return found
 
 
-def leaves(owner: str, params: Any, label: str = "params") -> list[Value]:
-    """List what is to be trained, each Value once."""
+def leaves(owner: str, params: Any, label: str = "params", complex: bool = False) -> list[Value]:
+    """List what is to be trained, each Value once; complex ones only where the rule allows them."""
     if isinstance(params, Value | Mapping) or not isinstance(params, Iterable):
         hint = "model.parameters()" if hasattr(params, "parameters") else "a list of Values"
         raise TypeError(f"{owner}: {label} is a {type(params).__name__}; expected {hint}")
@@ -76,6 +76,11 @@ def leaves(owner: str, params: Any, label: str = "params") -> list[Value]:
             raise TypeError(
                 f"{owner}: {label}[{i}] is the result of an operation; expected leaf Values, which no "
                 "operation made: pass the Values it was computed from"
+            )
+        if parameter.dtype.kind == "c" and not complex:
+            raise TypeError(
+                f"{owner}: {label}[{i}] is of dtype {parameter.dtype}; expected real numbers: train the real "
+                "and the imaginary part as two Values, or with SGD"
             )
         found[id(parameter)] = parameter
     if not found:

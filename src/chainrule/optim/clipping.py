@@ -101,7 +101,7 @@ def clip_grad_value(params: Iterable[Value] | Value, clip_value: float) -> None:
 
 def _with_gradients(owner: str, params: Any) -> list[Value]:
     given = [params] if isinstance(params, Value) else params
-    return [p for p in leaves(owner, given) if p._gradient is not None]
+    return [p for p in leaves(owner, given, complex=owner == "clip_grad_norm") if p._gradient is not None]
 
 
 def _square(g: Any) -> Any:

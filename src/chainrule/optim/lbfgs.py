@@ -33,7 +33,7 @@ class LBFGS:
     tolerance_grad : float
         Ends a step when no component of the gradient is larger.
     tolerance_change : float
-        Ends a step when the loss L falls by less than this times max(|L|, 1).
+        Ends a step when the loss L falls by less than this times ``max(|L|, 1)``.
     history_size : int
         Pairs of steps and gradients that make up H.
     maximize : bool
@@ -89,12 +89,6 @@ class LBFGS:
         maximize: bool = False,
     ) -> None:
         self.parameters = leaves("LBFGS", params)
-        for i, p in enumerate(self.parameters):
-            if p.dtype.kind == "c":
-                raise TypeError(
-                    f"LBFGS: params[{i}] is of dtype {p.dtype}; expected real numbers: train the real and "
-                    "the imaginary part as two Values"
-                )
         max_iter = _count("max_iter", max_iter)
         self.options = {
             "maxiter": max_iter,

@@ -117,6 +117,8 @@ class Optimiser:
     array([ 0.75, -1.75])
     """
 
+    complex = False  # whether the rule holds for complex numbers too: not if it squares gradients
+
     def __init__(self, params: Iterable[Any], lr: float, maximize: bool = False, **settings: Any) -> None:
         owner = type(self).__name__
         common = check_settings(owner, {"lr": lr, **settings, "maximize": maximize})
@@ -140,7 +142,8 @@ class Optimiser:
                 )
             own = check_settings(owner, {name: group[name] for name in group if name != "params"}, where)
             self.check(settings := {**common, **own})
-            parameters = leaves(owner, group["params"], f"{where}['params']" if grouped else "params")
+            label = f"{where}['params']" if grouped else "params"
+            parameters = leaves(owner, group["params"], label, self.complex)
             if twice := set(map(id, parameters)) & set(map(id, self.parameters)):
                 raise ValueError(
                     f"{owner}: {len(twice)} of the Values of {where} are in a group before it; a Value "
@@ -175,14 +178,16 @@ class Optimiser:
     def step(self) -> None:
         """Move every parameter that has a gradient once, against it, or along it with ``maximize``."""
         for group in self.param_groups:
-            lr, settings, names = group.lr._current(), group.settings, group.state
-            for parameter, *kept in zip(group.parameters, *group.state.values()):
+            settings = {"lr": group.lr._current(), **group.settings}
+            for i, parameter in enumerate(group.parameters):
                 g = parameter._gradient
                 if g is None:
                     continue
-                state = {name: v._current() for name, v in zip(names, kept)}
-                p = self.update(parameter._current(), -g if group.maximize else g, state, lr=lr, **settings)
-                for v, new in zip((parameter, *kept), (p, *state.values())):
+                state = {name: values[i]._current() for name, values in group.state.items()}
+                p = self.update(parameter._current(), -g if group.maximize else g, state, **settings)
+                parameter._adopt(_as(parameter, p) if isinstance(p, np.generic) else p)
+                for name, new in state.items():
+                    v = group.state[name][i]
                     v._adopt(_as(v, new) if isinstance(new, np.generic) else new)
 
     # Any arguments, as far as types go: each rule names its own settings.

@@ -63,6 +63,8 @@ class SGD(Optimiser):
     0.25
     """
 
+    complex = True
+
     def __init__(
         self,
         params: Iterable[Any],

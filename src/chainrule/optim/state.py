@@ -30,7 +30,11 @@ def load(owner: str, values: Mapping[str, Value], state: Mapping[str, Any]) -> N
         "of another shape": [
             f"{name} is {x.shape}, expected {v.shape}" for name, x, v in known if x.shape != v.shape
         ],
-        "not numbers": [f"{name} is of dtype {x.dtype}" for name, x, v in known if x.dtype.kind not in "fiu"],
+        "not numbers": [
+            f"{name} is of dtype {x.dtype}"
+            for name, x, v in known
+            if x.dtype.kind not in f"fiu{v.dtype.kind}"
+        ],
     }
     wrong = [f"{what}: {', '.join(names)}" for what, names in found.items() if names]
     if wrong:

@@ -190,6 +190,21 @@ def _extreme(run: Any) -> Special:
 max_, min_ = _extreme(np.amax), _extreme(np.amin)
 
 
+def _among(best: np.ufunc, x: Any, axis: Axes) -> Any:
+    """The extreme over axes, kept as ones; of few elements one by one: NumPy is slow over short axes."""
+    sizes = [n if i in axis else 1 for i, n in enumerate(np.shape(x))]
+    if type(x) is not np.ndarray or not 1 < math.prod(sizes) <= 16:
+        return (np.max if best is np.maximum else np.min)(x, axis=axis, keepdims=True)
+    every = [
+        x[tuple(slice(k, k + 1) if i in axis else slice(None) for i, k in enumerate(index))]
+        for index in np.ndindex(*sizes)
+    ]
+    y = best(every[0], every[1])
+    for other in every[2:]:
+        best(y, other, out=y)
+    return y
+
+
 def _is_first(y: Any, x: Any, axis: Axes) -> Any:
     """Where the first maximum is: of the elements that are not less, numbered, the one of smallest number.
 
@@ -199,7 +214,7 @@ def _is_first(y: Any, x: Any, axis: Axes) -> Any:
     sizes = tuple(n if i in axis else 1 for i, n in enumerate(np.shape(x)))
     count = math.prod(sizes)
     number = np.arange(count, dtype=as_array(x).dtype).reshape(sizes)
-    return number == np.min(np.where(x < y, float(count), number), axis=axis, keepdims=True)
+    return number == _among(np.minimum, np.where(x < y, float(count), number), axis)
 
 
 def _first_max_push(ts: Any, y: Any, x: Any, *, axis: Axes) -> Any:
@@ -213,7 +228,11 @@ def _first_max_pull(g: Any, y: Any, x: Any, *, axis: Axes) -> Any:
 
 # Of equal ones the first has all of the derivative: pooling needs no count of them, and is as elsewhere.
 first_max = Special(
-    lambda x, *, axis: np.max(x, axis=axis), _first_max_push, _first_max_pull, name="first_max", symbol="max"
+    lambda x, *, axis: np.squeeze(_among(np.maximum, x, axis), axis),
+    _first_max_push,
+    _first_max_pull,
+    name="first_max",
+    symbol="max",
 )
 
 

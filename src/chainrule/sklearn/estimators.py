@@ -186,6 +186,10 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         with np.errstate(divide="ignore"):
             return np.log(p)
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Give the share of samples that are told right, of several labels all of them."""
+        return float(super().score(X, y, sample_weight))
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
@@ -252,6 +256,10 @@ class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
         """Predict for each sample its number, (n_samples,), or its numbers, (n_samples, n_outputs)."""
         y = self._outputs(self._checked(X))
         return y[:, 0] if y.shape[1] == 1 else y
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Give R², the share of the variance of y that is explained; of several numbers their mean."""
+        return float(super().score(X, y, sample_weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
