@@ -14,10 +14,16 @@ from PIL import Image
 BLUE, VERMILION, GREEN, ORANGE, INK = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#1B2530"
 
 
-def panels(rows: int, columns: int, width: float, height: float, **options: Any) -> tuple[Figure, Any]:
-    """A figure, its size in inches of 100 pixels, and its axes (rows, columns)."""
+def sheet(width: float, height: float) -> Figure:
+    """An empty figure, its size in inches of 100 pixels."""
     figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
+    return figure
+
+
+def panels(rows: int, columns: int, width: float, height: float, **options: Any) -> tuple[Figure, Any]:
+    """A figure and its axes (rows, columns)."""
+    figure = sheet(width, height)
     axes = figure.subplots(rows, columns, squeeze=False, **options)
     for a in axes.flat:
         a.spines[["top", "right"]].set_visible(False)

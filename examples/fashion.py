@@ -86,11 +86,9 @@ def tell(run: train.Run) -> None:
 
 def draw(curves: train.Curves, images: Any, labels: Any, scores: Any, path: pathlib.Path) -> None:
     """The curves, and beside them the first answers and the worst ones."""
-    from matplotlib.figure import Figure
+    from examples._pictures import BLUE, INK, VERMILION, save, sheet, show_image, smoothed, title
 
-    from examples._pictures import BLUE, INK, VERMILION, save, show_image, smoothed, title
-
-    figure = Figure(figsize=(10, 5), dpi=100, layout="constrained")
+    figure = sheet(10, 5)
     left, right = figure.subfigures(1, 2, width_ratios=[1, 1.6])
     top, bottom = left.subplots(2, 1, sharex=True)
     top.plot(*smoothed(*curves["loss"]), color=BLUE, label="training")

@@ -75,9 +75,7 @@ def run(output: pathlib.Path, quick: bool = False) -> dict[str, float]:
 
 def draw(model: Autoencoder, images: Any, labels: Any, rng: Any, path: pathlib.Path) -> None:
     """Digits and what comes back, digits from anywhere, where digits lie, and the whole plane."""
-    from matplotlib.figure import Figure
-
-    from examples._pictures import save, show_image, title
+    from examples._pictures import save, sheet, show_image, title
 
     def paint(z):
         return cr.data(cr.sigmoid(model.decoder(z.astype(np.float32))))
@@ -87,7 +85,7 @@ def draw(model: Autoencoder, images: Any, labels: Any, rng: Any, path: pathlib.P
         padded = np.pad(pixels.reshape(-1, 8, 8), ((0, 0), (1, 1), (1, 1)))
         return np.block([list(padded[i : i + columns]) for i in range(0, len(padded), columns)])
 
-    figure = Figure(figsize=(10.5, 4), dpi=100, layout="constrained")
+    figure = sheet(10.5, 4)
     a = figure.subplot_mosaic(
         [["pairs", "plane", "painted"], ["new", "plane", "painted"]], width_ratios=[1, 1.25, 1.25]
     )
