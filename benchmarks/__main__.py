@@ -24,8 +24,9 @@ COMPILED = (
     "gradient_cost",
     "memory_steps",
 )
+EXAMPLES = ("examples",)
 GROUPS = {"eager": EAGER, "compiled": COMPILED}
-SUBJECTS = EAGER + COMPILED
+SUBJECTS = EAGER + COMPILED + EXAMPLES
 PEERS = ("torch", "jax", "casadi", "autograd", "micrograd", "numpy")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks import compiled_mlp
+from benchmarks import compiled_mlp, examples
 from benchmarks.timing import Row, child
 
 STEPS = r"""
@@ -48,6 +48,7 @@ PROGRAMS: dict[str, dict[str, Any]] = {
     "moons, arrays": {"module": "compiled_moons", "case": {}},
     **{work: {"module": "compiled_mlp", "case": case} for work, case in compiled_mlp.CASES.items()},
     "character transformer": {"module": "compiled_transformer", "case": {}},
+    **{work: {"module": "examples", "case": case} for work, case in examples.CASES.items()},
 }
 
 

@@ -61,7 +61,7 @@ def run(output: pathlib.Path, quick: bool = False) -> dict[str, float]:
         curves.record(k, loss=step(*text.sample(16, CONTEXT, rng)))
         schedule.step()
         if (k + 1) % (steps // 10) == 0:
-            loss = train.evaluate(model, unseen, nn.cross_entropy)["loss"]
+            loss = train.evaluate(model, unseen, nn.cross_entropy, compile=True)["loss"]
             curves.record(k, unseen=loss)
             print(f"step {k + 1}: on unseen text the loss is {loss:.3f}")
 

@@ -17,7 +17,7 @@ from chainrule import nn, optim, train
 
 
 class Autoencoder(nn.Module):
-    """Images (N, 64) to logits of their pixels (N, 64), by way of a plane (N, 2)."""
+    """An encoder of images (N, 64), and a decoder of points (N, 2) into logits of pixels (N, 64)."""
 
     def __init__(self, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
