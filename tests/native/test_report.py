@@ -246,3 +246,15 @@ def test_a_product_that_is_added_to_something_is_one_kernel():
     f = cr.compile(lambda w, x, g: w - 0.1 * (x.T @ g))
     f(np.ones((4, 3)), np.ones((8, 4)), np.ones((8, 3)))
     assert "gemm" in str(f.report()) and "4×8 @ 8×3, a transposed, added" in str(f.report())
+
+
+def test_units_that_are_alike_share_one_function() -> None:
+    """Two layers of one size are compiled once, and reported twice."""
+    w, v = np.full((8, 8), 0.1), np.full((8, 8), 0.2)
+    f = cr.compile(lambda x: (np.tanh(x @ w) @ v, np.tanh(x @ v) @ w))
+    x = np.linspace(-1, 1, 64).reshape(8, 8)
+    np.testing.assert_allclose(f(x)[0], np.tanh(x @ w) @ v, rtol=1e-13)
+    np.testing.assert_allclose(f(x)[1], np.tanh(x @ v) @ w, rtol=1e-13)
+    products = [k.name for k in f.report().kernels if k.name.startswith("matmul")]
+    assert len(set(products)) == 4
+    assert f.llvm_ir().count("define internal void @matmul") < 4

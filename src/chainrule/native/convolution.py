@@ -86,7 +86,7 @@ def emit_convolution(part: Part, name: str, x: Traced) -> list[str]:
         _on(w, kind, places[x], 0),
     )  # fmt: skip
     parameters = ", ".join(f"ptr noalias {p}" for p in names)
-    part.module.functions.append(w.text(name, parameters, ATTRIBUTES))
+    part.module.add(name, w.text(name, parameters, ATTRIBUTES))
     part.module.declared |= w.declared
     return part.call(name, names, scratch=False)
 

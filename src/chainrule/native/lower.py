@@ -48,6 +48,8 @@ class Image:
         Roots that are written where the input was whose place they take; ``written`` are these entries.
     team : Team or None
         The memory of the threads, if the program uses some.
+    code : dict
+        By the name of a unit the function that does it; units that are alike share one.
     home : dict
         Roots that are numbers, copied at the end of a run to the cell of the input they replace.
     """
@@ -64,6 +66,7 @@ class Image:
     in_place: set[Traced]
     home: dict[Traced, int]
     written: set[int]
+    code: dict[str, str]
     library: Library | None = None
     checks: Checks = field(default_factory=Checks)
     early: set[Traced] = field(default_factory=set)
@@ -103,7 +106,7 @@ def _build(roots: Sequence[Traced], updates: Sequence[Traced | None], figures: F
         part.roots, part.units, steps, memory.storage,
         shared.entries, shared.top + module.scratch, shared.cells,
         module.text(shared.top, PARALLEL if shared.team else ""),
-        shared.constants, memory.in_place, memory.home, memory.written,
+        shared.constants, memory.in_place, memory.home, memory.written, module.code,
         checks=shared.checks, early=memory.early, team=shared.team,
     )  # fmt: skip
     if any(isinstance(s, str) for s in steps):

@@ -97,7 +97,7 @@ def emit_matmul(part: Part, name: str, x: Traced) -> list[str]:
 
     emit()
     parameters = ", ".join(f"ptr noalias {p}" for p in names)
-    part.module.functions.append(w.text(name, parameters, ATTRIBUTES))
+    part.module.add(name, w.text(name, parameters, ATTRIBUTES))
     part.module.declared |= w.declared
     return [*before, *part.call(name, names, scratch=False)]
 

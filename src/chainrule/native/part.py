@@ -111,7 +111,7 @@ class Part:
     def _tape(self, name: str, x: Traced) -> list[str]:
         """Scalars without structure: a loop over groups of them, with the places of their operands."""
         text, declared, needs = tape_function(x, name)
-        self.module.functions.append(text)
+        self.module.add(name, text)
         self.module.declared |= declared
         self.module.needs |= needs
         indices = Storage(self.shared.entries)
@@ -173,7 +173,7 @@ class Part:
             lines.append(f"%scratch.{function}.b = load ptr, ptr %table")
             lines.append(f"%scratch.{function} = getelementptr i8, ptr %scratch.{function}.b, i64 ARENA_END")
             arguments.append(f"ptr %scratch.{function}")
-        lines.append(f"call void @{function}({', '.join(arguments)})")
+        lines.append(f"call void @{self.module.code[function]}({', '.join(arguments)})")
         return lines
 
     def _nest(self, name: str, cluster: Cluster, bits: int) -> list[str]:
@@ -191,7 +191,7 @@ class Part:
             scratch = 0
         else:
             text, declared, needs, scratch = emit_nest(name, nest, places, bits)
-        self.module.functions.append(text)
+        self.module.add(name, text)
         self.module.declared |= declared
         self.module.needs |= needs
         self.module.scratch = max(self.module.scratch, scratch)
@@ -209,7 +209,7 @@ class Part:
         text, declared = emit_move(
             name, x, self.views, places, list(names), bits, self.shared.checks, self.passed
         )
-        self.module.functions.append(text)
+        self.module.add(name, text)
         self.module.declared |= declared
         calls = self.call(name, names, scratch=False)
         if checks:  # nothing after it runs, so nothing is changed, if an index was wrong
@@ -229,10 +229,19 @@ class Module:
 
     def __init__(self) -> None:
         self.functions: list[str] = []
+        self.code: dict[str, str] = {}  # for each unit's name the function that does it
+        self._known: dict[str, str] = {}
         self.declared: set[str] = set()
         self.needs: set[tuple[str, str, int]] = set()
         self.scratch = 0
         self.allocas: list[str] = []
+
+    def add(self, name: str, text: str) -> None:
+        """A unit's function; where one just like it is there already, as in layers of one size, that one."""
+        function = self._known.setdefault(text.replace(f"@{name}(", "@("), name)
+        self.code[name] = function
+        if function == name:
+            self.functions.append(text)
 
     def segment(self, number: int, lines: list[str]) -> str:
         """A function that the program calls: what is done between two steps of NumPy's."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,7 +35,6 @@ from chainrule.traced import Traced
 
 __all__ = ["Kernel", "Report", "Speed", "flops", "graph", "report"]
 
-_FUNCTION = re.compile(r"^define internal void @(\w+)\(", re.MULTILINE)
 _LOOPS = ("scan", "while", "cond")
 _NAMED = ("nest", "matmul", "gemm", *CONVOLUTIONS, *_LOOPS)  # whose code is called as they are
 _MOVES = frozenset({"cast", "copy", "where", "iota"})  # elementwise, and no arithmetic
@@ -228,7 +226,6 @@ def graph(program: Program) -> ProgramGraph:
 def _units(image: Image) -> Iterable[tuple[str, Any]]:
     """What runs, in order, with its name."""
     by_numpy = {s for s in image.steps if isinstance(s, Traced)}
-    functions = set(_FUNCTION.findall(image.ir))
     for number, unit in enumerate(image.units):
         op = "nest" if isinstance(unit, Cluster) else unit.op
         kind = op if op in _NAMED else "move"
@@ -236,7 +233,7 @@ def _units(image: Image) -> Iterable[tuple[str, Any]]:
             continue
         if unit in by_numpy:
             yield "NumPy", unit
-        elif f"{kind}{number}" in functions or kind in _LOOPS:
+        elif f"{kind}{number}" in image.code or kind in _LOOPS:
             yield f"{kind}{number}", unit
 
 
