@@ -35,7 +35,7 @@ def clothes(p: Any, images: Any, labels: Any) -> Any:
         x = lax.conv_general_dilated(x, p[f"{name}.weight"], (1, 1), "SAME", dimension_numbers=order)
         n, h, w, c = x.shape
         x = jax.nn.relu(x + p[f"{name}.bias"]).reshape(n, h // 2, 2, w // 2, 2, c)
-        return jnp.max(x, axis=(2, 4))  # with lax.reduce_window, as Flax has it, a step takes 2.5 times as long
+        return jnp.max(x, axis=(2, 4))  # lax.reduce_window, as in Flax, takes 2.5 times as long
 
     x = layer("3", layer("0", jnp.transpose(images, (0, 2, 3, 1))))
     x = jnp.transpose(x, (0, 3, 1, 2)).reshape(len(images), -1)

@@ -13,7 +13,19 @@ import pytest
 from PIL import Image
 
 from chainrule import train
-from examples import cartpole, circle, descent, digits, fashion, moons, names, saliency, text, uncertainty, vae
+from examples import (
+    cartpole,
+    circle,
+    descent,
+    digits,
+    fashion,
+    moons,
+    names,
+    saliency,
+    text,
+    uncertainty,
+    vae,
+)
 from examples.__main__ import NAMES, main
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -167,9 +179,10 @@ def check_picture(path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_documentation_shows_each(name: str) -> None:
     pictures = list((ROOT / "docs" / "_static" / "examples").glob(f"{name}.*"))
+    chapter = (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
     assert pictures
     for picture in pictures:
-        assert f"_static/examples/{picture.name}" in (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
+        assert f"_static/examples/{picture.name}" in chapter
         assert picture.stat().st_size <= 150_000
 
 
