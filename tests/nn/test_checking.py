@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from chainrule import Value, nn
+from chainrule import Value, data, nn
 
 X = np.random.default_rng(0).normal(size=(3, 2))
 
@@ -67,3 +67,41 @@ def test_the_module_is_left_as_it_was():
 def test_inputs_without_gradients_and_scalars():
     nn.check_module(nn.Embedding(5, 2, rng=0), np.array([1, 1, 4]))
     nn.check_module(nn.Tanh(), np.array(0.5))
+
+
+def test_containers_and_keywords():
+    x, state = np.random.default_rng(0).normal(size=(2, 4, 3)), np.ones((1, 2, 3))
+    nn.check_module(nn.LSTM(3, 3, rng=0), x, (state, state))
+    nn.check_module(nn.MultiHeadAttention(3, 1, rng=0), x, mask=np.zeros((4, 4)))
+
+    class Pair(nn.Module):
+        def forward(self, pair, *, scale):
+            return pair["a"] * pair["b"] * scale
+
+        def backward(self, delta):
+            pair, scale = self.inputs
+            a, b = pair["a"], pair["b"]
+            return {"a": b * scale * delta, "b": wrong * a * scale * delta}, np.sum(a * b * delta)
+
+    wrong = 1.0
+    pair = {"a": X, "b": X + 1}
+    nn.check_module(Pair(), pair, scale=3.0)
+    wrong = 1.1
+    with pytest.raises(AssertionError, match=r"Pair.backward: input 0\['b'\] at \(0, 0\)"):
+        nn.check_module(Pair(), pair, scale=3.0)
+
+
+def test_a_forward_out_of_sight_is_compared_with_differences():
+    class Outside(nn.Module):
+        def __init__(self, factor):
+            self.factor = factor
+
+        def forward(self, x):
+            return np.exp(data(x))
+
+        def backward(self, delta):
+            return self.factor * delta * np.exp(self.inputs[0])
+
+    nn.check_module(Outside(1.0), X)
+    with pytest.raises(AssertionError, match=r"input 0 at \(0, 0\)"):
+        nn.check_module(Outside(1.001), X)

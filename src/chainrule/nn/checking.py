@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 import optree
 
-from chainrule.nn.arguments import as_operand
+from chainrule.containers import flatten
+from chainrule.nn.calls import bound
 from chainrule.nn.messages import repeated
 from chainrule.nn.module import Module
 from chainrule.value import data
@@ -25,13 +27,14 @@ def check_module(
     rtol: float | None = None,
     atol: float | None = None,
     seed: int = 0,
+    **keywords: Any,
 ) -> None:
     """Raise where ``backward`` or ``parameter_gradients`` of a module are wrong.
 
     For one random incoming gradient δ, the outgoing gradients and those of the parameters are compared with
     those that follow from `forward`, and up to 40 elements of each array with the central difference of
     <δ, outputs>, ``(8 (f₊₁ - f₋₁) - (f₊₂ - f₋₂)) / 12h``.  A module that has no ``backward`` written by hand
-    is compared with differences alone.
+    is compared with differences alone; so is one whose `forward` computes out of sight, with another library.
 
     What the module draws is drawn once, and it is left as it was: parameters, gradients and buffers.  At a
     kink there is no derivative to compare with: choose inputs away from it.
@@ -40,12 +43,14 @@ def check_module(
     ----------
     module : Module
     *inputs : arrays
-        What it is called with; floating ones have gradients.
+        What it is called with, also in containers; floating ones have gradients.
     rtol, atol : float, optional
         Tolerances; an error is measured against the largest entry.  By default 1e-6, in single precision
         5e-3.
     seed : int
         Of δ and of the elements.
+    **keywords
+        Further inputs.
 
     Raises
     ------
@@ -70,31 +75,49 @@ def check_module(
     """
     rng = np.random.default_rng(seed)
     name = type(module).__name__
-    given = [np.array(data(x)) if np.asarray(data(x)).dtype.kind == "f" else data(x) for x in inputs]
+    args, keywords = bound(module, inputs, keywords)
+    given, spec = flatten((*args, *keywords.values()), none_is_leaf=True)
+    given = [np.array(data(x)) if _floating(x) else data(x) for x in given]
+    labels = _labels(spec)
+
+    def arguments() -> tuple[Any, dict[str, Any]]:
+        xs = optree.tree_unflatten(spec, given)
+        return xs[: len(args)], dict(zip(keywords, xs[len(args) :], strict=True))
+
     parameters = module.named_parameters()
-    single = any(x.dtype == np.float32 for x in [*map(as_operand, given), *[p for _, p in parameters]])
+    dtypes = [np.asarray(x).dtype for x in given if _floating(x)] + [p.dtype for _, p in parameters]
+    single = np.float32 in dtypes
     rtol = rtol if rtol is not None else 5e-3 if single else 1e-6
     atol = atol if atol is not None else 5e-3 if single else 1e-6
     h = 0.2 * float(np.finfo(np.float32 if single else np.float64).eps) ** 0.2
     with _left_as_it_was(module):
-        out = module(*given)
+        positional, named = arguments()  # held, as the module does not
+        out = module(*positional, **named)
         call = module._last
         assert call is not None
         delta = optree.tree_map(lambda y: _direction(data(y), rng), out, none_is_leaf=True)
         with repeated(call):
-            derived, derived_parameters = _inputs(module, call.derive(delta)[0]), call.derive(delta)[1]
+            outgoing, derived_parameters = call.derive(delta)
+        derived = _by_leaf(outgoing, spec)
         handmade = type(module)._handmade
         got = derived
         if "backward" in handmade:
-            got = _inputs(module, module.backward(delta))
-            if len(got) != len(given):
+            outgoing = module.backward(delta)
+            count = len(outgoing) if isinstance(outgoing, tuple | list) else 1
+            if count != len(spec.children()) and (len(spec.children()) > 1 or len(given) == 1):
                 raise AssertionError(
-                    f"check_module: {name}.backward: returned {len(got)} gradients, expected one for each of "
-                    f"{len(given)} inputs"
+                    f"check_module: {name}.backward: returned {count} gradients, expected one for each of "
+                    f"{len(spec.children())} inputs"
                 )
+            got = _by_leaf(outgoing, spec)
         got_parameters = derived_parameters
         if "parameter_gradients" in handmade:
             got_parameters = module.parameter_gradients(delta)
+            if not isinstance(got_parameters, dict):
+                raise AssertionError(
+                    f"check_module: {name}.parameter_gradients: returned a {type(got_parameters).__name__}, "
+                    f"expected a dict of {sorted(derived_parameters)}"
+                )
             if set(got_parameters) != set(derived_parameters):
                 raise AssertionError(
                     f"check_module: {name}.parameter_gradients: returned {sorted(got_parameters)}, expected "
@@ -103,26 +126,41 @@ def check_module(
 
         def objective() -> float:
             with repeated(call):
-                y = module.forward(*given)
+                positional, named = arguments()
+                y = module.forward(*positional, **named)
             pairs = zip(optree.tree_leaves(y), optree.tree_leaves(delta), strict=True)
             return sum(float(np.sum(data(a).astype(float) * g)) for a, g in pairs if g is not None)
 
         for i, x in enumerate(given):
             if isinstance(x, np.ndarray) and x.dtype.kind == "f":
-                what = f"{name}.backward: input {i}"
-                _agree(what, got[i], derived[i], x.shape, rtol, atol)
-                set_input = lambda a, i=i: given.__setitem__(i, a)
-                _differences(what, got[i], x, set_input, objective, h, rtol, atol, rng)
+                quotient = _quotient(x, partial(given.__setitem__, i), objective, h)
+                what = f"{name}.backward: input {labels[i]}"
+                _agree(what, got[i], derived[i], quotient, x.shape, rtol, atol, rng)
         for path, p in parameters:
+            quotient = _quotient(np.array(p.data), partial(setattr, p, "data"), objective, h)
             what = f"{name}.parameter_gradients: {path}"
-            _agree(what, got_parameters[path], derived_parameters[path], p.shape, rtol, atol)
-            set_parameter = lambda a, p=p: setattr(p, "data", a)
-            x = np.array(p.data)
-            _differences(what, got_parameters[path], x, set_parameter, objective, h, rtol, atol, rng)
+            _agree(what, got_parameters[path], derived_parameters[path], quotient, p.shape, rtol, atol, rng)
 
 
-def _inputs(module: Module, gradients: Any) -> list[Any]:
-    return list(gradients) if isinstance(gradients, tuple | list) else [gradients]
+def _floating(x: Any) -> bool:
+    x = data(x)
+    return isinstance(x, float | np.ndarray | np.generic) and np.asarray(x).dtype.kind == "f"
+
+
+def _labels(spec: Any) -> list[str]:
+    """Of the leaves of the inputs: their number, and the way within a container."""
+    return [str(path[0]) + "".join(f"[{key!r}]" for key in path[1:]) for path in spec.paths()]
+
+
+def _by_leaf(outgoing: Any, spec: Any) -> list[Any]:
+    """Outgoing gradients by the leaves of the inputs; None for a whole container is None for each."""
+    inputs = spec.children()
+    each = [outgoing] if len(inputs) == 1 else list(outgoing)
+    found: list[Any] = []
+    for g, s in zip(each, inputs, strict=True):
+        leaves = flatten(g, none_is_leaf=True)[0]
+        found += leaves if len(leaves) == s.num_leaves else [g] * s.num_leaves
+    return found
 
 
 def _direction(y: Any, rng: np.random.Generator) -> Any:
@@ -130,48 +168,51 @@ def _direction(y: Any, rng: np.random.Generator) -> Any:
     return np.asarray(rng.normal(size=y.shape), y.dtype)[()] if y.dtype.kind == "f" else None
 
 
-def _agree(what: str, got: Any, want: Any, shape: tuple[int, ...], rtol: float, atol: float) -> None:
-    a, b = np.asarray(data(got)), np.asarray(data(want))
-    if got is None or a.shape != shape:
-        received = "None" if got is None else f"an array of shape {a.shape}"
-        raise AssertionError(f"check_module: {what}: got {received}, expected the shape {shape}")
-    wrong = ~(np.abs(a - b) <= atol + rtol * np.max(np.abs(b), initial=0.0))
-    if np.any(wrong):
-        at = tuple(int(k) for k in np.argwhere(wrong)[0])
-        raise AssertionError(
-            f"check_module: {what} at {at}: got {a[at]:.6f}, expected {b[at]:.6f} as follows from forward"
-        )
-
-
-def _differences(
+def _agree(
     what: str,
     got: Any,
-    x: Any,
-    put: Callable[[Any], None],
-    objective: Callable[[], float],
-    h: float,
+    derived: Any,
+    quotient: Callable[[Any], float],
+    shape: tuple[int, ...],
     rtol: float,
     atol: float,
     rng: np.random.Generator,
 ) -> None:
-    a = np.asarray(data(got))
+    """Compare a gradient with the derived one and with differences, which have the last word."""
+    a, b = np.asarray(data(got)), np.asarray(data(derived))
+    if got is None or a.shape != shape:
+        received = "None" if got is None else f"an array of shape {a.shape}"
+        raise AssertionError(f"check_module: {what}: got {received}, expected the shape {shape}")
     scale = np.max(np.abs(a), initial=0.0)
-    flat = rng.permutation(x.size)[:ELEMENTS]
-    for at in zip(*np.unravel_index(np.sort(flat), x.shape), strict=True) if x.ndim else [()]:
+    close = np.abs(a - b) <= atol + rtol * np.max(np.abs(b), initial=0.0)
+    for i in [*np.flatnonzero(~close)[:ELEMENTS], *np.sort(rng.permutation(a.size)[:ELEMENTS])]:
+        at = tuple(map(int, np.unravel_index(i, shape)))
+        want = quotient(at)
+        if not abs(a[at] - want) <= atol + rtol * scale:
+            want, why = (
+                (want, ", the difference quotient") if close[at] else (b[at], " as follows from forward")
+            )
+            raise AssertionError(f"check_module: {what} at {at}: got {a[at]:.6f}, expected {want:.6f}{why}")
 
-        def moved(steps: int, at: Any = at) -> float:
+
+def _quotient(
+    x: Any, put: Callable[[Any], None], objective: Callable[[], float], h: float
+) -> Callable[[Any], float]:
+    """The central difference in one element of an input or a parameter."""
+
+    def quotient(at: Any) -> float:
+        def moved(steps: int) -> float:
             there = x.copy()
             there[at] += steps * h
             put(there)
             return objective()
 
-        want = (8 * (moved(1) - moved(-1)) - (moved(2) - moved(-2))) / (12 * h)
-        put(x)
-        if not abs(a[at] - want) <= atol + rtol * scale:
-            raise AssertionError(
-                f"check_module: {what} at {tuple(map(int, at))}: got {a[at]:.6f}, expected {want:.6f}, the "
-                "difference quotient"
-            )
+        try:
+            return (8 * (moved(1) - moved(-1)) - (moved(2) - moved(-2))) / (12 * h)
+        finally:
+            put(x)
+
+    return quotient
 
 
 @contextmanager

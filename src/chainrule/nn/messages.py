@@ -9,7 +9,7 @@ hand - the whole call becomes one node, and what `forward` did is kept within it
 from __future__ import annotations
 
 import contextlib
-import threading
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,189 +17,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import optree
 
+from chainrule.containers import flatten
+from chainrule.nn.calls import Call, bound, drawn, now, repeated, replaying, without_graph
 from chainrule.primitive import Contributions, Lanes, Primitive, as_array, fit, raw
-from chainrule.recording import Recording, zeros_like
+from chainrule.recording import zeros_like
 from chainrule.rules.carry import differentiable
 from chainrule.rules.control import Parts, item
 from chainrule.sweeps.adjoint import adjoint
 from chainrule.sweeps.tangent import tangent
-from chainrule.traced import Traced, is_array
+from chainrule.traced import Traced, current_trace, is_array
 from chainrule.value import Value, result
 
 if TYPE_CHECKING:
     from chainrule.nn.module import Module
 
-__all__ = ["Call", "Hook", "Watched", "call_as_node", "drawn", "replaying", "watch"]
-
-
-class _Now(threading.local):
-    """The calls that run at present, outermost first, and those that run a second time, with their draws."""
-
-    def __init__(self) -> None:
-        self.running: list[Call] = []
-        self.repeated: list[Iterator[Any]] = []
-
-
-now = _Now()
-
-
-def replaying(module: Module) -> bool:
-    """Whether `forward` is run a second time for its derivatives: then it changes nothing, draws nothing.
-
-    It is so for the module that is derived and for all that it calls.
-    """
-    return bool(now.repeated)
-
-
-def drawn(draw: Callable[[], Any]) -> Any:
-    """What ``draw`` gives; where a call is repeated, what it gave when the call ran first.
-
-    Raises
-    ------
-    RuntimeError
-        If the repeated call draws more than the first time.
-    """
-    x = next(now.repeated[-1], None) if now.repeated else draw()
-    if x is None:
-        raise RuntimeError(
-            "a module's call is repeated for its derivatives and draws more than the first time; call the "
-            "module again after train() or eval(), before asking for its messages"
-        )
-    if type(x) is np.ndarray:
-        x.setflags(write=False)  # a graph need not copy it
-    for call in now.running:
-        call.draws.append(x)
-    return x
-
-
-@contextlib.contextmanager
-def repeated(call: Call) -> Iterator[None]:
-    """Here whatever runs is ``call`` a second time."""
-    now.repeated.append(iter(list(call.draws)))
-    try:
-        yield
-    finally:
-        now.repeated.pop()
-
-
-class Call:
-    """One call of a module and its messages.
-
-    Attributes
-    ----------
-    inputs : tuple
-        What the module was called with: plain numbers and arrays.
-    outputs
-        What it returned, as plain numbers and arrays.
-    incoming, outgoing
-        The gradients of the outputs and of the inputs, once a sweep has come by; None before.
-    parameter_gradients : dict
-        By name; empty before the sweep.
-    """
-
-    def __init__(self, module: Module, inputs: Sequence[Any], keywords: dict[str, Any], keep: bool) -> None:
-        self.module, self.keywords = module, keywords
-        self.draws: list[Any] = []  # by whatever it called, in their order
-        self._inputs = tuple([_kept(x) if keep else _weak(x) for x in inputs])
-        self.outputs: Any = None
-        self.incoming: Any = None
-        self.outgoing: Any = None
-        self.parameter_gradients: dict[str, Any] = {}
-        self.recording: Recording | None = None
-        self.floating: list[int] = []  # which inputs have a gradient
-
-    @property
-    def inputs(self) -> tuple[Any, ...]:
-        found = tuple([x() if type(x) is weakref.ref else x for x in self._inputs])
-        for i, x in enumerate(found):
-            if x is None and self._inputs[i] is not None:
-                raise RuntimeError(
-                    f"{type(self.module).__name__}: input {i} of its last call is gone, as nobody holds it; "
-                    "keep it in a variable, or call the module within `with nn.watch(module):`"
-                )
-        return found
-
-    def run(self, inputs: Sequence[Any]) -> Any:
-        """`forward` on fresh Values in the place of floating inputs, kept for derivatives."""
-        floating = [i for i, x in enumerate(inputs) if _floating(x)]
-        rest = list(inputs)
-
-        def forward(given: list[Any]) -> Any:
-            for i, x in zip(floating, given, strict=True):
-                rest[i] = x
-            return self.module.forward(*rest, **self.keywords)
-
-        self.floating = floating
-        name = type(self.module).__name__
-        self.recording = Recording(name, forward, [_exact(inputs[i]) for i in floating])
-        return self.recording.out
-
-    def replay(self) -> Recording:
-        """`run` once more, for derivatives alone."""
-        with repeated(self):
-            self.run(self.inputs)
-        assert self.recording is not None
-        return self.recording
-
-    def derive(self, delta: Any) -> tuple[Any, dict[str, Any]]:
-        """The gradients of inputs and parameters that belong to those of the outputs."""
-        r = self.recording or self.replay()
-        seeds = self._seeds(delta, r)
-        record = any(type(g) is Value for _, g in seeds) or r.nested
-        with np.errstate(all="ignore"):
-            found = adjoint(seeds, until=r.until, record=record)
-        inputs: list[Any] = [None] * len(self._inputs)
-        for i, v in zip(self.floating, r.leaves, strict=True):
-            inputs[i] = found[v] if v in found else zeros_like(v._data)
-        named = {
-            name: found[p] if p in found else zeros_like(p._data)
-            for name, p in self.module.named_parameters()
-        }
-        return one_or_all(inputs), named
-
-    def _seeds(self, delta: Any, r: Recording) -> list[tuple[Value, Any]]:
-        outputs, spec = optree.tree_flatten(r.out, none_is_leaf=True)
-        deltas = [delta] if len(outputs) == 1 and not isinstance(delta, tuple | list | dict) else None
-        if deltas is None:
-            deltas, given = optree.tree_flatten(delta, none_is_leaf=True)
-            if given != spec:
-                raise ValueError(
-                    f"{type(self.module).__name__}.backward: the incoming gradients have the structure "
-                    f"{given}, expected that of the outputs: {spec}"
-                )
-        seeds = []
-        for y, g in zip(outputs, deltas, strict=True):
-            if type(y) is not Value or g is None:
-                continue
-            if np.shape(raw(g)) != y.shape:
-                raise ValueError(
-                    f"{type(self.module).__name__}.backward: the incoming gradient has shape "
-                    f"{np.shape(raw(g))}, expected that of the output, {y.shape}"
-                )
-            seeds.append((y, fit(g if type(g) is Value or is_array(g) else np.asarray(g), y._data)))
-        return seeds
-
-
-def one_or_all(xs: Sequence[Any]) -> Any:
-    return xs[0] if len(xs) == 1 else tuple(xs)
-
-
-def _kept(x: Any) -> Any:
-    return x._current() if type(x) is Value else x
-
-
-def _weak(x: Any) -> Any:
-    x = _kept(x)
-    return weakref.ref(x) if type(x) is np.ndarray else x
-
-
-def _floating(x: Any) -> bool:
-    x = raw(x)
-    return is_array(x) and as_array(x).dtype.kind in "fc"
-
-
-def _exact(x: Any) -> Any:
-    return float(x) if type(x) is int else x
+__all__ = [
+    "Call",
+    "Hook",
+    "Watched",
+    "call_as_node",
+    "drawn",
+    "now",
+    "repeated",
+    "replaying",
+    "watch",
+]
 
 
 # -------------------------------------------------------------------- a call as one node
@@ -211,100 +53,141 @@ class _ModuleCall(Primitive):
     def __init__(self, call: Call, outside: list[Value]) -> None:
         super().__init__(call.module.forward, name=type(call.module).__name__)
         self.call, self.outside = call, outside
+        self.count = sum(map(len, call.floating))  # of the operands: those behind are from outside
 
     def pull(
         self, g: Any, y: Any, inputs: Sequence[Any], args: Sequence[Any], params: Any, since: int
     ) -> Contributions:
-        call, module = self.call, self.call.module
         recorded = type(y) is Value
         delta = self._incoming(g.value if type(g) is Lanes else g)
-        count = len(call.floating)
-        given = dict(zip(call.floating, args[:count], strict=True))
-        again = Call(module, [given.get(i, x) for i, x in enumerate(call.inputs)], call.keywords, keep=True)
-        again.draws = call.draws
-        if recorded:  # what is differentiated again must hang together with the Values outside
-            again._inputs = tuple([given.get(i, x) for i, x in enumerate(call.inputs)])
-            again.replay()
-        else:
-            again.recording, again.floating = call.recording, call.floating
-        again.outputs, again.incoming = call.outputs, delta
-        before = module._last
-        module._last = again
-        try:
-            handmade = type(module)._handmade
-            derived = again.derive(delta) if handmade != {"backward", "parameter_gradients"} else (None, {})
-            outgoing = module.backward(delta) if "backward" in handmade else derived[0]
-            named = module.parameter_gradients(delta) if "parameter_gradients" in handmade else derived[1]
-        finally:
-            module._last = before
-        for hook in module._hooks("backward"):
-            replaced = hook(module, delta, outgoing)
+        again = self._again(args, recorded)
+        again.incoming = delta
+        plain = not recorded and not any(type(d) is Value for d in flatten(delta)[0])
+        outgoing, named, found = again.messages(delta, self.outside, plain)
+        for hook in self.call.module._hooks("backward"):
+            replaced = hook(self.call.module, delta, outgoing)
             outgoing = outgoing if replaced is None else replaced
-        call.incoming, call.outgoing, call.parameter_gradients = delta, outgoing, named
-        sent = outgoing if isinstance(outgoing, tuple | list) else (outgoing,)
-        if len(sent) not in (len(call._inputs), count):
-            raise ValueError(
-                f"{type(module).__name__}.backward: returned {len(sent)} gradients, expected one for each "
-                f"of its {len(call._inputs)} inputs (None for an input that has none)"
-            )
-        if len(sent) == len(call._inputs):
-            sent = [sent[i] for i in call.floating]
-        by_value = {id(p): named[name] for name, p in module.named_parameters() if name in named}
-        out: Contributions = []
-        for k, x in enumerate(inputs):
-            if type(x) is not Value or x.serial < since:
-                continue
-            c = sent[k] if k < count else by_value.get(id(x))
-            if c is None:
-                continue
-            if np.shape(raw(c)) != x.shape:
-                which = f"input {call.floating[k]}" if k < count else "a parameter"
-                raise ValueError(
-                    f"{type(module).__name__}: backward gave a gradient of shape {np.shape(raw(c))} for "
-                    f"{which}, expected its shape, {x.shape}"
-                )
-            out.append((x, fit(c, x._data)))
-        return out
-
-    def _incoming(self, g: Any) -> Any:
-        if type(g) is not Parts:
-            return g
-        flat = self.call.recording.outputs  # type: ignore[union-attr]
-        found = [g.get(i) for i in range(len(flat))]
-        full = [
-            zeros_like(y) if c is None else c.value if type(c) is Lanes else c
-            for c, y in zip(found, flat, strict=True)
+        if current_trace() is None:
+            call = self.call
+            call.incoming, call.outgoing, call.parameter_gradients = delta, outgoing, named
+        cs = self._cotangents(again, inputs, outgoing, named, found)
+        return [
+            (x, fit(c, x._data))
+            for x, c in zip(inputs, cs, strict=True)
+            if type(x) is Value and x.serial >= since and c is not None
         ]
-        return optree.tree_unflatten(self.call.recording.out_spec, full)  # type: ignore[union-attr]
 
     def push(self, y: Any, args: Sequence[Any], tangents: Sequence[Any], params: Any) -> Any:
-        r = self.call.recording
-        assert r is not None
         ts = [t.value if type(t) is Lanes else t for t in tangents]
         record = type(y) is Value or any(type(t) is Value for t in ts)
-        if record:
-            given = dict(zip(self.call.floating, args, strict=False))
-            again = Call(self.call.module, (), self.call.keywords, keep=True)
-            again.draws = self.call.draws
-            again._inputs = tuple([given.get(i, x) for i, x in enumerate(self.call.inputs)])
-            r = again.replay()
-        seeds = {v: t for v, t in zip([*r.leaves, *self.outside], ts, strict=True) if t is not None}
-        found = tangent(r.nodes, seeds, record=record)
-        moved = {i: found[v] for i, v in enumerate(r.outputs) if type(v) is Value and v in found}
-        if len(r.outputs) == 1:
+        again = self._again(args, record)
+        if type(self.call.module)._handmade:
+            moved = self._transposed(again, args, ts, record)
+        else:
+            r = again.recording
+            assert r is not None
+            seeds = {v: t for v, t in zip([*r.leaves, *self.outside], ts, strict=True) if t is not None}
+            found = tangent(r.nodes, seeds, record=record)
+            moved = {i: found[v] for i, v in enumerate(r.outputs) if type(v) is Value and v in found}
+        if len(self.call.recording.outputs) == 1:  # type: ignore[union-attr]
             return moved.get(0)
         return Parts(moved) if moved else None
+
+    def _again(self, args: Sequence[Any], recorded: bool) -> Call:
+        """The call, for a sweep; what is differentiated again must hang together with the Values outside."""
+        call = self.call
+        again = Call(call.module, (), {}, keep=True)
+        again.draws, again.outputs, again._names = call.draws, call.outputs, call._names
+        again._inputs = tuple(call.filled(args[: self.count], call._inputs))
+        if recorded:
+            again.replay()
+        else:
+            again.recording, again.saved = call.recording, call.saved
+            again.flat, again.floating = call.flat, call.floating
+        return again
+
+    def _cotangents(
+        self, again: Call, operands: Sequence[Any], outgoing: Any, named: dict[str, Any], found: Any
+    ) -> list[Any]:
+        """Of every operand, None where there is none."""
+        module = self.call.module
+        by_value = {id(p): named[name] for name, p in module.named_parameters()}
+        cs = again.sent(outgoing)
+        cs += [by_value[id(v)] if id(v) in by_value else found.get(v) for v in self.outside]
+        for k, (x, c) in enumerate(zip(operands, cs, strict=True)):
+            if c is not None and np.shape(raw(c)) != np.shape(raw(x)):
+                which = "an input" if k < self.count else "a parameter"
+                raise ValueError(
+                    f"{type(module).__name__}: backward gave a gradient of shape {np.shape(raw(c))} for "
+                    f"{which}, expected its shape, {np.shape(raw(x))}"
+                )
+        return cs
+
+    def _transposed(
+        self, again: Call, args: Sequence[Any], tangents: list[Any], record: bool
+    ) -> dict[int, Any]:
+        """The tangents of the outputs by the transpose of a `backward` written by hand, linear in delta."""
+        r = again.recording
+        assert r is not None
+        deltas = [Value(zeros_like(y)) if differentiable(raw(y)) else None for y in r.outputs]
+        known = [d for d in deltas if d is not None]
+        delta = optree.tree_unflatten(r.out_spec, deltas)
+        outgoing, named, found = again.messages(delta, self.outside, plain=False)
+        handmade = type(self.call.module)._handmade
+        seeds = []
+        for k, c in enumerate(self._cotangents(again, args, outgoing, named, found)):
+            if tangents[k] is None or c is None:
+                continue
+            if type(c) is Value:
+                seeds.append((fit(c, raw(args[k])), tangents[k]))
+            elif "backward" in handmade if k < self.count else "parameter_gradients" in handmade:
+                raise TypeError(
+                    f"{type(self.call.module).__name__}: forward mode takes the transpose of the "
+                    "hand-written backward, which must be computed from delta by operations on it, and gave "
+                    "an array instead of a Value; use reverse mode (grad, vjp, jacobian with mode='reverse')"
+                )
+        sums = adjoint(seeds, since=known[0].serial, until=known[-1].serial, record=record)
+        return {i: sums[d] for i, d in enumerate(deltas) if d is not None and d in sums}
+
+    def _incoming(self, g: Any) -> Any:
+        r = self.call.recording
+        assert r is not None
+        found = [g.get(i) for i in range(len(r.outputs))] if type(g) is Parts else [g]
+        full = [
+            zeros_like(y) if c is None else c.value if type(c) is Lanes else c
+            for c, y in zip(found, r.outputs, strict=True)
+        ]
+        return optree.tree_unflatten(r.out_spec, full)
 
 
 def call_as_node(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run `forward` and put one node in the place of what it recorded."""
+    traced = current_trace() is not None
+    if traced and module._watching:
+        warnings.warn(
+            "watch does not see into compiled functions; call the plain function within `with nn.watch(...)`",
+            stacklevel=4,
+        )
+        if not module._handmade and not module._hooks("backward"):
+            return module._call(args, kwargs)
+    args, kwargs = bound(module, args, kwargs)
     call = Call(module, args, kwargs, keep=True)
-    plain = [x._current() if type(x) is Value else x for x in args]
+    before = dict(vars(module))
     now.running.append(call)
     try:
-        out = call.run(plain)
+        out = call.run(call._inputs)
     finally:
         now.running.pop()
+    for (
+        name,
+        x,
+    ) in call.saved.items():  # an array is what was saved; a Value of the inside would be a parameter
+        if not traced:
+            vars(module)[name] = without_graph(x)
+        elif name in before:
+            vars(module)[name] = before[name]
+        else:
+            del vars(module)[name]
     r = call.recording
     assert r is not None
     found: dict[int, Value] = {}
@@ -313,7 +196,7 @@ def call_as_node(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) 
             if type(x) is Value and x.serial < r.since:
                 found[id(x)] = x
     outside = list(found.values())
-    operands = (*[args[i] for i in call.floating], *outside)
+    operands = (*call.leaves((*args, *kwargs.values())), *outside)
     if any(type(x) is Value for x in operands) and r.outputs:
         primitive = _ModuleCall(call, outside)
         held = tuple([x._current() if type(x) is Value else x for x in operands])
@@ -330,7 +213,7 @@ def call_as_node(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     call.outputs = optree.tree_map(raw, out, none_is_leaf=True)
     module._last = call
     for seen, path in module._watching:
-        if not now.repeated:
+        if not now.repeated and not traced:
             seen.calls[path].append(call)
     return out
 
@@ -371,7 +254,9 @@ class Watched:
     def __getitem__(self, path: str) -> Call:
         """The last call of the module at ``path``."""
         if not self.calls.get(path):
-            known = ", ".join(repr(p) for p, calls in self.calls.items() if calls) or "none"
+            known = ", ".join(repr(p) for p, calls in self.calls.items() if calls) or (
+                "none, and calls within compiled functions are not seen"
+            )
             raise KeyError(f"watch: no call of a module {path!r} was seen; seen were: {known}")
         return self.calls[path][-1]
 
@@ -408,6 +293,9 @@ def _brief(x: Any) -> str:
 @contextlib.contextmanager
 def watch(module: Module) -> Iterator[Watched]:
     """Keep the four signals of every call of a module and of those inside it.
+
+    Calls within compiled functions are not seen: call the plain function.  Gradients are the same with it and
+    without.
 
     Yields
     ------
