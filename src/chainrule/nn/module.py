@@ -19,7 +19,7 @@ from chainrule.nn.messages import Call, Hook, call_as_node, now
 from chainrule.traced import current_trace
 from chainrule.value import Value, current, data
 
-__all__ = ["Module", "values_of"]
+__all__ = ["Module", "inside", "values_of"]
 
 
 class Module:
@@ -440,7 +440,8 @@ class Module:
         if name not in self._frozen:
             return False
         now, put = self.__dict__.get(name), self._frozen[name][1]
-        return now is put or (type(now) is type(put) is float and now == put)  # a pickle makes two of one float
+        # a pickle makes two of one float
+        return now is put or (type(now) is type(put) is float and now == put)
 
     @recursive_repr()
     def __repr__(self) -> str:
@@ -478,7 +479,7 @@ def _locate(error: Exception, module: Module) -> None:
     error.raised_in = (module, path, message) if now.running else (None, "", message)  # type: ignore[attr-defined]
 
 
-def _children(item: Any) -> Iterator[tuple[str, Any]]:
+def inside(item: Any) -> Iterator[tuple[str, Any]]:
     """Yield the name and content of everything directly inside a module or container."""
     if isinstance(item, Module):
         for name, inner in vars(item).items():
@@ -492,7 +493,7 @@ def _children(item: Any) -> Iterator[tuple[str, Any]]:
 
 def _direct(item: Any) -> Iterator[tuple[str, Any]]:
     """Yield what is inside a module, and inside its containers, but not inside the modules in it."""
-    waiting = list(_children(item))[::-1]
+    waiting = list(inside(item))[::-1]
     seen: set[int] = set()
     while waiting:
         path, inner = waiting.pop()
@@ -501,7 +502,7 @@ def _direct(item: Any) -> Iterator[tuple[str, Any]]:
         seen.add(id(inner))
         yield path, inner
         if not isinstance(inner, Module):
-            waiting += [(f"{path}.{name}", x) for name, x in _children(inner)][::-1]
+            waiting += [(f"{path}.{name}", x) for name, x in inside(inner)][::-1]
 
 
 def values_of(item: Any, modules: bool = True) -> Iterator[tuple[str, Value, str]]:
@@ -533,11 +534,11 @@ def values_of(item: Any, modules: bool = True) -> Iterator[tuple[str, Value, str
                 yield path, item, "frozen" if item.params and kind == "parameter" else kind
         elif isinstance(item, Module | dict | list | tuple) and (modules or not isinstance(item, Module)):
             seen.add(id(item))
-            inside = [
+            found = [
                 (f"{path}.{name}" if path else name, inner, _kind(item, name, kind))
-                for name, inner in _children(item)
+                for name, inner in inside(item)
             ]
-            waiting += inside[::-1]
+            waiting += found[::-1]
 
 
 def _kind(item: Any, name: str, kind: str) -> str:
@@ -556,8 +557,8 @@ def _modules(item: Any) -> Iterator[tuple[str, Module]]:
             seen.add(id(item))
             if isinstance(item, Module):
                 yield path, item
-            inside = [(f"{path}.{name}" if path else name, inner) for name, inner in _children(item)]
-            waiting += inside[::-1]
+            found = [(f"{path}.{name}" if path else name, inner) for name, inner in inside(item)]
+            waiting += found[::-1]
 
 
 def _plain(item: Any) -> Any:

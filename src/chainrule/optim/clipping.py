@@ -51,7 +51,7 @@ def clip_grad_norm(params: Iterable[Value] | Value, max_norm: float) -> float:
     >>> p.grad
     array([0.6, 0.8])
     """
-    if max_norm != np.inf:
+    if not (isinstance(max_norm, float) and max_norm == np.inf):
         max_norm = check_number("clip_grad_norm", "max_norm", max_norm, "zero or more", lambda x: x >= 0)
     found = _with_gradients("clip_grad_norm", params)
     norm: Any = sum([_square(p._gradient) for p in found], 0.0) ** 0.5
