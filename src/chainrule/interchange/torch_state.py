@@ -113,9 +113,10 @@ def _tied(model: Module) -> dict[str, str]:
 def _all_paths(item: Any, path: str = "", above: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
     """Everything under a module by its path, as often as it is reached."""
     yield path, item
+    above = (*above, item)
     for name, inner in inside(item):
         if not any(inner is x for x in above):  # a cycle
-            yield from _all_paths(inner, _joined(path, name), (*above, item))
+            yield from _all_paths(inner, _joined(path, name), above)
 
 
 def _joined(path: str, name: str) -> str:

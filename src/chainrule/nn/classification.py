@@ -288,7 +288,7 @@ def hinge(scores: Array, labels: ArrayLike, *, reduction: str = "mean") -> Any:
 def _picked(rows: Any, labels: Any) -> Any:
     """The entry of each row (..., C) that its label (...) names."""
     flat = rows.reshape(-1, rows.shape[-1])
-    return flat[np.arange(flat.shape[0]), labels.reshape(-1)].reshape(labels.shape)
+    return getitem(flat, (np.arange(flat.shape[0]), labels.reshape(-1))).reshape(labels.shape)
 
 
 def _check_classes(owner: str, labels: Any, name: str, logits: tuple[int, ...]) -> None:
