@@ -9,6 +9,7 @@ data and its gradient, and networks that train.
 array([0., 0., 0.])
 """
 
+from importlib import import_module
 from typing import Any
 
 import chainrule.numpy  # noqa: F401  (attaches operators, methods and NumPy's protocols)
@@ -54,6 +55,7 @@ __all__ = [
     "Value",
     "array",
     "check_grads",
+    "compile",
     "cond",
     "data",
     "directional_derivative",
@@ -89,8 +91,33 @@ __all__ = [
 ]
 
 
+_PARTS = ("interchange", "micrograd", "nn", "optim", "primitive", "random", "sklearn", "train")
+
+_ELSEWHERE = {
+    "Tensor": "chainrule.Value(array)",
+    "Variable": "chainrule.Value(array)",
+    "custom_jvp": "a primitive of your own, see chainrule.primitive",
+    "custom_vjp": "a primitive of your own, see chainrule.primitive",
+    "detach": "chainrule.stop_gradient(v), or v.data for the numbers",
+    "from_numpy": "chainrule.Value(array)",
+    "jacfwd": "chainrule.jacobian(f)",
+    "jacrev": "chainrule.jacobian(f)",
+    "jit": "chainrule.compile(f)",
+    "lax": "chainrule.scan, cond, while_loop and fori",
+    "manual_seed": "rng=0 as an argument of a layer, or numpy.random.default_rng(0)",
+    "no_grad": "plain arrays, such as v.data: they record nothing",
+    "requires_grad": "chainrule.Value(array) for what is differentiated",
+    "tensor": "chainrule.Value(array)",
+    "vmap": "an axis more in the arrays, as in NumPy: functions work on whole batches",
+}
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *_PARTS, "__version__"})
+
+
 def __getattr__(name: str) -> Any:
-    """Load ``draw`` and ``compile`` when they are first asked for: the core imports neither."""
+    """Load what the core does not import when it is first asked for: ``draw``, ``compile`` and packages."""
     if name == "draw":
         from chainrule.show import draw
 
@@ -99,4 +126,7 @@ def __getattr__(name: str) -> Any:
         from chainrule.native.compile import compile
 
         return compile
-    raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
+    if name in _PARTS:
+        return import_module(f"chainrule.{name}")
+    hint = f"; here it is {_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
+    raise AttributeError(f"module 'chainrule' has no attribute {name!r}{hint}")

@@ -51,7 +51,7 @@ class Value:
         The operands' raw data as they were when the node was recorded. A leaf keeps here the array
         that ``data`` has handed out.
     params : dict
-        Static parameters of the operation, such as ``axis``.
+        Static parameters of the operation, such as ``axis``; of a leaf that is frozen, in how many places.
     serial : int
         Number of creation. Inputs are always older than the nodes made from them, so sorting
         by it is a topological order.
@@ -318,7 +318,7 @@ class Value:
                 f"pickle, copy: this Value is the result of {self.primitive.name} and part of a graph; "
                 "only leaves can be copied; take Value(v.data), or v.data to plot or save its numbers"
             )
-        return _restore, (self._current(), self.name, self._gradient)
+        return _restore, (self._current(), self.name, self._gradient, dict(self.params))
 
     # ---------------------------------------------------------------- micrograd's names
 
@@ -550,8 +550,9 @@ def _same_bytes(a: Any, b: Any) -> bool:
     return a.dtype == b.dtype and np.array_equal(a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8))
 
 
-def _restore(data: Any, name: str | None, grad: Any) -> Value:
+def _restore(data: Any, name: str | None, grad: Any, params: Mapping[str, Any] = _NONE) -> Value:
     value = Value(data, name)
+    value.params = params
     value._grad = grad if type(grad) is not np.ndarray else grad.copy()
     return value
 

@@ -115,3 +115,44 @@ def test_another_models_state_is_refused_with_a_list():
     assert "missing: 0.bias; unexpected: 5.weight; of another shape: 3.weight is (9, 27), expected" in message
     with pytest.raises(TypeError, match=r"'0\.bias' is a list; expected a tensor or an array"):
         from_torch_state_dict(model, {"0.bias": [1.0]})
+
+
+class Tied(nn.Module):
+    """Two names for one layer, and for one weight."""
+
+    def __init__(self, seed):
+        self.first = nn.Linear(3, 2, rng=seed)
+        self.again, self.norm, self.other = self.first, nn.BatchNorm1d(2), nn.Linear(3, 2, rng=seed)
+        self.also, self.other.weight, self.me = self.norm, self.first.weight, self
+
+
+def test_tied_weights_have_all_their_names_in_pytorch():
+    state = to_torch_state_dict(Tied(0))
+    names = {"first.weight", "first.bias", "again.weight", "again.bias", "other.weight", "other.bias"}
+    parts = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
+    assert state.keys() == names | {f"{norm}.{part}" for norm in ("norm", "also") for part in parts}
+    assert state["again.weight"].shape == state["other.weight"].shape == (2, 3)
+    only = {name: a for name, a in state.items() if name not in ("first.weight", "again.bias", "also.bias")}
+    for given in (state, only):
+        model = Tied(1)
+        from_torch_state_dict(model, given)
+        assert same(model.state_dict(), Tied(0).state_dict())
+    state["other.weight"] += 1.0
+    with pytest.raises(ValueError, match=r"first\.weight and other\.weight are one parameter .* differ"):
+        from_torch_state_dict(Tied(1), state)
+
+
+def test_bfloat16_is_read(tmp_path):
+    numbers = np.array([1.0, -2.5, 3.0, 0.15625], np.float32)  # which it holds exactly
+    header = b'{"weight":{"dtype":"BF16","shape":[2,2],"data_offsets":[0,8]},'
+    header += b'"bias":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}}'
+    body = (numbers.view("<u4") >> 16).astype("<u2").tobytes() + np.ones(2, "<f4").tobytes()
+    (tmp_path / "w").write_bytes(len(header).to_bytes(8, "little") + header + body)
+    model = nn.Linear(2, 2, rng=0)
+    load_weights(model, tmp_path / "w")
+    assert np.array_equal(model.weight.data, numbers.reshape(2, 2)) and model.bias.tolist() == [1.0, 1.0]
+
+
+def test_a_folder_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match="is a folder; name a file in it"):
+        load_weights(nn.Linear(2, 2), tmp_path)

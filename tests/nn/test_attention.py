@@ -70,3 +70,10 @@ def test_repr():
     assert repr(nn.MultiHeadAttention(6, 2, 0.1, causal=True, rng=0)) == (
         "MultiHeadAttention(6, 2 heads, causal, dropout 0.1, 168 parameters, float64)"
     )
+
+
+def test_a_mask_does_not_change_the_dtype():
+    layer, x = nn.MultiHeadAttention(6, 2, rng=0, dtype=np.float32), X.astype(np.float32)
+    mask = rng.normal(size=(4, 4))
+    assert layer(x, mask=mask).dtype == np.float32
+    assert np.array_equal(layer(x, mask=mask).data, layer(x, mask=mask.astype(np.float32)).data)

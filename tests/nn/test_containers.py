@@ -83,3 +83,20 @@ def test_far_out_they_neither_overflow_nor_leave_float32(f):
 @pytest.mark.parametrize(("f", "slope"), [(lambda x: cr.elu(x, 1.5), 1.5), (cr.silu, 0.5), (cr.gelu, 0.5)])
 def test_slopes_at_zero(f, slope):
     assert cr.grad(f)(0.0) == slope
+
+
+def test_sequential_grows_and_refuses_classes():
+    model = nn.Sequential(nn.Linear(2, 3, rng=0))
+    assert model.append(nn.ReLU()) is model and len(model) == 2
+    assert model(np.ones((1, 2))).shape == (1, 3)
+    for wrong in (lambda: nn.Sequential(nn.Linear(2, 3), nn.ReLU), lambda: model[:1].append(nn.ReLU)):
+        with pytest.raises(TypeError, match=r"argument 1 is the class ReLU; .*: ReLU\(\.\.\.\)"):
+            wrong()
+
+
+def test_compiled_a_negative_number_is_not_looked_up():
+    table = nn.Embedding(4, 2, rng=0)
+    look = cr.compile(lambda i: table(i))
+    look(np.array([1, 2]))
+    with pytest.raises(IndexError, match="out of bounds"):
+        look(np.array([1, -2]))

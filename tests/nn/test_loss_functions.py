@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule import Value, nn
+from chainrule import Value, data, nn
 
 rng = np.random.default_rng(0)
 A, B = rng.normal(size=(2, 4, 3))
@@ -22,6 +22,7 @@ LOSSES = {
     "cross_entropy, weighted": (lambda z, **o: nn.cross_entropy(z, LABELS, weight=WEIGHT, **o), A),
     "cross_entropy, smooth": (lambda z, **o: nn.cross_entropy(z, LABELS, label_smoothing=0.1, **o), A),
     "cross_entropy, soft": (lambda z, **o: nn.cross_entropy(z, SHARES.astype(z.dtype), **o), A),
+    "cross_entropy, ignoring": (lambda z, **o: nn.cross_entropy(z, LABELS, ignore_index=1, **o), A),
     "nll": (lambda z, **o: nn.nll(cr.log_softmax(z), LABELS, **o), A),
     "bce_with_logits": (lambda z, **o: nn.bce_with_logits(z, SHARES.astype(z.dtype), **o), A),
     "bce_with_logits, weighted": (lambda z, **o: nn.bce_with_logits(z, B > 0, pos_weight=WEIGHT, **o), A),
@@ -64,7 +65,7 @@ def test_reductions(name):
     assert loss(x, reduction="sum") == pytest.approx(np.sum(terms))
     if name == "ctc":
         terms = terms / [3, 2]
-    if "cross_entropy, weighted" not in name:
+    if name not in ("cross_entropy, weighted", "cross_entropy, ignoring"):
         assert loss(x) == pytest.approx(np.mean(terms))
     with pytest.raises(ValueError, match="reduction is 'avg'; expected 'mean', 'sum' or 'none'"):
         loss(x, reduction="avg")
@@ -181,6 +182,31 @@ def test_ctc_compiled_with_labels_and_lengths_as_arguments():
 def test_what_does_not_fit_is_named(run, error, match):
     with pytest.raises(error, match=match):
         run()
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int8])
+@pytest.mark.parametrize("loss", [
+    lambda y: nn.cross_entropy(A, y), lambda y: nn.cross_entropy(A, y, weight=WEIGHT), lambda y: nn.nll(A, y),
+    lambda y: nn.ctc(EMITTED, y.reshape(2, 2)),
+], ids=["cross_entropy", "weighted", "nll", "ctc"])  # fmt: skip
+def test_compiled_negative_labels_are_no_classes_either(loss, dtype):
+    compiled, labels = cr.compile(loss), np.array([1, 2, 1, 1], dtype)
+    assert compiled(labels) == pytest.approx(loss(labels))
+    labels[1] = -1
+    with pytest.raises(IndexError, match="out of bounds"):
+        compiled(labels)
+
+
+@pytest.mark.parametrize("run", [lambda f: f, cr.compile], ids=["eager", "compiled"])
+@pytest.mark.parametrize(
+    "options", [{}, {"weight": WEIGHT}, {"reduction": "sum"}, {"label_smoothing": 0.1}], ids=str
+)
+def test_ignored_labels_are_as_if_they_were_not_there(options, run):
+    labels, kept = np.array([0, -100, 1, -100]), [0, 2]
+    logits = Value(A)
+    found = run(lambda y: nn.cross_entropy(logits, y, ignore_index=-100, **options))(labels)
+    wanted = nn.cross_entropy(logits[kept], labels[kept], **options)
+    assert data(found) == pytest.approx(wanted.data)
 
 
 # -------------------------------------------------------------------- initial weights

@@ -69,3 +69,9 @@ def test_compiled_the_statistics_are_state():
     np.testing.assert_allclose(layer.running_var.data, eager.running_var.data)
     layer.eval(), eager.eval()
     np.testing.assert_allclose(cr.compile(lambda x: layer(x))(X).data, eager(X).data, atol=1e-12)
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm1d, nn.BatchNorm2d])
+def test_a_momentum_of_none_is_named(layer):
+    with pytest.raises(TypeError, match=f"{layer.__name__}: momentum is None; expected a number"):
+        layer(3, momentum=None)

@@ -108,3 +108,11 @@ def test_no_gradients_at_all():
 def test_wrong_arguments_are_named(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+@pytest.mark.parametrize("run", [lambda f: f, cr.compile], ids=["eager", "compiled"])
+def test_an_infinite_norm_clips_nothing_and_measures(run):
+    p = Value(np.zeros(2))
+    p.grad = np.array([3.0, -4.0])
+    assert run(lambda: optim.clip_grad_norm([p], np.inf))() == 5.0
+    assert p.grad.tolist() == [3.0, -4.0]

@@ -151,7 +151,7 @@ def _names_of(model: Any) -> dict[int, str]:
     named = [*model.named_parameters(), *model.named_buffers()]
     names = {id(v): path for path, v in named}
     for path, m in model.named_modules():
-        names |= {id(getattr(m, name)): f"{path}.{name}".lstrip(".") for name in m.frozen}
+        names |= {id(plain): f"{path}.{name}".lstrip(".") for name, (_, plain) in m._frozen.items()}
     return names
 
 

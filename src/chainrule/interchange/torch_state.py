@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from chainrule.interchange.weights import read_state
 from chainrule.nn.linear import Linear
-from chainrule.nn.module import Module
+from chainrule.nn.module import Module, inside, values_of
 from chainrule.nn.normalisation import BatchNorm1d, BatchNorm2d
 
 __all__ = ["from_torch_state_dict", "to_torch_state_dict"]
@@ -22,7 +22,8 @@ def from_torch_state_dict(model: Module, state: Mapping[str, Any] | str | os.Pat
 
     Layers' parameters have PyTorch's names and, but for `Linear`, its shapes; a Linear's weight is (in, out)
     here and (out, in) there, also within attention.  ``num_batches_tracked``, which counts and changes
-    nothing, is passed over.  PyTorch itself is not needed.
+    nothing, is passed over.  A parameter that is reached by several paths (tied weights) may be there under
+    each of them, with the same numbers.  PyTorch itself is not needed.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ def from_torch_state_dict(model: Module, state: Mapping[str, Any] | str | os.Pat
     ------
     ValueError
         If names are missing, unexpected or have other shapes: all of these are listed, with shapes as they
-        are here.
+        are here; or if tied weights differ.
     TypeError
         If something in it is no tensor or array.
 
@@ -60,6 +61,12 @@ def from_torch_state_dict(model: Module, state: Mapping[str, Any] | str | os.Pat
         state = read_state(state)
     flipped, counts = _linear_weights(model), _batch_counts(model)
     arrays = {name: _array(name, x) for name, x in state.items() if name not in counts}
+    for name, first in _tied(model).items():
+        if name in arrays and not np.array_equal(a := arrays.pop(name), arrays.setdefault(first, a), True):
+            raise ValueError(
+                f"from_torch_state_dict: {first} and {name} are one parameter of this model and differ in "
+                "the state; give the model two parameters, or leave one out of the state"
+            )
     # laid out anew: products of the same numbers in another layout round otherwise
     state = {name: np.ascontiguousarray(a.T) if name in flipped else a for name, a in arrays.items()}
     model.load_state_dict(state)
@@ -83,6 +90,7 @@ def to_torch_state_dict(model: Module) -> dict[str, NDArray[Any]]:
     flipped = _linear_weights(model)
     state = model.state_dict()
     found = {name: np.ascontiguousarray(a.T) if name in flipped else a for name, a in state.items()}
+    found |= {name: found[first].copy() for name, first in _tied(model).items()}
     return found | {name: np.zeros((), np.int64) for name in _batch_counts(model)}
 
 
@@ -92,7 +100,23 @@ def _linear_weights(model: Module) -> set[str]:
 
 def _batch_counts(model: Module) -> list[str]:
     norms = (BatchNorm1d, BatchNorm2d)
-    return [_joined(p, "num_batches_tracked") for p, m in model.named_modules() if isinstance(m, norms)]
+    return [_joined(p, "num_batches_tracked") for p, m in _all_paths(model) if isinstance(m, norms)]
+
+
+def _tied(model: Module) -> dict[str, str]:
+    """The further paths of Values, each with the one that they have here."""
+    first = {id(v): path for path, v, _ in values_of(model)}
+    paths = {path: first[id(v)] for path, v in _all_paths(model) if id(v) in first}
+    return {path: own for path, own in paths.items() if path != own}
+
+
+def _all_paths(item: Any, path: str = "", above: tuple[Any, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Everything under a module by its path, as often as it is reached."""
+    yield path, item
+    above = (*above, item)
+    for name, inner in inside(item):
+        if not any(inner is x for x in above):  # a cycle
+            yield from _all_paths(inner, _joined(path, name), above)
 
 
 def _joined(path: str, name: str) -> str:

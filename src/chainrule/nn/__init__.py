@@ -1,5 +1,7 @@
 """Neural networks: modules that hold parameters and pass messages, layers, initial weights, and losses."""
 
+from typing import Any
+
 from chainrule.nn.activations import (
     ACTIVATIONS,
     ELU,
@@ -61,3 +63,30 @@ __all__ = [
     "kl_div", "mae", "mse", "nll", "orthogonal", "scaled_dot_product_attention", "summary",
     "truncated_normal", "watch", "zeros",
 ]  # fmt: skip
+
+_ELSEWHERE = {
+    "BCELoss": "nn.bce_with_logits(logits, labels)",
+    "BCEWithLogitsLoss": "nn.bce_with_logits(logits, labels)",
+    "CTCLoss": "nn.ctc(log_probabilities, labels)",
+    "CrossEntropyLoss": "nn.cross_entropy(logits, labels)",
+    "GaussianNLLLoss": "nn.gaussian_nll",
+    "HuberLoss": "nn.huber(predictions, targets)",
+    "KLDivLoss": "nn.kl_div(log_q, p)",
+    "L1Loss": "nn.mae(predictions, targets)",
+    "MSELoss": "nn.mse(predictions, targets)",
+    "ModuleDict": "a dict in an attribute of the module",
+    "ModuleList": "a list in an attribute of the module",
+    "MultiheadAttention": "nn.MultiHeadAttention",
+    "NLLLoss": "nn.nll(log_probabilities, labels)",
+    "Parameter": "chainrule.Value(array) in an attribute of the module",
+    "SmoothL1Loss": "nn.huber(predictions, targets)",
+    "TransformerEncoderLayer": "nn.TransformerBlock",
+    "functional": "chainrule.relu and the like for activations, nn.cross_entropy and the like for losses",
+    "init": "nn.he_normal and the like as a layer's initialiser",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Say what stands here for a name that is known from PyTorch."""
+    hint = f"; here it is {_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
+    raise AttributeError(f"module 'chainrule.nn' has no attribute {name!r}{hint}")

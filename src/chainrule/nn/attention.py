@@ -57,7 +57,10 @@ def scaled_dot_product_attention(
     scores = q @ np.swapaxes(k, -1, -2) * q.shape[-1] ** -0.5
     if mask is not None:
         mask = as_operand(mask)
-        scores = np.where(mask, scores, -np.inf) if mask.dtype.kind == "b" else scores + mask
+        if mask.dtype.kind == "b":
+            scores = np.where(mask, scores, -np.inf)
+        else:
+            scores = scores + mask.astype(scores.dtype)
     if causal:
         scores = np.where(np.tri(*scores.shape[-2:]).astype(bool), scores, -np.inf)
     weights = softmax(scores, axis=-1)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from chainrule.functions import log_sigmoid, log_softmax, relu, xlogy
 from chainrule.nn.arguments import as_operand
-from chainrule.nn.loss_arguments import check_same, known, raw_array, reduced, sample
+from chainrule.nn.loss_arguments import check_same, known, raw_array, reduced, sample, within
 from chainrule.rules.shape import getitem
 from chainrule.value import Value
 
@@ -27,6 +27,7 @@ def cross_entropy(
     *,
     weight: Array | None = None,
     label_smoothing: float = 0.0,
+    ignore_index: int | None = None,
     reduction: str = "mean",
 ) -> Any:
     """Cross-entropy of a softmax classifier: mean over the batch of -Σₖ pₖ log softmax(z)ₖ.
@@ -51,15 +52,20 @@ def cross_entropy(
         over the sum of the labels' weights.
     label_smoothing : float
         ε: p is replaced by (1 - ε) p + ε / C, so that no logit need grow without bound.
+    ignore_index : int, optional
+        An integer label, which need be no class, whose terms are 0 and do not count in the mean, as where a
+        sequence is filled up; PyTorch's is -100 unless told otherwise.  The mean of no terms is nan.
     reduction : {"mean", "sum", "none"}
         Whether the mean of the terms is the loss, or their sum, or all terms are wanted.
 
     Raises
     ------
     TypeError
-        If the labels are neither integers of shape (...) nor floats of shape (..., C).
+        If the labels are neither integers of shape (...) nor floats of shape (..., C), or not integers with
+        an ignore_index.
     ValueError
-        If the shapes do not fit, a label is outside 0 … C-1, or a row is not a distribution.
+        If the shapes do not fit, a label is outside 0 … C-1, or a row is not a distribution.  (Compiled, a
+        label outside is an IndexError.)
 
     Examples
     --------
@@ -84,9 +90,17 @@ def cross_entropy(
     if w is not None:
         check_same("cross_entropy", "weight", w.shape, "one number for each class", z.shape[-1:])
         log_q = log_q * w
-    by_class = p.dtype.kind in "iu"
+    by_class, counted = p.dtype.kind in "iu", None
+    if ignore_index is not None:
+        if not by_class:
+            raise TypeError(
+                f"cross_entropy: labels are {p.dtype} and ignore_index is {ignore_index!r}; expected integers"
+            )
+        counted = p != ignore_index
+        p = np.where(counted, p, 0)
     if by_class:
         _check_classes("cross_entropy", p, "logits", z.shape)
+        p = within(p, z.shape[-1])
         terms = -_picked(log_q, p)
     else:
         _check_distributions(p, z.shape)
@@ -94,8 +108,12 @@ def cross_entropy(
         terms = -np.sum(p * np.where(p > 0, log_q, 0.0), axis=-1)
     if label_smoothing:
         terms = (1.0 - label_smoothing) * terms - label_smoothing * np.mean(log_q, axis=-1)
-    if w is not None and by_class and reduction == "mean":
-        return np.sum(terms) / np.sum(getitem(w, (p,)))
+    shares = getitem(w, (p,)) if w is not None and by_class else None
+    if counted is not None:
+        terms = np.where(counted, terms, 0.0)
+        shares = counted.astype(z.dtype) if shares is None else np.where(counted, shares, 0.0)
+    if shares is not None and reduction == "mean":
+        return np.sum(terms) / np.sum(shares)
     return reduced(terms, reduction, "cross_entropy")
 
 
@@ -134,7 +152,7 @@ def nll(log_probabilities: Array, labels: ArrayLike, *, reduction: str = "mean")
             "integers"
         )
     _check_classes("nll", y, "log_probabilities", log_p.shape)
-    return reduced(-_picked(log_p, y), reduction, "nll")
+    return reduced(-_picked(log_p, within(y, log_p.shape[-1])), reduction, "nll")
 
 
 def bce_with_logits(
@@ -270,7 +288,7 @@ def hinge(scores: Array, labels: ArrayLike, *, reduction: str = "mean") -> Any:
 def _picked(rows: Any, labels: Any) -> Any:
     """The entry of each row (..., C) that its label (...) names."""
     flat = rows.reshape(-1, rows.shape[-1])
-    return flat[np.arange(flat.shape[0]), labels.reshape(-1)].reshape(labels.shape)
+    return getitem(flat, (np.arange(flat.shape[0]), labels.reshape(-1))).reshape(labels.shape)
 
 
 def _check_classes(owner: str, labels: Any, name: str, logits: tuple[int, ...]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, overload
+from typing import Any, Self, overload
 
 from chainrule.nn.arguments import as_operand
 from chainrule.nn.module import Module
@@ -23,7 +23,7 @@ class Sequential(Module):
     Raises
     ------
     TypeError
-        If one of them cannot be called.
+        If one of them cannot be called, or is a class.
 
     Examples
     --------
@@ -37,13 +37,24 @@ class Sequential(Module):
     """
 
     def __init__(self, *modules: Callable[..., Any]) -> None:
-        for i, m in enumerate(modules):
-            if not callable(m):
-                raise TypeError(
-                    f"Sequential: argument {i} is {m!r}; expected modules, each an argument of its own: "
-                    "Sequential(a, b), or Sequential(*modules) for a list"
-                )
-            setattr(self, str(i), m)
+        for m in modules:
+            self.append(m)
+
+    def append(self, module: Callable[..., Any]) -> Self:
+        """Put one more module at the end; the result is this Sequential."""
+        i = len(self)
+        if isinstance(module, type):
+            raise TypeError(
+                f"Sequential: argument {i} is the class {module.__name__}; expected a module made of it: "
+                f"{module.__name__}(...)"
+            )
+        if not callable(module):
+            raise TypeError(
+                f"Sequential: argument {i} is {module!r}; expected modules, each an argument of its own: "
+                "Sequential(a, b), or Sequential(*modules) for a list"
+            )
+        setattr(self, str(i), module)
+        return self
 
     def forward(self, x: Any) -> Any:
         """Compute the last module's output of the one's before it."""

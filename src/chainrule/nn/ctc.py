@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from chainrule.control import scan
 from chainrule.functions import logsumexp
 from chainrule.nn.arguments import as_operand
-from chainrule.nn.loss_arguments import known, raw_array, reduced, sample
+from chainrule.nn.loss_arguments import known, raw_array, reduced, sample, within
 from chainrule.rules.shape import getitem
 from chainrule.value import Value
 
@@ -134,4 +134,4 @@ def _whole(name: str, x: Any, shape: tuple[int, ...], least: int, most: int) -> 
     if known(found) and found.size and not least <= found.min() <= found.max() <= most:
         wrong = found[(found < least) | (found > most)]
         raise ValueError(f"ctc: {name} hold {sample(wrong)}; expected {least} to {most}")
-    return x
+    return within(x, most + 1)

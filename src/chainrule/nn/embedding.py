@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule.nn.arguments import as_operand, at_least, floating, size_of
+from chainrule.nn.loss_arguments import within
 from chainrule.nn.module import Module
 from chainrule.rules.shape import getitem
 from chainrule.traced import Traced
@@ -83,7 +84,7 @@ class Embedding(Module):
             wrong = i[(i < 0) | (i >= n)]
             more = f" and {wrong.size - 1} more such" if wrong.size > 1 else ""
             raise ValueError(f"Embedding: {wrong.flat[0]}{more} looked up; expected 0 to {n - 1}")
-        return getitem(self.weight, (np.array(i) if type(i) is not Traced else i,))
+        return getitem(self.weight, (np.array(i) if type(i) is not Traced else within(i, n),))
 
     def __repr__(self) -> str:
         n, d = self.weight.shape

@@ -11,7 +11,7 @@ from chainrule.primitive import as_array
 from chainrule.traced import Traced
 from chainrule.value import Value
 
-__all__ = ["check_same", "known", "raw_array", "reduced", "sample"]
+__all__ = ["check_same", "known", "raw_array", "reduced", "sample", "within"]
 
 
 def reduced(terms: Any, reduction: str, owner: str) -> Any:
@@ -33,6 +33,17 @@ def raw_array(x: Any) -> NDArray[Any]:
 def known(found: Any) -> bool:
     """Whether there are numbers to check: not while a function is compiled."""
     return type(found) is not Traced
+
+
+def within(index: Any, count: int) -> Any:
+    """Numbers to pick by, of which a compiled function too refuses those below zero.
+
+    It sees no numbers to check, and NumPy counts such ones from the end: they become one beyond it.
+    """
+    if known(index) or index.dtype.kind != "i":
+        return index
+    index = index.astype(np.int64)
+    return np.where(index < 0, count, index)
 
 
 def sample(found: NDArray[Any]) -> str:

@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from chainrule.nn.messages import Call, Hook, call_as_node, now
 from chainrule.traced import current_trace
-from chainrule.value import Value
+from chainrule.value import Value, current, data
 
-__all__ = ["Module", "values_of"]
+__all__ = ["Module", "inside", "values_of"]
 
 
 class Module:
@@ -64,7 +64,7 @@ class Module:
 
     training = True
     buffers: ClassVar[tuple[str, ...]] = ()
-    frozen: Mapping[str, Any] = MappingProxyType({})  # attributes as they were, with Values
+    _frozen: Mapping[str, tuple[Any, Any]] = MappingProxyType({})  # attributes with Values, and without
     _handmade: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -162,6 +162,13 @@ class Module:
     def inputs(self) -> tuple[Any, ...]:
         """What the module was last called with; within `backward`, in the call that it belongs to."""
         return self._last_call("inputs").inputs
+
+    @inputs.setter
+    def inputs(self, new: Any) -> None:
+        raise AttributeError(
+            f"{type(self).__name__}.inputs: is what the module was last called with and cannot be assigned; "
+            "give the attribute another name"
+        )
 
     def register_forward_hook(self, hook: Callable[[Module, tuple[Any, ...], Any], Any]) -> Hook:
         """Call ``hook(module, inputs, outputs)`` after a call; what it returns, unless None, is the output.
@@ -279,6 +286,23 @@ class Module:
         """
         return [parameter for _, parameter in self.named_parameters()]
 
+    def modules(self) -> list[Module]:
+        """List this module and every module inside it, each once."""
+        return [m for _, m in _modules(self)]
+
+    def children(self) -> list[Module]:
+        """List the modules directly inside this one, or in its lists, tuples and dicts, each once.
+
+        Examples
+        --------
+        >>> from chainrule import nn
+        >>> nn.Sequential(nn.Flatten(), nn.Residual(nn.Tanh())).children()
+        [Flatten(1, -1), Residual(
+          module = Tanh()
+        )]
+        """
+        return [m for _, m in _direct(self) if isinstance(m, Module) and m is not self]
+
     def named_modules(self) -> list[tuple[str, Module]]:
         """List this module, as ``""``, and every module inside it with its path, each once.
 
@@ -310,30 +334,38 @@ class Module:
         >>> {name: a.shape for name, a in nn.Linear(3, 2, rng=0).state_dict().items()}
         {'weight': (3, 2), 'bias': (2,)}
         """
-        return {path: np.array(v.data) for path, v, _ in values_of(self)}
+        return {path: np.array(current(v)) for path, v, _ in values_of(self)}
 
-    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+    def load_state_dict(self, state: Mapping[str, ArrayLike], strict: bool = True) -> None:
         """Give every parameter and buffer the numbers of its name, in its own dtype; all of them or none.
+
+        Parameters
+        ----------
+        state : mapping of str to array
+        strict : bool
+            False passes over names that are missing or unexpected; shapes must fit still.
 
         Raises
         ------
         ValueError
-            If names are missing, unexpected or have other shapes: all of these are listed.
+            If names are missing, unexpected, have other shapes or no real numbers: all of these are listed,
+            and nothing has changed.
         """
         values = {path: v for path, v, _ in values_of(self)}
-        new = {path: np.asarray(a) for path, a in state.items()}
+        new = {path: np.asarray(data(a)) for path, a in state.items()}
+        known = [(path, new[path], v) for path, v in values.items() if path in new]
         wrong = [
             f"{what}: {', '.join(paths)}"
             for what, paths in (
-                ("missing", [p for p in values if p not in new]),
-                ("unexpected", [p for p in new if p not in values]),
+                ("missing", [p for p in values if strict and p not in new]),
+                ("unexpected", [p for p in new if strict and p not in values]),
                 (
                     "of another shape",
-                    [
-                        f"{p} is {new[p].shape}, expected {v.shape}"
-                        for p, v in values.items()
-                        if p in new and new[p].shape != v.shape
-                    ],
+                    [f"{p} is {a.shape}, expected {v.shape}" for p, a, v in known if a.shape != v.shape],
+                ),
+                (
+                    "not numbers",
+                    [f"{p} is of dtype {a.dtype}" for p, a, v in known if a.dtype.kind not in _kinds(v)],
                 ),
             )
             if paths
@@ -343,15 +375,14 @@ class Module:
                 f"{type(self).__name__}.load_state_dict: the state is not that of this module; "
                 + "; ".join(wrong)
             )
-        for path, v in values.items():
-            v.data = float(new[path]) if type(v.data) is float else new[path].astype(v.dtype)
-        for _, m in self.named_modules():
-            for name, item in m.frozen.items():
-                setattr(m, name, _plain(item))
+        for _, a, v in known:
+            v.data = a.astype(v.dtype)[()]
+        for m in self.modules():
+            m._put_frozen([name for name in m._frozen if m._is_frozen(name)])
 
     def train(self, mode: bool = True) -> Self:
         """Let this module and all inside it behave as in training (or, with ``mode=False``, as after it)."""
-        for _, m in self.named_modules():
+        for m in self.modules():
             m.training = mode
         return self
 
@@ -363,7 +394,8 @@ class Module:
         """Take the parameters of this module and all inside it out of training.
 
         They are no longer among `parameters`, and no gradient is computed for them; `state_dict` has them
-        still.  An optimiser made before leaves them as they are.
+        still.  An optimiser made before leaves them as they are.  Meanwhile attributes such as ``weight`` are
+        plain arrays.  A Value that other modules have too (tied weights) is frozen there as well.
 
         Examples
         --------
@@ -373,25 +405,43 @@ class Module:
         >>> [name for name, _ in model.named_parameters()]
         ['layers.1.weight', 'layers.1.bias']
         """
-        for _, m in self.named_modules():
+        for m in self.modules():
             for name, item in list(vars(m).items()):
-                if name in m.frozen or name in m.buffers or not _holds_parameters(item):
-                    continue
-                if isinstance(item, Module) or next(_modules(item), None) is not None:
-                    continue  # it freezes its own
-                m.frozen = {**m.frozen, name: item}
-                for _, v, _ in values_of(item):
+                own = [] if name in _OWN or name in m.buffers else [*values_of(item, modules=False)]
+                for _, v, _ in own:
                     v.grad = None
-                setattr(m, name, _plain(item))
+                    v.params = {"frozen": v.params.get("frozen", 0) + 1}
+                if own:
+                    m._frozen = {**m._frozen, name: (item, item)}
+                    m._put_frozen([name])
         return self
 
     def unfreeze(self) -> Self:
-        """Undo `freeze`: the same Values are parameters again."""
-        for _, m in self.named_modules():
-            for name, item in m.frozen.items():
-                setattr(m, name, item)
-            m.frozen = {}
+        """Undo `freeze`: the same Values are parameters again, unless another module has them frozen too."""
+        for m in self.modules():
+            for name, (item, _) in m._frozen.items():
+                for _, v, _ in values_of(item, modules=False):
+                    count = v.params.get("frozen", 0) - 1
+                    v.params = {"frozen": count} if count > 0 else {}
+                if m._is_frozen(name):
+                    setattr(m, name, item)
+            m._frozen = {}
         return self
+
+    def _put_frozen(self, names: list[str]) -> None:
+        """Put plain numbers and arrays, as they are now, in the place of frozen Values."""
+        for name in names:
+            item = self._frozen[name][0]
+            self._frozen = {**self._frozen, name: (item, plain := _plain(item))}
+            setattr(self, name, plain)
+
+    def _is_frozen(self, name: str) -> bool:
+        """Whether an attribute is what `freeze` has put there; it may have been assigned since."""
+        if name not in self._frozen:
+            return False
+        now, put = self.__dict__.get(name), self._frozen[name][1]
+        # a pickle makes two of one float
+        return now is put or (type(now) is type(put) is float and now == put)
 
     @recursive_repr()
     def __repr__(self) -> str:
@@ -404,40 +454,67 @@ class Module:
         return f"{type(self).__name__}({body})"
 
 
-_OWN = ("frozen", "_forward_hooks", "_backward_hooks")  # attributes of every module
+_OWN = ("_frozen", "_forward_hooks", "_backward_hooks")  # attributes of every module
+
+
+def _kinds(v: Value) -> str:
+    """The kinds of dtypes that a Value takes numbers of."""
+    return f"bfiu{v.dtype.kind}"
 
 
 def _locate(error: Exception, module: Module) -> None:
     """Put the path of the module that raised in front of the message."""
-    inner = getattr(error, "raised_in", None)
-    if inner is None:
-        if len(error.args) == 1 and type(error.args[0]) is str:
+    child, path, message = getattr(error, "raised_in", (None, "", None))
+    if child is None:
+        if len(error.args) != 1 or type(error.args[0]) is not str:
+            return
+        if message is None or not error.args[0].endswith(message):
             # the path will say which layer it is
             message = error.args[0].removeprefix(f"{type(module).__name__}: ")
-            error.raised_in = module, "", message  # type: ignore[attr-defined]
-        return
-    child, path, message = inner
-    step = next((p for p, m in _modules(module) if m is child), type(child).__name__)
-    path = f"{step}.{path}" if path else step
-    error.raised_in = module, path, message  # type: ignore[attr-defined]
-    error.args = (f"{path}: {message}",)
+    else:
+        step = next((p for p, m in _modules(module) if m is child), type(child).__name__)
+        path = f"{step}.{path}" if path else step
+        error.args = (f"{path}: {message}",)
+    # Beyond the outermost call the path ends: if the same exception is raised again, another begins.
+    error.raised_in = (module, path, message) if now.running else (None, "", message)  # type: ignore[attr-defined]
 
 
-def _children(item: Any) -> Iterator[tuple[str, Any]]:
+def inside(item: Any) -> Iterator[tuple[str, Any]]:
     """Yield the name and content of everything directly inside a module or container."""
     if isinstance(item, Module):
         for name, inner in vars(item).items():
             if name not in _OWN:
-                yield name, item.frozen.get(name, inner)
+                yield name, item._frozen[name][0] if item._is_frozen(name) else inner
     elif isinstance(item, dict):
         yield from ((str(key), inner) for key, inner in item.items())
     elif isinstance(item, list | tuple):
         yield from ((str(i), inner) for i, inner in enumerate(item))
 
 
-def values_of(item: Any) -> Iterator[tuple[str, Value, str]]:
-    """Yield the path of every leaf Value under `item`, depth first, the Value, and its kind."""
+def _direct(item: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what is inside a module, and inside its containers, but not inside the modules in it."""
+    waiting = list(inside(item))[::-1]
+    seen: set[int] = set()
+    while waiting:
+        path, inner = waiting.pop()
+        if id(inner) in seen:
+            continue
+        seen.add(id(inner))
+        yield path, inner
+        if not isinstance(inner, Module):
+            waiting += [(f"{path}.{name}", x) for name, x in inside(inner)][::-1]
+
+
+def values_of(item: Any, modules: bool = True) -> Iterator[tuple[str, Value, str]]:
+    """Yield the path of every leaf Value under `item`, depth first, the Value, and its kind.
+
+    Raises
+    ------
+    ValueError
+        If two Values have the same path.
+    """
     seen: set[int] = set()  # identities, which also ends cycles
+    paths: set[str] = set()
     waiting: list[tuple[str, Any, str]] = [("", item, "parameter")]
     while waiting:
         path, item, kind = waiting.pop()
@@ -446,21 +523,28 @@ def values_of(item: Any) -> Iterator[tuple[str, Value, str]]:
         if isinstance(item, Value):
             # A module may keep a result it computed (an activation, a loss): that is not a parameter.
             if item.primitive is None:
+                if path in paths:
+                    raise ValueError(
+                        f"parameters: two Values have the path {path!r}; give them different names: a key is "
+                        "the same as its text, {1: v} as {'1': v}, and a point leads inside, {'a.b': v} as "
+                        "{'a': {'b': v}}"
+                    )
                 seen.add(id(item))
-                yield path, item, kind
-        elif isinstance(item, Module | dict | list | tuple):
+                paths.add(path)
+                yield path, item, "frozen" if item.params and kind == "parameter" else kind
+        elif isinstance(item, Module | dict | list | tuple) and (modules or not isinstance(item, Module)):
             seen.add(id(item))
-            inside = [
+            found = [
                 (f"{path}.{name}" if path else name, inner, _kind(item, name, kind))
-                for name, inner in _children(item)
+                for name, inner in inside(item)
             ]
-            waiting += inside[::-1]
+            waiting += found[::-1]
 
 
 def _kind(item: Any, name: str, kind: str) -> str:
-    """What Values in an attribute or entry are: parameters, buffers or frozen ones."""
+    """What Values in an attribute or entry are: parameters or buffers."""
     if isinstance(item, Module):
-        return "buffer" if name in item.buffers else "frozen" if name in item.frozen else "parameter"
+        return "buffer" if name in item.buffers else "parameter"
     return kind
 
 
@@ -473,8 +557,8 @@ def _modules(item: Any) -> Iterator[tuple[str, Module]]:
             seen.add(id(item))
             if isinstance(item, Module):
                 yield path, item
-            inside = [(f"{path}.{name}" if path else name, inner) for name, inner in _children(item)]
-            waiting += inside[::-1]
+            found = [(f"{path}.{name}" if path else name, inner) for name, inner in inside(item)]
+            waiting += found[::-1]
 
 
 def _plain(item: Any) -> Any:

@@ -22,7 +22,7 @@ def clip_grad_norm(params: Iterable[Value] | Value, max_norm: float) -> float:
     params : iterable of Value, or Value
         Those without a gradient do not count.  A Value that is there twice counts once.
     max_norm : float
-        Zero or more.
+        Zero or more; inf clips nothing, and the norm is told.
 
     Returns
     -------
@@ -51,7 +51,8 @@ def clip_grad_norm(params: Iterable[Value] | Value, max_norm: float) -> float:
     >>> p.grad
     array([0.6, 0.8])
     """
-    max_norm = check_number("clip_grad_norm", "max_norm", max_norm, "zero or more", lambda x: x >= 0)
+    if not (isinstance(max_norm, float) and max_norm == np.inf):
+        max_norm = check_number("clip_grad_norm", "max_norm", max_norm, "zero or more", lambda x: x >= 0)
     found = _with_gradients("clip_grad_norm", params)
     norm: Any = sum([_square(p._gradient) for p in found], 0.0) ** 0.5
     factor = max_norm / (norm + 1e-6)

@@ -181,7 +181,7 @@ class Optimiser:
             settings = {"lr": group.lr._current(), **group.settings}
             for i, parameter in enumerate(group.parameters):
                 g = parameter._gradient
-                if g is None:
+                if g is None or parameter.params:  # nothing to follow, or frozen
                     continue
                 state = {name: values[i]._current() for name, values in group.state.items()}
                 p = self.update(parameter._current(), -g if group.maximize else g, state, **settings)

@@ -232,7 +232,8 @@ def backward(self: Value, gradient: Any = None) -> None:
         else:
             _add_grad(v, g)
     for v, g in leaves.items():
-        _add_grad(v, g)
+        if not v.params:  # a frozen leaf has some
+            _add_grad(v, g)
 
 
 def _add_grad(v: Value, g: Any) -> None:

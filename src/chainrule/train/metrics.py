@@ -13,15 +13,16 @@ __all__ = ["accuracy"]
 
 
 def accuracy(scores: Value | ArrayLike, labels: ArrayLike) -> float:
-    """Share of samples on which the highest score is the label's.
+    """Share of samples on which the highest score is the label's, or, of two classes, the score's sign.
 
-    Shapes: scores (..., C) with labels (...) in 0 … C-1; or scores and labels of one shape, with the sign of
-    the score saying the class and labels -1 and 1.  A score of exactly 0 counts as 1.
+    Shapes: scores (..., C) with labels (...) in 0 … C-1; or one score for each label, with labels 0 and 1,
+    booleans, or -1 and 1: scores and labels of one shape, or scores (..., 1) with labels (...).  A score says
+    the second class if it is 0 or more: it is a logit, not a probability.
 
     Raises
     ------
     ValueError
-        If the shapes fit neither form.
+        If shapes or labels fit neither form.
 
     Examples
     --------
@@ -29,16 +30,36 @@ def accuracy(scores: Value | ArrayLike, labels: ArrayLike) -> float:
     >>> from chainrule import train
     >>> train.accuracy(np.array([[2.0, 1.0], [0.0, 3.0]]), [0, 0])
     0.5
-    >>> train.accuracy(np.array([2.0, -3.0]), [1, -1])
-    1.0
+    >>> train.accuracy(np.array([2.0, -3.0]), [1, -1]), train.accuracy(np.array([2.0, -3.0]), [1, 0])
+    (1.0, 1.0)
     """
     found: Any = np.asarray(data(scores))
-    wanted = np.asarray(labels)
-    if found.ndim and wanted.shape == found.shape[:-1]:
-        return float(np.mean(np.argmax(found, axis=-1) == wanted))
+    wanted: Any = np.asarray(data(labels))
+    if found.ndim and found.shape == (*wanted.shape, 1):
+        found = found[..., 0]
     if wanted.shape == found.shape:
-        return float(np.mean(np.where(found >= 0, 1, -1) == wanted))
+        if not (np.isin(wanted, (0, 1)).all() or np.isin(wanted, (-1, 1)).all()):
+            raise ValueError(
+                f"accuracy: scores are {found.shape}, one for each label, and labels hold "
+                f"{_sample(wanted, (-1, 0, 1))}; expected 0 and 1, booleans, or -1 and 1; for more classes "
+                "scores of shape (..., classes)"
+            )
+        return float(np.mean((found >= 0) == (wanted > 0)))
+    if found.ndim and wanted.shape == found.shape[:-1]:
+        classes = np.arange(found.shape[-1])
+        if not np.isin(wanted, classes).all():
+            raise ValueError(
+                f"accuracy: labels hold {_sample(wanted, classes)}; expected 0 to {len(classes) - 1}, as "
+                f"scores of shape {found.shape} have {len(classes)} classes"
+            )
+        return float(np.mean(np.argmax(found, axis=-1) == wanted))
     raise ValueError(
         f"accuracy: scores are {found.shape}, labels are {wanted.shape}; expected labels of shape "
         f"{found.shape[:-1]} (classes) or {found.shape} (signs)"
     )
+
+
+def _sample(labels: Any, expected: Any) -> str:
+    """The first label that was not expected, or both kinds where each would do but not together."""
+    wrong = labels[~np.isin(labels, expected)]
+    return str(wrong.flat[0]) if wrong.size else "-1, 0 and 1"
