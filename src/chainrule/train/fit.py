@@ -235,8 +235,10 @@ def _epoch(
     losses = list(run.curves["loss"][1][-done:]) if done else []
     bar = progress_bar(parts, label=f"epoch {run.epoch + 1}", show=show)
     for batch in bar:
-        found = stepper.gradients(batch)
-        if not np.isfinite(found):
+        if run.stopped:
+            break
+        found, sound = stepper.gradients(batch)
+        if not sound:
             why = stepper.explain(batch, found)
             stepper.undo()
             if policy == "raise":
