@@ -60,7 +60,7 @@ def first_nonfinite(model: Module, value: Callable[[Sequence[Any]], Any], batch:
 
 
 def first_nonfinite_gradient(value: Callable[[Sequence[Any]], Any], batch: Sequence[Any]) -> str:
-    """Run loss and backward sweep once more, eagerly, and name the operation nearest to the loss that made it.
+    """Run loss and backward sweep once more, eagerly, and name the first operation that spoilt a gradient.
 
     It is one whose own gradient is finite and that of an operand is not, such as a root at zero.
     """
@@ -68,11 +68,12 @@ def first_nonfinite_gradient(value: Callable[[Sequence[Any]], Any], batch: Seque
         out = value(batch)
         out.backward()
     for node in reversed(order([out])):
+        if node.primitive is None or node.grad is None or not _finite(node.grad):
+            continue
         operands = [a for a in node.inputs if type(a) is Value and a.grad is not None]
-        if node.primitive is not None and node.grad is not None and _finite(node.grad):
-            if not all(_finite(a.grad) for a in operands):
-                shown = ", ".join(_range(a) for a in node.args)
-                return f": {node.primitive.name} has no finite derivative somewhere on {shown}"
+        if not all(_finite(a.grad) for a in operands):
+            shown = ", ".join(_range(a) for a in node.args)
+            return f": {node.primitive.name} has no finite derivative somewhere on {shown}"
     return ""
 
 

@@ -123,6 +123,7 @@ class Stepper:
         if isfinite(found):
             paths = {id(p): path for path, p in self.model.named_parameters()}
             name = paths.get(id(self._spoilt()[0]), "that is not the model's")
+            self.optimiser.zero_grad()  # what is there would be added to
             made = first_nonfinite_gradient(self.value, batch)
             return f"the loss is {found:.4g}, but the gradient of the parameter {name} is not finite{made}"
         return f"the loss is {found}: {first_nonfinite(self.model, self.value, batch)}"
