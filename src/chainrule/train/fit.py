@@ -197,18 +197,18 @@ def fit(
     check_validation(parts, validation, named)
     check_checkpoint(checkpoint, checkpoint_every, resume, parts, schedule)
     listeners = [_listener(c) for c in callbacks]
-    seed_generators(model, seed)
     run = Run(model, optimiser)
     path = None if checkpoint is None else Path(checkpoint).expanduser()
     journal = Log(log)
     done = 0  # batches of the epoch under way
     if resume and path is not None and path.exists():
-        journal.cut(load_run(path, run, parts, schedule, journal))
+        journal.cut(load_run(path, run, parts, schedule, journal, seed))
         done = parts.batch
         if patience is not None and run.waited >= patience:
             run.stop(_waited(run, patience))
     else:
         journal.cut(0)
+        seed_generators(model, seed)
     stepper = Stepper(model, loss, optimiser, clip_norm, compile)
 
     def keep() -> None:

@@ -67,7 +67,14 @@ def save_run(
     checkpoint.save(path, arrays, meta)
 
 
-def load_run(path: str | os.PathLike[str], run: Run, parts: Batches | Loader, schedule: Any, log: Log) -> int:
+def load_run(
+    path: str | os.PathLike[str],
+    run: Run,
+    parts: Batches | Loader,
+    schedule: Any,
+    log: Log,
+    seed: int,
+) -> int:
     """Put a run where it stood when it was saved, or leave everything as it is; the length its log had.
 
     Raises
@@ -92,6 +99,7 @@ def load_run(path: str | os.PathLike[str], run: Run, parts: Batches | Loader, sc
         if part("best."):
             run.model.load_state_dict(part("best."))  # whether it could be gone back to
         run.model.load_state_dict(part("model."))
+        seed_generators(run.model, seed)  # as at the run's beginning: layers that shared one have their own
         there = dict(generators(run.model))
         if there.keys() != meta["generators"].keys():
             raise ValueError(
@@ -127,17 +135,17 @@ _COUNTS = ("epoch", "step", "waited", "skipped")
 def _check(arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
     """That a run's checkpoint has the parts that `save_run` writes, each of its kind."""
     wrong = [
-        f"{name} is {meta.get(name)!r}, expected {kind.__name__}"
-        for names, kind in (
-            ((*_COUNTS, "log_size"), int),
-            (("best",), float),
-            (("optimiser", "batches", "generators"), dict),
+        f"{name} is {meta.get(name)!r}, expected {what}"
+        for names, kind, what in (
+            ((*_COUNTS, "log_size"), int, "an integer from 0"),
+            (("best",), float, "a float"),
+            (("optimiser", "batches", "generators"), dict, "a dict"),
         )
         for name in names
         if type(meta.get(name)) is not kind or (kind is int and meta[name] < 0)
     ]
     if "schedule" not in meta or not isinstance(meta["schedule"], dict | None):
-        wrong.append(f"schedule is {meta.get('schedule')!r}, expected dict or None")
+        wrong.append(f"schedule is {meta.get('schedule')!r}, expected a dict or None")
     wrong += [
         f"{name} is {a.shape}, expected (2, n)"
         for name, a in arrays.items()
@@ -151,6 +159,11 @@ def _way_back(run: Run, parts: Batches | Loader, schedule: Any) -> Callable[[], 
     """What puts everything that a checkpoint is loaded into back to what it is now."""
     model, optimiser, batches = run.model.state_dict(), run.optimiser.state_dict(), dict(vars(parts))
     rates = None if schedule is None else copy.deepcopy(schedule.state_dict())
+    own = [
+        (m, m.rng)
+        for _, m in run.model.named_modules()
+        if isinstance(getattr(m, "rng", None), np.random.Generator)
+    ]
     states = [(g, copy.deepcopy(g.bit_generator.state)) for _, g in generators(run.model)]
 
     def back() -> None:
@@ -159,6 +172,8 @@ def _way_back(run: Run, parts: Batches | Loader, schedule: Any) -> Callable[[], 
             schedule.load_state_dict(rates)
         run.optimiser.load_state_dict(optimiser)  # after the schedule, which sets rates
         vars(parts).update(batches)
+        for m, g in own:
+            m.rng = g  # type: ignore[attr-defined]
         for g, state in states:
             g.bit_generator.state = state
 
