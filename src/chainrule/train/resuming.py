@@ -159,11 +159,7 @@ def _way_back(run: Run, parts: Batches | Loader, schedule: Any) -> Callable[[], 
     """What puts everything that a checkpoint is loaded into back to what it is now."""
     model, optimiser, batches = run.model.state_dict(), run.optimiser.state_dict(), dict(vars(parts))
     rates = None if schedule is None else copy.deepcopy(schedule.state_dict())
-    own = [
-        (m, m.rng)
-        for _, m in run.model.named_modules()
-        if isinstance(getattr(m, "rng", None), np.random.Generator)
-    ]
+    own = [(m, m.__dict__["rng"]) for _, m in run.model.named_modules() if "rng" in m.__dict__]
     states = [(g, copy.deepcopy(g.bit_generator.state)) for _, g in generators(run.model)]
 
     def back() -> None:
