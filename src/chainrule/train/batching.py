@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Batches", "batches"]
+__all__ = ["Batches", "Loader", "as_batches", "batches"]
 
 
 class Batches:
@@ -43,6 +43,11 @@ class Batches:
     def __len__(self) -> int:
         n = len(self.arrays[0])
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+
+    @property
+    def last(self) -> bool:
+        """Whether the last batch of the epoch under way has been given out."""
+        return self.batch >= len(self)
 
     def __iter__(self) -> Iterator[Any]:
         if self.batch and not self._resumed:  # the last time round was left before its end
@@ -128,6 +133,61 @@ class Batches:
                 f"{name}: the batches were made with rng=, whose orders cannot be found again; make them "
                 "with seed=, as in batches(X, y, batch_size=64, seed=0)"
             )
+
+
+class Loader:
+    """Batches that somebody else makes: counted, but not to be continued in the middle."""
+
+    def __init__(self, given: Any) -> None:
+        self.given = given
+        self.batch = 0
+
+    def __len__(self) -> int:
+        return len(self.given)  # TypeError where there is no length, which progress bars understand
+
+    @property
+    def last(self) -> bool:
+        """Whether the last batch has been given out; without a length, False until the end."""
+        return hasattr(self.given, "__len__") and self.batch >= len(self)
+
+    def __iter__(self) -> Iterator[Any]:
+        self.batch = 0
+        for found in self.given:
+            self.batch += 1
+            yield found
+
+    def state_dict(self) -> dict[str, Any]:
+        raise TypeError(
+            f"fit: a checkpoint is asked for, and data is a {type(self.given).__name__}, whose place cannot "
+            "be stored; expected a tuple of arrays or train.batches(..., seed=0)"
+        )
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.state_dict()
+
+
+def as_batches(
+    owner: str, data: Any, *, batch_size: int, seed: int = 0, shuffle: bool = True, drop_last: bool = False
+) -> Batches | Loader:
+    """What `fit` and `evaluate` take as data, as batches: arrays, `Batches`, or whatever yields batches."""
+    if isinstance(data, Batches):
+        return data
+    if isinstance(data, Iterator):
+        raise TypeError(
+            f"{owner}: data is a {type(data).__name__}, which can be gone through once; expected arrays, "
+            "train.batches(...), a list of batches, or an object whose __iter__ starts anew"
+        )
+    if isinstance(data, list) and data and all(isinstance(part, tuple) for part in data):
+        return Loader(data)
+    if isinstance(data, tuple | list) or hasattr(data, "__array__"):
+        arrays = data if isinstance(data, tuple | list) else (data,)
+        return batches(*arrays, batch_size=batch_size, seed=seed, shuffle=shuffle, drop_last=drop_last)
+    if isinstance(data, Mapping | str) or not isinstance(data, Iterable):
+        raise TypeError(
+            f"{owner}: data is a {type(data).__name__}; expected a tuple of arrays, such as (X, y), "
+            "train.batches(...), or another iterable of batches"
+        )
+    return Loader(data)
 
 
 def batches(

@@ -13,11 +13,11 @@ from chainrule.nn.module import Module
 from chainrule.primitive import as_array
 from chainrule.value import Value
 
-__all__ = ["NonFiniteLoss", "first_nonfinite"]
+__all__ = ["NonFiniteLoss", "first_nonfinite", "first_nonfinite_gradient"]
 
 
 class NonFiniteLoss(ArithmeticError):
-    """A loss that is nan or infinite; names the first operation that made such a number."""
+    """A loss or a gradient that is nan or infinite; names the first operation that made such a number."""
 
 
 def first_nonfinite(model: Module, value: Callable[[Sequence[Any]], Any], batch: Sequence[Any]) -> str:
@@ -57,6 +57,24 @@ def first_nonfinite(model: Module, value: Callable[[Sequence[Any]], Any], batch:
             made = f"the first operation to give {_first(node._data)} is {node.primitive.name}"
             return f"{made}{where}, of {operands}"
     return "it is finite in eager arithmetic; the numbers are at the edge of what their dtype can hold"
+
+
+def first_nonfinite_gradient(value: Callable[[Sequence[Any]], Any], batch: Sequence[Any]) -> str:
+    """Run loss and backward sweep once more, eagerly, and name the first operation that spoilt a gradient.
+
+    It is one whose own gradient is finite and that of an operand is not, such as a root at zero.
+    """
+    with np.errstate(all="ignore"):
+        out = value(batch)
+        out.backward()
+    for node in reversed(order([out])):
+        if node.primitive is None or node.grad is None or not _finite(node.grad):
+            continue
+        operands = [a for a in node.inputs if type(a) is Value and a.grad is not None]
+        if not all(_finite(a.grad) for a in operands):
+            shown = ", ".join(_range(a) for a in node.args)
+            return f": {node.primitive.name} has no finite derivative somewhere on {shown}"
+    return ""
 
 
 def _finite(x: Any) -> bool:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from chainrule.nn.module import Module
+from chainrule.train.batching import Batches, as_batches
 from chainrule.value import Value
 
-__all__ = ["evaluate", "predict"]
+__all__ = ["Metrics", "evaluate", "named_metrics", "predict"]
+
+Metric = Callable[..., float]
+Metrics = Metric | Mapping[str, Metric] | Sequence[Metric] | None
 
 
 def predict(model: Module, *inputs: Any, batch_size: int = 256, compile: bool = False) -> Any:
@@ -26,6 +31,13 @@ def predict(model: Module, *inputs: Any, batch_size: int = 256, compile: bool = 
     compile : bool
         Whether to compile the model for it, which pays where it is called again and again.
 
+    Raises
+    ------
+    TypeError
+        If the model returns several arrays.
+    ValueError
+        If there are no samples, or batch_size is below 1.
+
     Examples
     --------
     >>> import numpy as np
@@ -36,12 +48,14 @@ def predict(model: Module, *inputs: Any, batch_size: int = 256, compile: bool = 
     arrays = [np.asarray(x) for x in inputs]
     if not arrays or len(arrays[0]) == 0:
         raise ValueError("predict: no samples given; expected at least one")
+    if batch_size < 1:
+        raise ValueError(f"predict: batch_size is {batch_size}; expected at least 1")
     run = _forward(model, compile)
     were = [(m, m.training) for _, m in model.named_modules()]
     model.eval()
     try:
         starts = range(0, len(arrays[0]), batch_size)
-        found = [_plain(run(*[a[i : i + batch_size] for a in arrays])) for i in starts]
+        found = [_one(model, run(*[a[i : i + batch_size] for a in arrays])) for i in starts]
     finally:
         for m, training in were:
             m.training = training
@@ -52,7 +66,7 @@ def evaluate(
     model: Module,
     data: Any,
     loss: Callable[..., Any] | None = None,
-    metrics: Mapping[str, Callable[..., float]] | None = None,
+    metrics: Metrics = None,
     *,
     batch_size: int = 256,
     compile: bool = False,
@@ -62,11 +76,11 @@ def evaluate(
     Parameters
     ----------
     model : Module
-    data : tuple of arrays
-        Inputs and, last, targets.
+    data : tuple of arrays, Batches, or iterable of batches
+        Inputs and, last, targets.  `Batches` are gone through in the order of the samples, all of them.
     loss : callable, optional
         ``loss(outputs, targets)``; must be a mean over samples, as losses are by default.
-    metrics : mapping of str to callable, optional
+    metrics : callable, or mapping or sequence of callables, optional
         ``metric(outputs, targets)``.
 
     Returns
@@ -84,11 +98,45 @@ def evaluate(
     >>> sorted(found)
     ['accuracy', 'loss']
     """
-    arrays = data if isinstance(data, tuple | list) else (data,)
-    inputs, targets = (arrays[:-1], arrays[-1:]) if len(arrays) > 1 else (arrays, ())
-    outputs = predict(model, *inputs, batch_size=batch_size, compile=compile)
-    found = {} if loss is None else {"loss": float(_plain(loss(outputs, *targets)))}
-    return found | {name: float(_plain(f(outputs, *targets))) for name, f in (metrics or {}).items()}
+    named = named_metrics("evaluate", metrics)
+    outputs, targets = [], []
+    for batch in _in_order(data, batch_size):
+        arrays = batch if isinstance(batch, tuple | list) else (batch,)
+        inputs, last = (arrays[:-1], arrays[-1:]) if len(arrays) > 1 else (arrays, ())
+        outputs.append(predict(model, *inputs, batch_size=batch_size, compile=compile))
+        targets.append(last)
+    if not outputs:
+        raise ValueError("evaluate: data has no batches; expected at least one")
+    given = np.concatenate(outputs), *(np.concatenate(parts) for parts in zip(*targets, strict=True))
+    found = {} if loss is None else {"loss": float(_plain(loss(*given)))}
+    return found | {name: float(_plain(f(*given))) for name, f in named.items()}
+
+
+def named_metrics(owner: str, metrics: Any) -> dict[str, Metric]:
+    """One metric, some, or some with names, by name."""
+    if callable(metrics):
+        metrics = [metrics]
+    if metrics is not None and (isinstance(metrics, str) or not isinstance(metrics, Iterable)):
+        raise TypeError(f"{owner}: metrics is {metrics!r}; expected functions, such as [train.accuracy]")
+    found = metrics if isinstance(metrics, Mapping) else [(_name(f), f) for f in metrics or ()]
+    named = dict(found)
+    for name, f in named.items():
+        if not callable(f):
+            raise TypeError(f"{owner}: the metric {name} is {f!r}; expected a function, as train.accuracy is")
+    return named
+
+
+def _name(f: Any) -> str:
+    return getattr(f, "__name__", type(f).__name__)
+
+
+def _in_order(data: Any, batch_size: int) -> Iterable[Any]:
+    """Batches of all samples, each once."""
+    parts = as_batches("evaluate", data, batch_size=batch_size, shuffle=False)
+    if isinstance(parts, Batches):  # a copy, as where the given ones stand is their owner's business
+        parts = copy.copy(parts)
+        parts.shuffle, parts.drop_last, parts.batch = False, False, 0
+    return parts
 
 
 def _forward(model: Module, compile: bool) -> Callable[..., Any]:
@@ -104,3 +152,12 @@ def _forward(model: Module, compile: bool) -> Callable[..., Any]:
 
 def _plain(x: Any) -> Any:
     return x.data if type(x) is Value else x
+
+
+def _one(model: Module, out: Any) -> Any:
+    if isinstance(out, tuple | list | dict):
+        raise TypeError(
+            f"predict: {type(model).__name__} returns a {type(out).__name__}; expected one array with a row "
+            "per sample; give a module that returns the one that is wanted"
+        )
+    return _plain(out)

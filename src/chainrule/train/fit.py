@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,17 @@ import numpy as np
 
 from chainrule.nn.module import Module
 from chainrule.optim.optimiser import Optimiser
-from chainrule.train.batching import Batches, batches
+from chainrule.train.batching import Batches, Loader, as_batches
+from chainrule.train.checking import check_checkpoint, check_choices, check_trained, check_validation
 from chainrule.train.curves import Curves
 from chainrule.train.diagnosis import NonFiniteLoss
-from chainrule.train.evaluation import evaluate
+from chainrule.train.evaluation import Metrics, evaluate, named_metrics
 from chainrule.train.log import Log
 from chainrule.train.progress import progress as progress_bar
 from chainrule.train.resuming import load_run, save_run, seed_generators
 from chainrule.train.stepping import Stepper
 
 __all__ = ["Callback", "Run", "fit"]
-
-POLICIES = ("raise", "skip", "stop")
 
 
 class Callback:
@@ -60,7 +59,7 @@ class Run:
     best : float
         The smallest watched loss so far: that of validation, else the epoch's mean; inf before the first.
     skipped : int
-        Steps left out because their loss was no number.
+        Steps left out because their loss or a gradient was no number.
     stopped : str or None
         Why the run ended before its last epoch.
     """
@@ -81,7 +80,10 @@ class Run:
         self.stopped = why
 
     def __repr__(self) -> str:
-        last = "".join(f", {name} {self.curves.last(name):.4g}" for name in self.curves)
+        last = "".join(
+            f", {name} {self.curves.last(name):.4g}" + " (last minibatch)" * (name == "loss")
+            for name in self.curves
+        )
         end = f", stopped: {self.stopped}" if self.stopped else ""
         return f"Run({self.epoch} epochs, {self.step} steps{last}{end})"
 
@@ -94,10 +96,12 @@ def fit(
     *,
     epochs: int,
     batch_size: int = 64,
+    drop_last: bool = False,
     seed: int = 0,
     validation: Any = None,
-    metrics: Mapping[str, Callable[..., float]] | Sequence[Callable[..., float]] = (),
+    metrics: Metrics = (),
     schedule: Any = None,
+    schedule_every: str = "epoch",
     clip_norm: float | None = None,
     callbacks: Iterable[Callback | Callable[[Run], Any]] = (),
     patience: int | None = None,
@@ -115,9 +119,10 @@ def fit(
     ----------
     model : Module
         Called with the batch's inputs, in training mode; left in evaluation mode.
-    data : tuple of arrays, or Batches
+    data : tuple of arrays, Batches, or iterable of batches
         Inputs and, last, targets: (X, y).  Of a single array the model's output alone is the loss's argument.
-        `Batches` bring their own size, seed and transformation.
+        `Batches` bring their own size, seed and transformation.  Anything else that can be gone through again
+        and again, such as a list of tuples, gives its batches itself; it goes with no checkpoint.
     loss : callable
         ``loss(outputs, targets)``, one number.
     optimiser : Optimiser
@@ -127,12 +132,16 @@ def fit(
     batch_size, seed : int
         Size of a batch; what the order of samples and the draws of layers that were given no generator
         follow from.
-    validation : tuple of arrays, optional
+    drop_last : bool
+        Leave out a last batch that is smaller than the others.
+    validation : tuple of arrays, Batches, or iterable of batches, optional
         Evaluated after each epoch, as `evaluate` does.
-    metrics : mapping or sequence of callables
+    metrics : callable, or mapping or sequence of callables
         ``metric(outputs, targets)``, such as `accuracy`, of the validation data.
     schedule : object with ``step()``, optional
-        Stepped after each epoch; one of `chainrule.optim`'s that watches a loss is given the watched one.
+        One of `chainrule.optim`'s that watches a loss is given the watched one, or the step's.
+    schedule_every : {"epoch", "step"}
+        When the schedule is stepped; "step" is for those that count steps, such as `optim.OneCycleLR`.
     clip_norm : float, optional
         Gradients are scaled down together to this norm at most.
     callbacks : iterable of Callback or callable
@@ -140,16 +149,18 @@ def fit(
         Stop after so many epochs without a smaller validation loss (or, without validation, training
         loss), and go back to the parameters of the best epoch.
     on_nonfinite : {"raise", "skip", "stop"}
-        What to do when a loss is nan or infinite.  Parameters are as before that step in any case; the
-        message names the first operation that made such a number.
+        What to do when a loss or a gradient is nan or infinite.  Parameters are as before that step in any
+        case; the message names the first operation that made such a number.
     compile : bool, optional
         Whether steps are compiled.  By default they are if llvmlite is installed and the model can be
         captured; if it cannot, a warning says why.
     checkpoint : path, optional
-        File that is written after each epoch and every ``checkpoint_every`` steps, whole or not at all.
+        File that is written after each epoch, every ``checkpoint_every`` steps and where a callback stops
+        the run, whole or not at all.
     resume : bool
-        Go on from the checkpoint, if there is one: parameters, optimiser, random draws, order of samples,
-        curves and log are then to the last bit those of a run that was never interrupted.
+        Go on from the checkpoint, if there is one, unless patience had ended that run: parameters,
+        optimiser, random draws, order of samples, curves and log are then to the last bit those of a run
+        that was never interrupted.
     log : path, optional
         File of JSON lines, one for each epoch.
     progress : bool, optional
@@ -164,7 +175,9 @@ def fit(
     NonFiniteLoss
         Under the policy "raise".
     ValueError, TypeError
-        If an argument is not as described; CheckpointError if a checkpoint is damaged or of another run.
+        If an argument is not as described, before the first step.
+    CheckpointError
+        If a checkpoint cannot be written, is damaged or of another run; nothing has changed then.
 
     Examples
     --------
@@ -177,35 +190,54 @@ def fit(
     >>> bool(run.curves.last("loss") < 0.01)
     True
     """
-    parts = _parts(data, batch_size, seed)
-    _check(epochs, on_nonfinite, patience, checkpoint_every)
-    named = _named(metrics)
+    check_choices(epochs, on_nonfinite, patience, checkpoint_every, schedule_every)
+    check_trained(model, loss, optimiser)
+    parts = as_batches("fit", data, batch_size=batch_size, seed=seed, drop_last=drop_last)
+    named = named_metrics("fit", metrics)
+    check_validation(parts, validation, named)
+    check_checkpoint(checkpoint, checkpoint_every, resume, parts, schedule)
     listeners = [_listener(c) for c in callbacks]
-    seed_generators(model, seed)
     run = Run(model, optimiser)
     path = None if checkpoint is None else Path(checkpoint).expanduser()
     journal = Log(log)
+    done = 0  # batches of the epoch under way
     if resume and path is not None and path.exists():
-        journal.cut(load_run(path, run, parts, schedule))
+        journal.cut(load_run(path, run, parts, schedule, journal, seed))
+        done = parts.batch
+        if patience is not None and run.waited >= patience:
+            run.stop(_waited(run, patience))
     else:
         journal.cut(0)
+        seed_generators(model, seed)
     stepper = Stepper(model, loss, optimiser, clip_norm, compile)
 
     def keep() -> None:
         if path is not None:
             save_run(path, run, parts, schedule, journal.size)
 
+    def after(when: str, watched: float) -> None:
+        if schedule is not None and when == schedule_every:
+            schedule.step(watched) if getattr(schedule, "watches", False) else schedule.step()
+
+    def after_step(found: float) -> None:
+        after("step", found)
+        for listener in listeners:
+            listener.on_step(run)
+        inside = bool(run.stopped) and not parts.last  # of an epoch, whose end would keep it
+        if inside or (checkpoint_every is not None and run.step % checkpoint_every == 0):
+            keep()
+
     model.train()
     try:
         while run.epoch < epochs and not run.stopped:
-            losses = _epoch(run, parts, stepper, on_nonfinite, listeners, keep, checkpoint_every, progress)
-            if run.stopped and parts.batch:
-                break  # in the middle of an epoch
+            losses = list(run.curves["loss"][1][-done:]) if done else []
+            done = 0
+            if not _epoch(run, losses, parts, stepper, on_nonfinite, after_step, progress):
+                break
             run.epoch += 1
             numbers = _evaluated(run, losses, loss, validation, named, stepper)
             watched = numbers.get("validation_loss", numbers["loss"])
-            if schedule is not None:
-                schedule.step(watched) if getattr(schedule, "watches", False) else schedule.step()
+            after("epoch", watched)
             journal.write({"epoch": run.epoch, "step": run.step, **numbers})
             _watch(run, watched, patience)
             for listener in listeners:
@@ -222,28 +254,25 @@ def fit(
 
 def _epoch(
     run: Run,
-    parts: Batches,
+    losses: list[float],
+    parts: Batches | Loader,
     stepper: Stepper,
     policy: str,
-    listeners: list[Callback],
-    keep: Callable[[], None],
-    every: int | None,
+    after_step: Callable[[float], None],
     show: bool | None,
-) -> list[float]:
-    """The steps of one epoch, or of the rest of one; the losses of all its steps."""
-    done = parts.batch  # of this epoch, if the run was resumed in its middle
-    losses = list(run.curves["loss"][1][-done:]) if done else []
+) -> bool:
+    """The steps of one epoch, or of the rest of one, whose losses are added; whether it is whole."""
     bar = progress_bar(parts, label=f"epoch {run.epoch + 1}", show=show)
     for batch in bar:
-        found = stepper.gradients(batch)
-        if not np.isfinite(found):
+        found, sound = stepper.gradients(batch)
+        if not sound:
             why = stepper.explain(batch, found)
             stepper.undo()
             if policy == "raise":
                 raise NonFiniteLoss(f"fit: in step {run.step + 1} of epoch {run.epoch + 1} {why}")
             if policy == "stop":
                 run.stop(why)
-                break
+                return False
             run.skipped += 1
             warnings.warn(f"fit: step {run.step + 1} is skipped: {why}", stacklevel=3)
         else:
@@ -252,13 +281,10 @@ def _epoch(
         losses.append(found)
         run.curves.record(run.step, loss=found)
         bar.show(loss=found)
-        for listener in listeners:
-            listener.on_step(run)
-        if every is not None and run.step % every == 0:
-            keep()
-        if run.stopped:
-            break
-    return losses
+        after_step(found)
+        if run.stopped and not parts.last:
+            return False
+    return True
 
 
 def _evaluated(
@@ -283,20 +309,11 @@ def _watch(run: Run, watched: float, patience: int | None) -> None:
         return
     run.waited += 1
     if patience is not None and run.waited >= patience:
-        run.stop(f"no smaller loss than {run.best:.4g} in {patience} epochs")
+        run.stop(_waited(run, patience))
 
 
-def _parts(data: Any, batch_size: int, seed: int) -> Batches:
-    if isinstance(data, Batches):
-        return data
-    arrays = data if isinstance(data, tuple | list) else (data,)
-    return batches(*arrays, batch_size=batch_size, seed=seed)
-
-
-def _named(metrics: Any) -> dict[str, Callable[..., float]]:
-    if isinstance(metrics, Mapping):
-        return dict(metrics)
-    return {getattr(f, "__name__", type(f).__name__): f for f in metrics}
+def _waited(run: Run, patience: int) -> str:
+    return f"no smaller loss than {run.best:.4g} in {patience} epochs"
 
 
 def _listener(c: Any) -> Callback:
@@ -307,15 +324,3 @@ def _listener(c: Any) -> Callback:
     made = Callback()
     made.on_epoch = c  # type: ignore[method-assign]
     return made
-
-
-def _check(epochs: Any, on_nonfinite: str, patience: Any, every: Any) -> None:
-    for name, value, least in (
-        ("epochs", epochs, 0), ("patience", patience, 1), ("checkpoint_every", every, 1),
-    ):  # fmt: skip
-        if value is None and name != "epochs":
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise ValueError(f"fit: {name} is {value!r}; expected an integer, at least {least}")
-    if on_nonfinite not in POLICIES:
-        raise ValueError(f"fit: on_nonfinite is {on_nonfinite!r}; expected one of {POLICIES}")

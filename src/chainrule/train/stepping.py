@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
 import chainrule.optim as optim
 from chainrule.nn.module import Module
+from chainrule.optim.clipping import _square
 from chainrule.traced import TracedError
-from chainrule.train.diagnosis import first_nonfinite
-from chainrule.value import data
+from chainrule.train.diagnosis import first_nonfinite, first_nonfinite_gradient
+from chainrule.value import Value, data
 
 __all__ = ["Stepper"]
 
@@ -68,8 +70,15 @@ class Stepper:
     def _run_gradients(self, *batch: Any) -> Any:
         self.optimiser.zero_grad()
         value = self.value(batch)
+        if not isinstance(value, Value):
+            raise TypeError(
+                f"fit: loss returned a {type(value).__name__}; expected a Value of one number, computed from "
+                "the model's outputs with NumPy or chainrule.nn, not from their .data"
+            )
         value.backward()
-        return value
+        # One number tells whether any gradient is none, without a look at each of them in Python.
+        found = [p._gradient for p in self.optimiser.parameters]
+        return value, sum((_square(g) for g in found if g is not None), 0.0)
 
     def value(self, batch: Sequence[Any]) -> Any:
         """The loss of a batch."""
@@ -81,19 +90,22 @@ class Stepper:
             optim.clip_grad_norm(self.optimiser.parameters, self.clip_norm)
         self.optimiser.step()
 
-    def gradients(self, batch: Any) -> float:
-        """Leave the gradients with the parameters; the loss."""
+    def gradients(self, batch: Any) -> tuple[float, bool]:
+        """Leave the gradients with the parameters; the loss, and whether it and they are numbers."""
         batch = batch if isinstance(batch, tuple | list) else (batch,)
         self.before = [np.array(v.data) for v in self.buffers]
         with np.errstate(all="ignore"):  # whoever asked for the loss looks whether it is a number
             try:
-                return float(data(self._gradients(*batch)))
+                value, squares = self._gradients(*batch)
             except TracedError as error:
                 if not (self.compiled and self.may_fall_back):
                     raise
                 warnings.warn(f"fit: the model is not compiled: {error}", stacklevel=4)
                 self._gradients, self._update, self.compiled = self._run_gradients, self._run_update, False
-                return float(data(self._gradients(*batch)))
+                value, squares = self._gradients(*batch)
+        found = float(data(value))
+        # Squares of finite gradients may overflow, which is no reason to leave out a step.
+        return found, isfinite(found) and (isfinite(squares) or not self._spoilt())
 
     def update(self) -> None:
         """The optimiser's step."""
@@ -108,4 +120,15 @@ class Stepper:
     def explain(self, batch: Any, found: float) -> str:
         """Where the first number came from that is none."""
         batch = batch if isinstance(batch, tuple | list) else (batch,)
+        if isfinite(found):
+            paths = {id(p): path for path, p in self.model.named_parameters()}
+            name = paths.get(id(self._spoilt()[0]), "that is not the model's")
+            self.optimiser.zero_grad()  # what is there would be added to
+            made = first_nonfinite_gradient(self.value, batch)
+            return f"the loss is {found:.4g}, but the gradient of the parameter {name} is not finite{made}"
         return f"the loss is {found}: {first_nonfinite(self.model, self.value, batch)}"
+
+    def _spoilt(self) -> list[Value]:
+        """The parameters whose gradients hold nan or infinity."""
+        given = [p for p in self.optimiser.parameters if p.grad is not None]
+        return [p for p in given if not np.all(np.isfinite(p.grad))]
