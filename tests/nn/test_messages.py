@@ -234,6 +234,32 @@ def test_each_call_has_what_it_saved_and_no_parameter_is_made_of_it():
     assert module.state_dict() == {}
 
 
+def test_numbers_in_lists():
+    """A list of plain numbers stays one, as a layer may make an array of it; Values in it have gradients."""
+    layer = nn.Linear(2, 1, rng=0)
+    plain = layer([[1.0, 2.0]])
+    with nn.watch(layer):
+        np.testing.assert_array_equal(layer([[1.0, 2.0]]).data, plain.data)
+    nn.check_module(layer, [[1.0, 2.0]])
+
+    class Product(nn.Module):
+        def forward(self, xs):
+            return xs[0] * xs[1] ** 2
+
+    module, v = Product(), Value(2.0)
+    for observer in (contextlib.nullcontext(), nn.watch(module)):
+        v.grad = None
+        with observer:
+            y = module([v, 3.0])
+            assert module.inputs == ([2.0, 3.0],)
+            y.backward()
+        assert v.grad == 9.0
+    assert module.backward(1.0) == [9.0, None]
+    assert cr.grad(lambda v: cr.grad(lambda u: module([v, u]))(3.0))(2.0) == 6.0
+    with nn.watch(module):
+        assert cr.grad(lambda v: cr.grad(lambda u: module([v, u]))(3.0))(2.0) == 6.0
+
+
 def test_a_compiled_call_is_not_watched_and_says_so():
     module = nn.Linear(3, 2, rng=0)
     f = cr.compile(lambda x: np.sum(module(x)))
