@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import math
 import warnings
 import weakref
 
@@ -160,6 +161,25 @@ def test_forward_mode_follows_the_backward_by_hand():
     for mode in ("forward", "reverse"):
         np.testing.assert_array_equal(cr.jacobian(f, mode=mode)(x), 3 * np.eye(2))
     np.testing.assert_array_equal(cr.hessian(lambda x: np.sum(f(x) ** 2))(x), 18 * np.eye(2))
+
+
+def test_a_function_from_elsewhere_with_a_known_derivative():
+    class Area(nn.Module):
+        def forward(self, x):
+            return np.vectorize(math.erf)(cr.data(x)) * math.sqrt(math.pi) / 2
+
+        def backward(self, delta):
+            (x,) = self.inputs
+            return delta * np.exp(-(x**2))
+
+    area, x = Area(), np.array([0.1, -0.5, 2.0])
+    nn.check_module(area, x)
+    first, second = np.exp(-(x**2)), -2 * x * np.exp(-(x**2))
+    np.testing.assert_allclose(cr.grad(lambda x: np.sum(area(x)))(x), first)
+    np.testing.assert_allclose(cr.hessian(lambda x: np.sum(area(x)))(x), np.diag(second))
+    for mode in ("forward", "reverse"):
+        np.testing.assert_allclose(cr.jacobian(area, mode=mode)(x), np.diag(first))
+    np.testing.assert_allclose(cr.hvp(lambda x: np.sum(area(x)), x, x), x * second)
 
 
 def test_forward_mode_refuses_what_it_cannot_transpose():
