@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import math
 import warnings
 import weakref
 
@@ -162,6 +163,25 @@ def test_forward_mode_follows_the_backward_by_hand():
     np.testing.assert_array_equal(cr.hessian(lambda x: np.sum(f(x) ** 2))(x), 18 * np.eye(2))
 
 
+def test_a_function_from_elsewhere_with_a_known_derivative():
+    class Area(nn.Module):
+        def forward(self, x):
+            return np.vectorize(math.erf)(cr.data(x)) * math.sqrt(math.pi) / 2
+
+        def backward(self, delta):
+            (x,) = self.inputs
+            return delta * np.exp(-(x**2))
+
+    area, x = Area(), np.array([0.1, -0.5, 2.0])
+    nn.check_module(area, x)
+    first, second = np.exp(-(x**2)), -2 * x * np.exp(-(x**2))
+    np.testing.assert_allclose(cr.grad(lambda x: np.sum(area(x)))(x), first)
+    np.testing.assert_allclose(cr.hessian(lambda x: np.sum(area(x)))(x), np.diag(second))
+    for mode in ("forward", "reverse"):
+        np.testing.assert_allclose(cr.jacobian(area, mode=mode)(x), np.diag(first))
+    np.testing.assert_allclose(cr.hvp(lambda x: np.sum(area(x)), x, x), x * second)
+
+
 def test_forward_mode_refuses_what_it_cannot_transpose():
     class Outside(nn.Module):
         def forward(self, x):
@@ -232,6 +252,32 @@ def test_each_call_has_what_it_saved_and_no_parameter_is_made_of_it():
     np.testing.assert_allclose(x.grad, 9 * x.data**8)
     assert module.parameters() == []
     assert module.state_dict() == {}
+
+
+def test_numbers_in_lists():
+    """A list of plain numbers stays one, as a layer may make an array of it; Values in it have gradients."""
+    layer = nn.Linear(2, 1, rng=0)
+    plain = layer([[1.0, 2.0]])
+    with nn.watch(layer):
+        np.testing.assert_array_equal(layer([[1.0, 2.0]]).data, plain.data)
+    nn.check_module(layer, [[1.0, 2.0]])
+
+    class Product(nn.Module):
+        def forward(self, xs):
+            return xs[0] * xs[1] ** 2
+
+    module, v = Product(), Value(2.0)
+    for observer in (contextlib.nullcontext(), nn.watch(module)):
+        v.grad = None
+        with observer:
+            y = module([v, 3.0])
+            assert module.inputs == ([2.0, 3.0],)
+            y.backward()
+        assert v.grad == 9.0
+    assert module.backward(1.0) == [9.0, None]
+    assert cr.grad(lambda v: cr.grad(lambda u: module([v, u]))(3.0))(2.0) == 6.0
+    with nn.watch(module):
+        assert cr.grad(lambda v: cr.grad(lambda u: module([v, u]))(3.0))(2.0) == 6.0
 
 
 def test_a_compiled_call_is_not_watched_and_says_so():

@@ -111,10 +111,13 @@ class Call:
 
     @property
     def inputs(self) -> tuple[Any, ...]:
+        return tuple([_mapped(_number, x) for x in self._present_inputs()])
+
+    def _present_inputs(self) -> list[Any]:
         if self._names:
             args, keywords = bound(self.module, *self._split(self._inputs))
             self._inputs, self._names = (*args, *keywords.values()), tuple(keywords)
-        return tuple([_mapped(self._present(i), x) for i, x in enumerate(self._inputs)])
+        return [_mapped(self._present(i), x) for i, x in enumerate(self._inputs)]
 
     def _split(self, inputs: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         count = len(inputs) - len(self._names)
@@ -137,13 +140,19 @@ class Call:
         """`forward` on fresh Values in the place of floating leaves of the inputs, kept for derivatives."""
         module = self.module
         self.flat = [flatten(x, none_is_leaf=True) for x in inputs]
-        self.floating = [[j for j, x in enumerate(leaves) if _floating(x)] for leaves, _ in self.flat]
+        if not self.floating:
+            self.floating = [
+                [j for j, x in enumerate(leaves) if _floating(x, alone=spec.num_nodes == 1)]
+                for leaves, spec in self.flat
+            ]
 
         def forward(given: list[Any]) -> Any:
             args, keywords = self._split(self.filled(given, inputs))
             return module.forward(*args, **keywords)
 
-        self.recording = r = Recording(type(module).__name__, forward, self.leaves(inputs))
+        self.recording = r = Recording(
+            type(module).__name__, forward, list(map(_number, self.leaves(inputs)))
+        )
         if type(module)._handmade:
             self.saved = {name: x for name, x in vars(module).items() if _made_by(r, x)}
         return r.out
@@ -173,7 +182,7 @@ class Call:
     def replay(self) -> Recording:
         """`run` once more, for derivatives alone."""
         with repeated(self):
-            self.run(self.inputs)
+            self.run(self._present_inputs())
         assert self.recording is not None
         return self.recording
 
@@ -332,8 +341,19 @@ def without_graph(x: Any) -> Any:
     return _mapped(raw, x)
 
 
+class _Number(float):
+    """That of a Value in a container: unlike a plain one there it has a gradient."""
+
+
+def _number(x: Any) -> Any:
+    return float(x) if type(x) is _Number else x
+
+
 def _current(x: Any) -> Any:
-    return x._current() if type(x) is Value else x
+    if type(x) is not Value:
+        return x
+    x = x._current()
+    return _Number(x) if type(x) is float else x
 
 
 def _reference(x: Any) -> Any:
@@ -346,15 +366,15 @@ def _kept(x: Any) -> Any:
 
 
 def _weak(x: Any) -> Any:
+    x = x._current() if type(x) is Value else x
     kind = type(x)
-    if kind is Value or kind is np.ndarray or kind is float:
-        return _reference(x)
-    return _mapped(_reference, x)
+    return weakref.ref(x) if kind is np.ndarray else x if kind is float else _mapped(_reference, x)
 
 
-def _floating(x: Any) -> bool:
+def _floating(x: Any, alone: bool) -> bool:
+    """Whether a leaf has a gradient: plain numbers in a list are left alone: it may be meant as an array."""
     x = raw(x)
-    return is_array(x) and as_array(x).dtype.kind in "fc"
+    return (alone or type(x) is not float) and is_array(x) and as_array(x).dtype.kind in "fc"
 
 
 def _made_by(r: Recording, x: Any) -> bool:

@@ -76,13 +76,13 @@ def check_module(
     rng = np.random.default_rng(seed)
     name = type(module).__name__
     args, keywords = bound(module, inputs, keywords)
-    given, spec = flatten((*args, *keywords.values()), none_is_leaf=True)
+    given, spec = flatten([*map(_as_array, args), *map(_as_array, keywords.values())], none_is_leaf=True)
     given = [np.array(data(x)) if _floating(x) else data(x) for x in given]
     labels = _labels(spec)
 
     def arguments() -> tuple[Any, dict[str, Any]]:
         xs = optree.tree_unflatten(spec, given)
-        return xs[: len(args)], dict(zip(keywords, xs[len(args) :], strict=True))
+        return tuple(xs[: len(args)]), dict(zip(keywords, xs[len(args) :], strict=True))
 
     parameters = module.named_parameters()
     dtypes = [np.asarray(x).dtype for x in given if _floating(x)] + [p.dtype for _, p in parameters]
@@ -96,6 +96,8 @@ def check_module(
         call = module._last
         assert call is not None
         delta = optree.tree_map(lambda y: _direction(data(y), rng), out, none_is_leaf=True)
+        if all(d is None for d in optree.tree_leaves(delta, none_is_leaf=True)):
+            raise TypeError(f"check_module: {name} returned no floating numbers; call it with floats")
         with repeated(call):
             outgoing, derived_parameters = call.derive(delta)
         derived = _by_leaf(outgoing, spec)
@@ -140,6 +142,12 @@ def check_module(
             quotient = _quotient(np.array(p.data), partial(setattr, p, "data"), objective, h)
             what = f"{name}.parameter_gradients: {path}"
             _agree(what, got_parameters[path], derived_parameters[path], quotient, p.shape, rtol, atol, rng)
+
+
+def _as_array(x: Any) -> Any:
+    """A list of nothing but numbers is meant as an array."""
+    leaves = flatten(x)[0] if isinstance(x, list | tuple) else [None]
+    return np.array(x) if all(type(leaf) in (float, int) for leaf in leaves) else x
 
 
 def _floating(x: Any) -> bool:

@@ -99,11 +99,11 @@ class _ModuleCall(Primitive):
         again = Call(call.module, (), {}, keep=True)
         again.draws, again.outputs, again._names = call.draws, call.outputs, call._names
         again._inputs = tuple(call.filled(args[: self.count], call._inputs))
+        again.flat, again.floating = call.flat, call.floating
         if recorded:
             again.replay()
         else:
             again.recording, again.saved = call.recording, call.saved
-            again.flat, again.floating = call.flat, call.floating
         return again
 
     def _cotangents(
