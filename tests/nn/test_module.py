@@ -213,7 +213,7 @@ def test_modules_and_children():
 
 @pytest.mark.parametrize(
     ("module", "name", "here"),
-    [(nn, "CrossEntropyLoss", "cross_entropy"), (nn, "Parameter", "Value"), (cr, "jit", r"chainrule\.compile")],
+    [(nn, "CrossEntropyLoss", "cross_entropy"), (nn, "Parameter", "Value"), (cr, "jit", "chainrule.compile")],
 )
 def test_names_of_other_libraries_lead_to_ours(module, name, here):
     with pytest.raises(AttributeError, match=f"no attribute {name!r}; here it is .*{here}"):

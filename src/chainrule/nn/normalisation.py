@@ -54,7 +54,7 @@ class _BatchNorm(_Affine):
         self.num_features = at_least(1, num_features, type(self).__name__, "num_features")
         if isinstance(momentum, bool) or not isinstance(momentum, int | float | np.number):
             raise TypeError(
-                f"{type(self).__name__}: momentum is {momentum!r}; expected a number, the share of a batch in the "
+                f"{type(self).__name__}: momentum is {momentum!r}; expected a number, a batch's share in the "
                 "running statistics; there is no mean over all batches here, a small number comes near it"
             )
         self.eps, self.momentum = eps, momentum
