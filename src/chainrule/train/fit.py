@@ -186,7 +186,7 @@ def fit(
     >>> X = np.linspace(-1, 1, 64)[:, None]
     >>> model = nn.MLP([1, 8, 1], activation="tanh", rng=0)
     >>> optimiser = optim.Adam(model.parameters(), lr=0.03)
-    >>> run = train.fit(model, (X, X**2), nn.mse, optimiser, epochs=60, progress=False)
+    >>> run = train.fit(model, (X, X**2), nn.mse, optimiser, epochs=60, batch_size=16, progress=False)
     >>> bool(run.curves.last("loss") < 0.01)
     True
     """
