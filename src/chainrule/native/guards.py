@@ -107,9 +107,10 @@ class Guards:
         for label, x, d in self._objects:
             self._object(label, x, d)
         # Variables as they were, until it is known what the capture has put into them.
-        spaces = [(f"{label}.", x, d) for label, x, d in self._objects if isinstance(x, type)]
-        spaces += [(label, d, d) for label, d, _ in self._globals.values()]
-        self._spaces = [(label, x, d, dict(d)) for label, x, d in spaces]
+        self._spaces: list[tuple[str, Any, Any, dict[str, Any]]] = [
+            *((f"{n}.", x, d, dict(d)) for n, x, d in self._objects if isinstance(x, type)),
+            *((n, d, d, dict(d)) for n, d, _ in self._globals.values()),
+        ]
         self._closed = [(name, c, c.cell_contents) for name, c in self._cells.values()]
         for label, d, names in self._globals.values():
             self._some({f"{label}{name}": name for name in sorted(names)}, d)
@@ -348,8 +349,8 @@ class Guards:
                 x.clear()
                 x.update(was) if isinstance(x, dict | set) else x.extend(was)
                 places.append((self._labels[id(x)], True))
-        for label, owner, d, before in self._spaces:
-            places += _put_back(label, owner, d, before)
+        for label, x, d, was in self._spaces:
+            places += _put_back(label, x, d, was)
         for name, cell, content in self._closed:
             if _full(cell) and _is_traced(cell.cell_contents) and cell.cell_contents is not content:
                 cell.cell_contents = content
