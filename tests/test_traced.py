@@ -113,3 +113,23 @@ def test_code_without_a_source_is_named_if_there_is_nothing_better() -> None:
     alone = "import chainrule.traced as t\ndef f():\n    return t.where_in_user_code()\nprint(f())"
     said = subprocess.run([sys.executable, "-c", alone], capture_output=True, text=True, check=True).stdout
     assert said.startswith("<string>, line 3, in f")
+
+
+def test_a_number_of_what_leaked_is_refused_as_that() -> None:
+    last: list[Any] = []
+    cr.compile(lambda x: [last.append(lambda: x), x][1])(NUMBER)
+    for ask in (float, bool, int, lambda x: x.item()):
+        with pytest.raises(TracedError, match="capture has ended; it leaked out of a compiled function"):
+            ask(last[0]())
+
+
+def test_an_element_of_a_plain_array_is_refused_with_a_remedy() -> None:
+    def f(x: Any) -> Any:
+        y = np.zeros(3)
+        y[0] = x[0] ** 2
+        return np.sum(y)
+
+    with pytest.raises((TypeError, ValueError)) as caught:
+        cr.grad(f)(ARRAY)
+    errors = f"{caught.value} {caught.value.__cause__}"
+    assert "a[i] = v collect the parts in a list and np.stack" in errors and "loss.item()" in errors

@@ -288,7 +288,8 @@ def _rows(xs: Any) -> tuple[list[Any], Any]:
         if not isinstance(x, Value | np.ndarray | Traced) or not x.shape:
             raise TypeError(
                 f"scan: xs{accessor.codify('')} is {describe(operand(x))}, expected an array with one entry "
-                "for each step along its first axis; what is the same at each is not passed: close over it"
+                "for each step along its first axis; write np.array(xs) for a list of numbers; what is the "
+                "same at each is not passed: close over it"
             )
     return rows, spec
 

@@ -149,7 +149,8 @@ class Traced:
 _REFUSED: dict[str, tuple[str, str, str]] = {
     "__bool__": (
         "bool", "an if or while on it would freeze one branch into the program",
-        "use np.where(condition, x, y), cr.cond(condition, f, g, *operands) for a branch, "
+        "use np.where(condition, x, y), np.logical_and(a, b) for a and b, np.maximum(a, b) for max, np.sort "
+        "for sorted, cr.cond(condition, f, g, *operands) for a branch, "
         "cr.while_loop for a loop, or name the argument in static_argnums",
     ),
     "__float__": (
@@ -190,6 +191,10 @@ _REFUSED: dict[str, tuple[str, str, str]] = {
 
 def _refusing(reason: tuple[str, str, str]) -> Callable[..., Any]:
     def refused(self: Traced, *_: Any, **__: Any) -> Any:
+        if not capturing:
+            from chainrule.native.operations import leaked  # loaded already: it made what is traced
+
+            raise leaked(reason[0])
         raise self._no_number(*reason)
 
     return refused

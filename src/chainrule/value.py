@@ -293,7 +293,12 @@ class Value:
         raise _cut("bool", "compare it (v > 0 gives a plain boolean) or use np.where")
 
     def __float__(self) -> float:
-        raise _cut("float", "use np.sin and the like instead of math.sin")
+        raise _cut(
+            "float",
+            "for a[i] = v collect the parts in a list and np.stack or chainrule.array it, or use np.where or "
+            "np.concatenate (a stencil: slices, then np.concatenate or np.pad); np.sin and the like instead "
+            "of math.sin; to log or plot a loss: loss.item()",
+        )
 
     def __int__(self) -> int:
         raise _cut("int", "use np.floor and the like to stay in the graph")

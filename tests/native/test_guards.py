@@ -20,6 +20,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import Value, nn
+from chainrule.traced import TracedError
 from tests.native.agree import agree
 
 NAME = "guarded_by_tests"
@@ -376,3 +377,60 @@ def test_a_derivative_asked_for_after_a_change_is_refused() -> None:
     box[0] = 5.0
     with pytest.raises(RuntimeError, match=r"box\[0\] was 1\.0, is 5\.0"):
         y.backward()
+
+
+LAST: Any = 1.0
+
+
+class Holder:
+    shared: Any = 1.0
+
+    def __init__(self) -> None:
+        self.kept: Any = 1.0
+
+
+@pytest.mark.parametrize("place", ["LAST", "NEW", "total", "o.kept", "o.new", "Holder.shared"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_traced_value_assigned_to_a_variable_is_refused_and_taken_back(place: str, fails: bool) -> None:
+    o, total = Holder(), 1.0
+
+    @cr.compile
+    def f(x: Any) -> Any:
+        global LAST, NEW
+        nonlocal total
+        match place:
+            case "LAST":
+                LAST = LAST * x
+            case "NEW":
+                NEW = cr.Value(x) * 2.0
+            case "total":
+                total = total + x
+            case "o.kept":
+                o.kept = x * 2.0
+            case "o.new":
+                o.new = x * 2.0  # type: ignore[attr-defined]
+            case "Holder.shared":
+                Holder.shared = x * 2.0
+        return float(x) if fails else x
+
+    with pytest.raises(
+        TracedError, match="float" if fails else rf"assigns a traced value to {place}, .*data ="
+    ):
+        f(np.ones(3))
+    assert (LAST, total, o.kept, Holder.shared) == (1.0, 1.0, 1.0, 1.0)
+    assert "NEW" not in globals() and not hasattr(o, "new")
+
+
+def test_an_update_in_place_of_a_leaf_is_refused_at_the_first_call() -> None:
+    p = cr.Value(np.ones(3))
+
+    @cr.compile
+    def step() -> Any:
+        nonlocal p
+        loss = np.sum(p * p)
+        loss.backward()
+        p -= 0.1 * p.grad
+        return loss
+
+    with pytest.raises(TypeError, match="leaf that has a gradient"):
+        step()

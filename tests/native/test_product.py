@@ -16,6 +16,8 @@ import chainrule as cr
 from chainrule.native import machine, product
 from chainrule.native.emit import ATTRIBUTES
 from chainrule.native.text import Writer
+from chainrule.rules.convolution import correlate
+from tests.native.agree import agree
 
 KIND = {"d": "double", "f": "float"}
 POINTERS = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)
@@ -166,3 +168,32 @@ def test_nothing_to_multiply(m: int, n: int, k: int, dtype: Any) -> None:
     np.testing.assert_array_equal(x, a @ b)
     np.testing.assert_array_equal(y, c)
     assert (x.dtype, y.dtype) == (dtype, dtype)
+
+
+@pytest.mark.parametrize("batch", [(), (0,), (2, 0)])
+def test_products_of_nothing(batch: tuple[int, ...]) -> None:
+    f = cr.value_and_grad(lambda a, b, c: np.sum(np.cos(c - 0.5 * (a @ b))), (0, 1, 2))
+    fast = cr.compile(f)
+    for m, n, k in itertools.product((0, 2), (0, 3), (0, 4)):
+        a, b, c = (np.ones((*batch, *shape)) for shape in ((m, k), (k, n), (m, n)))
+        if 0 in (*batch, m, n, k):
+            agree(fast(a, b, c), f(a, b, c), rtol=1e-14)
+
+
+def test_the_product_of_an_empty_stack_with_its_transpose() -> None:
+    assert cr.compile(lambda x: x @ np.swapaxes(x, -1, -2))(np.zeros((0, 5, 4))).shape == (0, 5, 5)
+
+
+def test_a_convolution_of_no_images() -> None:
+    x, w = np.ones((0, 6, 6, 2)), np.ones((3, 3, 2, 2))
+    f = cr.value_and_grad(
+        lambda x, w: np.sum(np.cos(correlate(x, w, strides=(1, 1), dilation=(1, 1)))), (0, 1)
+    )
+    agree(cr.compile(f)(x, w), f(x, w), rtol=1e-14)
+
+
+@pytest.mark.parametrize(("channels", "results"), [(0, 2), (2, 0), (0, 0)])
+def test_a_convolution_without_channels_is_zero(channels: int, results: int) -> None:
+    f = cr.compile(lambda x, w: correlate(x, w, strides=(1, 1), dilation=(1, 1)))
+    got = f(np.ones((2, 6, 6, channels)), np.ones((3, 3, channels, results)))
+    agree(got, np.zeros((2, 4, 4, results)))

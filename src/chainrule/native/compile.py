@@ -273,6 +273,7 @@ class Compiled:
                 with no_entropy:
                     captured = capture(self.name, call, list(leaves), self.check, guards.large)
             except BaseException:
+                guards.leak()
                 undrawn.drawn()
                 raise
             figures.done("capture")
@@ -324,15 +325,20 @@ class Compiled:
 
     def _look_at_itself(self, guards: Guards) -> None:
         """Say so if the capture has itself changed what it reads, so that each call will compile anew."""
+        if (leak := guards.leak()) is not None:
+            place, container = leak
+            does = f"puts a traced value into {place}" if container else f"assigns a traced value to {place}"
+            instead = f"put what comes back into {place}"
+            if not container:
+                instead = f"assign what comes back; or let {place} be a Value, and write {place}.data = ..."
+            raise TracedError(
+                f"compile: {self.name} {does}, where it would leak: it has no number there; return it "
+                f"instead, and {instead}"
+            )
         if guards.hold():
             self._restless = 0
             return
         change = guards.change()
-        if (place := guards.leak()) is not None:
-            raise TracedError(
-                f"compile: {self.name} puts a traced value into {place}, where it would leak: it has no "
-                f"number there; return it instead, and put what comes back into {place}"
-            )
         self._restless += 1
         if self._restless == 2:  # once may be the filling of a cache
             warnings.warn(

@@ -121,11 +121,14 @@ class _Convolution:
 
     def write(self, op: str, images: str, other: str, out: str) -> None:
         size = 4 if self.kind == "float" else 8
-        if op == "correlate_kernels" or not self.count:
+        sizes = (self.count, *self.places, *self.kernel, self.c, self.o)
+        empty = 0 in sizes  # loops go round at least once
+        if op == "correlate_kernels" or empty:
             self.w.declared.add("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
-            n = math.prod(self.kernel) * self.c * self.o * (op == "correlate_kernels")
+            rows = (self.count, *self.places) if op == "correlate" else (*self.kernel, self.c)
+            n = math.prod(rows) * self.o
             self.w.line(f"call void @llvm.memset.p0.i64(ptr {out}, i8 0, i64 {n * size}, i1 false)")
-        if not self.count or 0 in self.places:
+        if empty:
             return
         with self.w.loop(self.count) as i:
             image = self.on(images, [(i, self.image)])

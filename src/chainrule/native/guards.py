@@ -106,6 +106,12 @@ class Guards:
                 self._numbers.add(of, x.values if isinstance(x, dict) else x.__iter__, list(_elements(x)))
         for label, x, d in self._objects:
             self._object(label, x, d)
+        # Variables as they were, until it is known what the capture has put into them.
+        self._spaces: list[tuple[str, Any, Any, dict[str, Any]]] = [
+            *((f"{n}.", x, d, dict(d)) for n, x, d in self._objects if isinstance(x, type)),
+            *((n, d, d, dict(d)) for n, d, _ in self._globals.values()),
+        ]
+        self._closed = [(name, c, c.cell_contents) for name, c in self._cells.values()]
         for label, d, names in self._globals.values():
             self._some({f"{label}{name}": name for name in sorted(names)}, d)
         for number in (False, True):
@@ -328,16 +334,29 @@ class Guards:
         self._none(label, x, absent)
         self._whole = [c for c, _ in kept], [w for _, w in kept]
 
-    def leak(self) -> str | None:
-        """A list or dictionary into which the capture has put a traced value, put back; None if none."""
+    def leak(self) -> tuple[str, bool] | None:
+        """Where the capture has put a traced value, and whether that is a container; all is put back.
+
+        To be asked once, and before anything is compared. None if there is no such place.
+        """
+        places: list[tuple[str, bool]] = []
         for x, was in zip(*self._whole, strict=True):
+            if id(x) in self._attributes_of:
+                places += _put_back(f"{self._labels[id(x)]}.", x, x, was)
+                continue
             known = set(map(id, _elements(was)))
-            new = [v for v in _elements(x) if id(v) not in known]
-            if id(x) not in self._attributes_of and any(map(_is_traced, new)):
+            if any(_is_traced(v) and id(v) not in known for v in _elements(x)):
                 x.clear()
                 x.update(was) if isinstance(x, dict | set) else x.extend(was)
-                return self._labels[id(x)]
-        return None
+                places.append((self._labels[id(x)], True))
+        for label, x, d, was in self._spaces:
+            places += _put_back(label, x, d, was)
+        for name, cell, content in self._closed:
+            if _full(cell) and _is_traced(cell.cell_contents) and cell.cell_contents is not content:
+                cell.cell_contents = content
+                places.append((name, False))
+        self._spaces, self._closed = [], []
+        return places[0] if places else None
 
 
 class _Parts:
@@ -387,6 +406,19 @@ def _is_number(x: Any) -> bool:
 
 def _is_traced(x: Any) -> bool:
     return type(x) is Traced or (type(x) is Value and type(x._data) is Traced)
+
+
+def _put_back(label: str, owner: Any, d: Any, was: dict[str, Any]) -> list[tuple[str, bool]]:
+    """Give a dictionary's, or a class's, names back what they stood for before they got traced values."""
+    names = [name for name, v in list(d.items()) if _is_traced(v) and v is not was.get(name)]
+    for name in names:
+        if isinstance(owner, type):
+            setattr(owner, name, was[name]) if name in was else delattr(owner, name)
+        elif name in was:
+            d[name] = was[name]
+        else:
+            del d[name]
+    return [(f"{label}{name}", False) for name in names]
 
 
 def _elements(x: Any) -> Iterable[Any]:

@@ -95,7 +95,8 @@ def emit_matmul(part: Part, name: str, x: Traced) -> list[str]:
         else:
             product(w, element, bits, (m, n), inner, left, right, (pc, n), alpha, bool(added))
 
-    emit()
+    if x.size:  # loops go round at least once
+        emit()
     parameters = ", ".join(f"ptr noalias {p}" for p in names)
     part.module.add(name, w.text(name, parameters, ATTRIBUTES))
     part.module.declared |= w.declared

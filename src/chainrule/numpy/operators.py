@@ -78,7 +78,7 @@ def _in_place(sign: str, forward: Any) -> Any:
     """``v += x`` is ``v = v + x``: a new node. The update of a parameter is meant otherwise."""
 
     def method(self: Value, other: Any) -> Any:
-        if self.primitive is None and self._grad is not None and type(other) is not Value:
+        if self.primitive is None and type(other) is not Value and self._gradient is not None:
             raise TypeError(
                 f"v {sign}= x of a leaf that has a gradient would leave the leaf as it is and make v another "
                 f"node; write v.data {sign}= x to update it, or v = v {sign} x for a new node"
