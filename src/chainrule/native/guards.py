@@ -79,6 +79,7 @@ class Guards:
         self._labels: dict[int, str] = {}  # of these, by identity
         self._named: dict[int, tuple[list[str], list[str]]] = {}  # of instances' dictionaries: names read
         self._attributes_of: set[int] = set()  # dictionaries of instances
+        self._savers: set[int] = set()  # of modules with a backward by hand, for which forward saves
         # Calls that give part of something: numbers, which must be of the same type too, and all else.
         self._parts, self._numbers = _Parts(), _Parts()
         self._package = package_of(f)
@@ -224,6 +225,8 @@ class Guards:
         else:
             self._container(label, d, dict(d))
             self._named[id(d)] = names, absent
+            if getattr(type(x), "_handmade", ()):
+                self._savers.add(id(d))
             self._some({f"{label}.{n}": n for n in names if _is_number(d[n])}, d)
 
     def _none(self, label: str, d: Any, absent: list[str]) -> None:
@@ -342,7 +345,8 @@ class Guards:
         places: list[tuple[str, bool]] = []
         for x, was in zip(*self._whole, strict=True):
             if id(x) in self._attributes_of:
-                places += _put_back(f"{self._labels[id(x)]}.", x, x, was)
+                found = _put_back(f"{self._labels[id(x)]}.", x, x, was)
+                places += [] if id(x) in self._savers else found
                 continue
             known = set(map(id, _elements(was)))
             if any(_is_traced(v) and id(v) not in known for v in _elements(x)):
