@@ -67,11 +67,22 @@ def test_descent(tmp_path: Path) -> None:
     assert frames(tmp_path / "descent.webp") == figures["frames"] == 8
 
 
-def test_fashion(tmp_path: Path) -> None:
+def patches() -> train.data.ImageSet:
+    """What stands for the clothes where Debian's package is missing: a bright patch for each class."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(1500) % 10
+    images = rng.integers(0, 60, (1500, 28, 28)).astype(np.uint8)
+    for image, k in zip(images, labels, strict=True):
+        image[4 + 10 * (k // 5) :, 5 * (k % 5) :][:8, :8] += 150
+    return train.data.ImageSet(images, labels, images[:1000], labels[:1000])
+
+
+def test_fashion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     try:
-        figures = fashion.run(tmp_path, quick=True)
-    except FileNotFoundError as missing:
-        pytest.skip(str(missing))
+        train.data.fashion_mnist()
+    except FileNotFoundError:
+        monkeypatch.setattr(train.data, "fashion_mnist", patches)
+    figures = fashion.run(tmp_path, quick=True)
     assert figures["test_accuracy"] > 0.7
     assert not (tmp_path / "fashion.checkpoint").exists()
     check_picture(tmp_path / "fashion.png")
@@ -100,7 +111,6 @@ def noisy_images() -> tuple[np.ndarray, np.ndarray]:
     return (rng.random((800, 1, 28, 28)) + labels[:, None, None, None]).astype(np.float32) / 10, labels
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system cannot kill -9")
 def test_fashion_survives_a_kill_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
     interrupted, whole = tmp_path / "interrupted", tmp_path / "whole"
     command = [sys.executable, "-c", KILLED, str(interrupted)]

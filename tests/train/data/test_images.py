@@ -63,6 +63,7 @@ def test_files_that_do_not_belong_together(four, tmp_path):
         data.mnist(tmp_path)
 
 
+# The data themselves come from Debian alone; what reads them is tested above, wherever it runs.
 @pytest.mark.skipif(not os.path.isdir(images._DEBIAN), reason="needs Debian's package dataset-fashion-mnist")
 def test_fashion_mnist_as_debian_has_it():
     X, y, X_test, y_test = data.fashion_mnist()

@@ -1,7 +1,5 @@
 """Text as numbers and back, windows of it, and the texts that are found on a machine."""
 
-import importlib.util
-import shutil
 import sys
 
 import numpy as np
@@ -132,13 +130,6 @@ def test_king_james_is_what_the_program_prints(tmp_path, monkeypatch):
         data.king_james()
 
 
-@pytest.mark.skipif(not shutil.which("bible"), reason="needs Debian's package bible-kjv")
-def test_king_james_as_debian_has_it():
-    text = data.king_james()
-    assert len(text) > 4_000_000
-    assert text.decode(text.codes[-5:]) == "men.\n"
-
-
 def test_names_are_those_of_the_package(tmp_path, monkeypatch):
     (tmp_path / "names").mkdir()
     (tmp_path / "names" / "__init__.py").write_text("raise SystemExit('nobody imports it')")
@@ -154,6 +145,5 @@ def test_names_are_those_of_the_package(tmp_path, monkeypatch):
         data.names("all")
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("names"), reason="needs the package names")
 def test_names_as_pypi_has_them():
     assert [len(data.names(which)) for which in ("female", "male", "last")] == [4275, 1219, 88799]
