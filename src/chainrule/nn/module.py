@@ -513,30 +513,34 @@ def values_of(item: Any, modules: bool = True) -> Iterator[tuple[str, Value, str
     ValueError
         If two Values have the same path.
     """
-    seen: set[int] = set()  # identities, which also ends cycles
     paths: set[str] = set()
+    for path, x, kind in _walk(item, modules):
+        # A module may keep a result it computed (an activation, a loss): that is not a parameter.
+        if not isinstance(x, Value) or x.primitive is not None:
+            continue
+        if path in paths:
+            raise ValueError(
+                f"parameters: two Values have the path {path!r}; give them different names: a key is "
+                "the same as its text, {1: v} as {'1': v}, and a point leads inside, {'a.b': v} as "
+                "{'a': {'b': v}}"
+            )
+        paths.add(path)
+        yield path, x, "frozen" if x.params and kind == "parameter" else kind
+
+
+def _walk(item: Any, modules: bool = True) -> Iterator[tuple[str, Any, str]]:
+    """Yield everything under `item`, itself first, depth first and each once: its path, it, and its kind."""
+    seen: set[int] = set()  # identities, which also ends cycles
     waiting: list[tuple[str, Any, str]] = [("", item, "parameter")]
     while waiting:
         path, item, kind = waiting.pop()
-        if id(item) in seen:
+        if not isinstance(item, Value | Module | dict | list | tuple) or id(item) in seen:
             continue
-        if isinstance(item, Value):
-            # A module may keep a result it computed (an activation, a loss): that is not a parameter.
-            if item.primitive is None:
-                if path in paths:
-                    raise ValueError(
-                        f"parameters: two Values have the path {path!r}; give them different names: a key is "
-                        "the same as its text, {1: v} as {'1': v}, and a point leads inside, {'a.b': v} as "
-                        "{'a': {'b': v}}"
-                    )
-                seen.add(id(item))
-                paths.add(path)
-                yield path, item, "frozen" if item.params and kind == "parameter" else kind
-        elif isinstance(item, Module | dict | list | tuple) and (modules or not isinstance(item, Module)):
-            seen.add(id(item))
+        seen.add(id(item))
+        yield path, item, kind
+        if modules or not isinstance(item, Module):
             found = [
-                (f"{path}.{name}" if path else name, inner, _kind(item, name, kind))
-                for name, inner in inside(item)
+                (f"{path}.{name}" if path else name, x, _kind(item, name, kind)) for name, x in inside(item)
             ]
             waiting += found[::-1]
 
@@ -549,16 +553,7 @@ def _kind(item: Any, name: str, kind: str) -> str:
 
 
 def _modules(item: Any) -> Iterator[tuple[str, Module]]:
-    seen: set[int] = set()
-    waiting: list[tuple[str, Any]] = [("", item)]
-    while waiting:
-        path, item = waiting.pop()
-        if isinstance(item, Module | dict | list | tuple) and id(item) not in seen:
-            seen.add(id(item))
-            if isinstance(item, Module):
-                yield path, item
-            found = [(f"{path}.{name}" if path else name, inner) for name, inner in inside(item)]
-            waiting += found[::-1]
+    return ((path, x) for path, x, _ in _walk(item) if isinstance(x, Module))
 
 
 def _plain(item: Any) -> Any:
