@@ -21,6 +21,15 @@ _NONE: Mapping[str, Any] = {}
 by_identity: set[int] = set()  # threads in which ``==`` asks whether two Values are one: guards compare lists
 
 
+class _Versions:
+    """Whether elements of any Value were ever assigned: until then nobody has to look for older versions."""
+
+    happened = False
+
+
+versions = _Versions()
+
+
 class Value:
     """A number or an array that remembers how it was computed.
 
@@ -70,7 +79,8 @@ class Value:
     (8.0, 4.0, 2.0)
     """
 
-    __slots__ = ("_data", "_grad", "args", "inputs", "name", "params", "primitive", "serial")
+    __slots__ = ("_data", "_grad", "args", "inputs", "name", "older", "params", "primitive", "serial")
+    older: Value | None  # what it was before its elements were assigned; not set where they never were
 
     def __init_subclass__(cls) -> None:
         raise TypeError("Value cannot be subclassed; keep a Value in an attribute of your class instead")
