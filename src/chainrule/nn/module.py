@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from chainrule.nn.messages import Call, Hook, call_as_node, now
 from chainrule.traced import current_trace
-from chainrule.value import Value, current, data
+from chainrule.value import Value, current, data, freeze
 
 __all__ = ["Module", "inside", "values_of"]
 
@@ -410,7 +410,7 @@ class Module:
                 own = [] if name in _OWN or name in m.buffers else [*values_of(item, modules=False)]
                 for _, v, _ in own:
                     v.grad = None
-                    v.params = {"frozen": v.params.get("frozen", 0) + 1}
+                    freeze(v, 1)
                 if own:
                     m._frozen = {**m._frozen, name: (item, item)}
                     m._put_frozen([name])
@@ -421,8 +421,7 @@ class Module:
         for m in self.modules():
             for name, (item, _) in m._frozen.items():
                 for _, v, _ in values_of(item, modules=False):
-                    count = v.params.get("frozen", 0) - 1
-                    v.params = {"frozen": count} if count > 0 else {}
+                    freeze(v, -1)
                 if m._is_frozen(name):
                     setattr(m, name, item)
             m._frozen = {}
