@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from chainrule import Value, nn, optim, train
-from tests.train.test_fit import X, Y, fitted, same
+from tests.train.test_fitting import X, Y, fitted, same
 
 SETTINGS = {"epochs": 1, "batch_size": 16, "compile": False, "progress": False}
 
@@ -46,6 +46,9 @@ WRONG = [
     ({"data": ((X, Y) for _ in range(2))}, TypeError, "data is a generator, which can be gone through once"),
     ({"data": {"x": X}}, TypeError, "data is a dict; expected a tuple of arrays"),
     ({"data": 3}, TypeError, "data is a int; expected a tuple of arrays"),
+    ({"callbacks": 3}, TypeError, "callbacks is 3; expected Callbacks or functions"),
+    ({"callbacks": ["print"]}, TypeError, "a callback is a str; expected"),
+    ({"data": (X, Y + 5), "compile": True}, ValueError, "cross_entropy: labels hold .* expected 0 to 1"),
     ({"schedule_every": "batch"}, ValueError, "schedule_every is 'batch'; expected one of"),
 ]
 
@@ -105,6 +108,33 @@ def test_batches_that_somebody_else_makes(make):
     b, _ = go(data=train.batches(X, Y, batch_size=25, shuffle=False), epochs=3)
     same(a.state_dict(), b.state_dict())
     assert run.step == 6 and told == [2, 4, 6]
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_a_number_beyond_an_embedding_names_the_layer_and_changes_nothing(compile):
+    model = nn.Sequential(nn.Embedding(5, 4, rng=0), nn.BatchNorm1d(4), nn.Linear(4, 2, rng=1))
+    before = model.state_dict()
+    with pytest.raises(ValueError, match="0: 9 looked up; expected 0 to 4"):
+        go(model, data=(np.array([1, 2, 9]), Y[:3]), compile=compile)
+    same(model.state_dict(), before)
+    with pytest.raises(ValueError, match="0: 9 looked up; expected 0 to 4"):
+        train.predict(model, np.array([1, 2, 9]), compile=compile)
+
+
+def test_one_callback_needs_no_list():
+    told = []
+    go(callbacks=lambda run: told.append(run.step), epochs=2)
+    assert told == [4, 8]
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_hooks_and_paths_are_those_of_the_whole_model_in_predict(compile):
+    model = nn.Sequential(nn.Linear(4, 2, rng=0))
+    with model.register_forward_hook(lambda module, inputs, out: out * 0 + 7):
+        assert np.all(train.predict(model, X, compile=compile) == 7)
+    assert not np.any(train.predict(model, X, compile=compile) == 7)
+    with pytest.raises(ValueError, match=r"^0: Linear"):
+        train.predict(model, X[:, :3], compile=compile)
 
 
 def test_all_kinds_of_data_are_evaluated_alike():

@@ -146,8 +146,16 @@ def _forward(model: Module, compile: bool) -> Callable[..., Any]:
 
     kept = model.__dict__.get("_compiled_forward")
     if kept is None:
-        kept = model.__dict__["_compiled_forward"] = compiled(model.forward)
-    return kept  # type: ignore[no-any-return]
+        kept = model.__dict__["_compiled_forward"] = compiled(model)
+
+    def run(*inputs: Any) -> Any:
+        try:
+            return kept(*inputs)
+        except IndexError:  # a number to look up: eager layers say which is too large
+            model(*inputs)
+            raise
+
+    return run
 
 
 def _plain(x: Any) -> Any:
