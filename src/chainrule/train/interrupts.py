@@ -15,8 +15,8 @@ __all__ = ["interrupts"]
 def interrupts() -> Iterator[Callable[[], bool]]:
     """Hold the first Ctrl-C back until the end; yields what tells whether there was one.
 
-    A second one is not held back.  Only where Python's own handler would raise KeyboardInterrupt, which is in the main thread: what somebody
-    else has put in its place stays.
+    A second one is not held back.  Only where Python's own handler would raise KeyboardInterrupt, which is in
+    the main thread: what somebody else has put in its place stays.
     """
     pending = False
 
