@@ -249,3 +249,18 @@ def test_a_checkpoint_of_other_batches_is_refused(tmp_path):
     for data, message in ((parts()[:3], "5 batches, here are 3"), (Windows(), "expected batch, loader")):
         with pytest.raises(train.CheckpointError, match=message):
             fitted(data=data, resume=True, **options)
+
+
+def test_a_log_belongs_to_one_run_at_a_time(tmp_path):
+    options = {"epochs": 1, "log": tmp_path / "log"}
+
+    class Another(train.Callback):
+        def on_step(self, run):
+            with pytest.raises(ValueError, match="another run is writing the log"):
+                fitted(**options)
+
+    fitted(callbacks=Another(), **options)
+    with pytest.raises(ZeroDivisionError):
+        fitted(callbacks=lambda run: 1 / 0, **options)
+    fitted(**options)  # whoever failed holds it no longer
+    assert len((tmp_path / "log").read_text().splitlines()) == 1

@@ -19,7 +19,13 @@ import numpy as np
 from chainrule.nn.module import Module
 from chainrule.optim.optimiser import Optimiser
 from chainrule.train.batching import Batches, Loader, as_batches
-from chainrule.train.checking import check_checkpoint, check_choices, check_trained, check_validation
+from chainrule.train.checking import (
+    check_checkpoint,
+    check_choices,
+    check_numbers,
+    check_trained,
+    check_validation,
+)
 from chainrule.train.curves import Curves
 from chainrule.train.diagnosis import NonFiniteLoss
 from chainrule.train.evaluation import Metrics, evaluate, named_metrics
@@ -200,6 +206,7 @@ def fit(
     check_trained(model, loss, optimiser)
     parts = as_batches("fit", data, batch_size=batch_size, seed=seed, drop_last=drop_last)
     named = named_metrics("fit", metrics)
+    check_numbers(parts)
     check_validation(parts, validation, named)
     check_checkpoint(checkpoint, checkpoint_every, resume, parts, schedule)
     listeners = _listeners(callbacks)
@@ -215,7 +222,6 @@ def fit(
     else:
         journal.cut(0)
         seed_generators(model, seed)
-    stepper = Stepper(model, loss, optimiser, clip_norm, compile)
 
     def keep() -> None:
         if path is not None:
@@ -236,8 +242,9 @@ def fit(
         if leaving:
             raise KeyboardInterrupt
 
-    model.train()
     try:
+        stepper = Stepper(model, loss, optimiser, clip_norm, compile)
+        model.train()
         with interrupts() as interrupted:
             while run.epoch < epochs and not run.stopped and not interrupted():
                 losses = list(run.curves["loss"][1][-done:]) if done else []
@@ -255,6 +262,7 @@ def fit(
                 keep()
     finally:
         model.eval()
+        journal.close()
     if patience is not None and run.best_state is not None:
         model.load_state_dict(run.best_state)
     for listener in listeners:
@@ -294,6 +302,8 @@ def _epoch(
         after_step(found)
         if run.stopped and not parts.last:
             return False
+    if not losses:
+        raise ValueError("fit: data gave no batches; expected at least one in each epoch")
     return True
 
 
