@@ -1,4 +1,4 @@
-"""Module: which Values are parameters, in which order, under which names."""
+"""Tree: which Values are parameters, in which order, under which names; state and freezing."""
 
 import copy
 import pickle
