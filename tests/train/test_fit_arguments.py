@@ -155,8 +155,38 @@ def test_all_kinds_of_data_are_evaluated_alike():
     assert np.isfinite(run.curves.last("validation_loss"))
 
 
-def test_predict_wants_one_array():
-    with pytest.raises(TypeError, match="LSTM returns a tuple; expected one array"):
+class Forked(nn.Module):
+    """A trunk with two heads."""
+
+    def __init__(self):
+        self.trunk = nn.Linear(4, 5, rng=0)
+        self.left, self.right = nn.Linear(5, 1, rng=1), nn.Linear(5, 2, rng=2)
+
+    def forward(self, x):
+        h = np.tanh(self.trunk(x))
+        return {"much": self.left(h), "which": self.right(h)}
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_networks_with_two_heads_and_two_losses_are_evaluated_too(compile):
+    def loss(out, y):
+        return nn.cross_entropy(out["which"], y) + nn.mse(out["much"][:, 0], y.astype(float))
+
+    def accuracy(out, y):
+        return train.accuracy(out["which"], y)
+
+    model, run = go(Forked(), loss=loss, validation=(X, Y), metrics=accuracy, compile=compile)
+    out = train.predict(model, X, batch_size=7, compile=compile)
+    whole = model(X)
+    assert out.keys() == {"much", "which"}
+    for name, a in out.items():
+        np.testing.assert_allclose(a, whole[name].data, rtol=1e-12, atol=1e-14)
+    assert run.curves.last("validation_loss") == pytest.approx(float(loss(whole, Y).data))
+    assert run.curves.last("validation_accuracy") == train.accuracy(whole["which"], Y)
+
+
+def test_predict_wants_a_row_for_each_sample():
+    with pytest.raises(TypeError, match=r"of 3 samples LSTM .* an array of shape \(1, 3, 4\)"):
         train.predict(nn.LSTM(3, 4, rng=0), np.ones((3, 5, 3)))
     with pytest.raises(ValueError, match="batch_size is 0"):
         train.predict(nn.Linear(3, 4, rng=0), np.ones((3, 3)), batch_size=0)

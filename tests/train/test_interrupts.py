@@ -14,6 +14,14 @@ from chainrule.train.interrupts import interrupts
 from tests.train.test_fitting import X, Y, fitted, network, same
 
 
+@pytest.fixture(autouse=True)
+def pythons_own_handler():
+    """Processes that a test runner starts may have another."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def press() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
