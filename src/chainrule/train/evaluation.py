@@ -177,7 +177,7 @@ def _rows(model: Module, out: Any, count: int) -> Any:
     if wrong := [a.shape for a in arrays if a.shape[:1] != (count,)]:
         raise TypeError(
             f"predict: of {count} samples {type(model).__name__} returns a {type(out).__name__} with an "
-            f"array of shape {wrong[0]}; expected a row for each sample; give a module that returns what is wanted"
+            f"array of shape {wrong[0]}; expected a row for each sample; give a module that returns such"
         )
     return optree.tree_unflatten(spec, arrays)
 
