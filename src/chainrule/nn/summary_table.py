@@ -12,7 +12,8 @@ import optree
 from chainrule.graph import order
 from chainrule.nn.convolution import is_depthwise
 from chainrule.nn.messages import Call, watch
-from chainrule.nn.module import Module, values_of
+from chainrule.nn.module import Module
+from chainrule.nn.tree import values_of
 from chainrule.primitive import raw
 from chainrule.rules.control import lifted, scan
 from chainrule.rules.convolution import correlate
