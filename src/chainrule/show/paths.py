@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -43,7 +42,7 @@ class Path:
     names : tuple of str
         Every node on it, the input first.
     shown : tuple of str
-        Those that have a name of the user's; all of them where that tells two paths apart.
+        Those that have a name of the user's; all of them where two paths differ in others only.
     symbols, numbers : str
         The local derivatives along it, those nearest to the output first; factors of 1 are left
         out. There are no numbers where there are arrays.
@@ -199,8 +198,8 @@ def paths(
     name_constants(list(shown.values()), where, called)
     writer = _Writer(called, known | {id(input), id(output)})
     listed = [writer.write(way, input, pulled(way, start), start) for way in found_ways]
-    alike = Counter(p.shown for p in listed)
-    listed = [p if alike[p.shown] == 1 else replace(p, shown=p.names) for p in listed]
+    if len({p.shown for p in listed}) < len(listed):
+        listed = [replace(p, shown=p.names) for p in listed]
     # by what they contribute; a nan is nobody's equal and comes first
     listed.sort(key=lambda p: -_size(p.product))
     steps = sum(map(len, found.values()))
