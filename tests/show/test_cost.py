@@ -33,7 +33,7 @@ def test_the_notes_table():
         "total                       2,320  1,848                   3,710    630",
     ]
     assert "Jacobians: 3,710 numbers for 50 gradients, of which 630 are structurally non-zero" in lines
-    assert "it reads the 231 numbers (1,848 bytes)" in str(report)
+    assert "keeps for it are 231 numbers (1,848 bytes)" in str(report)
 
 
 def test_rows_are_plain_data_and_add_up():
@@ -109,9 +109,9 @@ def test_functions_of_values_and_of_modules():
 @pytest.mark.parametrize(("call", "error", "message"), [
     (lambda: cr.cost_report(3.0), TypeError, "f is a float, expected a function"),
     (lambda: cr.cost_report(None), TypeError, "f is None"),
-    (lambda: cr.cost_report(np.sum, np.arange(3)), TypeError, "argument 0 is an array of int64, expected floats"),
+    (lambda: cr.cost_report(np.sum, np.arange(3)), TypeError, "argument 0 is an array of int64"),
     (lambda: cr.cost_report(np.sum), TypeError, "argnums names argument 0"),
-    (lambda: cr.cost_report(lambda x: 3.0, 1.0), TypeError, "f returned a float, expected one number or array"),
+    (lambda: cr.cost_report(lambda x: 3.0, 1.0), TypeError, "f returned a float, expected one"),
     (lambda: cr.cost_report(lambda x: (x, x), 1.0), TypeError, "f returned 2 results"),
     (lambda: cr.cost_report(Value(1.0), 2.0), TypeError, "input 0 is a float, expected a Value"),
     (lambda: cr.cost_report(Value(1.0), max_rows=0), ValueError, "max_rows is 0"),

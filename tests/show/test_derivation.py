@@ -56,7 +56,8 @@ def scalar(seed):
     nodes = list(leaves)
     operations = [
         lambda a, b: a * b, lambda a, b: a - b, lambda a, b: a / (b * b + 1.0), lambda a, b: np.tanh(a),
-        lambda a, b: cr.relu(a - 1.0), lambda a, b: a**2, lambda a, b: np.maximum(a, b), lambda a, b: np.exp(-a),
+        lambda a, b: cr.relu(a - 1.0), lambda a, b: a**2, lambda a, b: np.maximum(a, b),
+        lambda a, b: np.exp(-a),
     ]  # fmt: skip
     for _ in range(12):
         i, j = rng.integers(len(nodes), size=2)
@@ -90,7 +91,7 @@ def test_every_leaf_unless_one_is_asked_for_and_a_node_within():
     every = cr.explain(c)
     assert "dc/da" in every and "dc/db" in every and "from c back to a, b" in every
     inner = cr.explain(c, h)
-    assert "dc/dh = dc/dv3 · ∂v3/∂h + dc/dv3 · ∂v3/∂h" in str(inner).replace("v4", "v3") and "da" not in str(inner)
+    assert "dc/dh = dc/dv3 · ∂v3/∂h + dc/dv3 · ∂v3/∂h" in inner and "da" not in inner
 
 
 def test_arrays_go_by_the_rules_of_their_operations():
@@ -143,10 +144,14 @@ def test_latex():
     assert r"\mathrm{loss\%\{x\}\$\backslash{}input}" in found.latex and r"\input" not in found.latex
     assert r"2 \cdot {a_{1}}" in found.latex
     assert found._repr_latex_() == found._repr_markdown_() == f"$$\n{found.latex}\n$$"
-    assert found.latex.count("{") - found.latex.count(r"\{") == found.latex.count("}") - found.latex.count(r"\}")
+    plain = found.latex.replace(r"\{", "").replace(r"\}", "")
+    assert plain.count("{") == plain.count("}")
 
 
-HOSTILE = ["</script><img src=x onerror=alert(1)>", "a\u2028b", "$$x$$", "`code`", "a & b \\\\ c", "__proto__", "x" * 9999]
+HOSTILE = [
+    "</script><img src=x onerror=alert(1)>", "a\u2028b", "$$x$$", "`code`", "a & b \\\\ c", "__proto__",
+    "x" * 9999,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -161,7 +166,7 @@ def test_names_are_text_everywhere(name):
     assert inside.count("\\\\\n") == len(found.steps) - 1
 
 
-def test_every_reason_belongs_to_a_primitive_and_others_have_their_familys():
+def test_every_reason_belongs_to_a_primitive():
     from tests.show.test_local import primitives
 
     known = {p.values[0].name for p in primitives()} | {
@@ -187,7 +192,7 @@ def test_errors():
     x = Value(2.0)
     for call, error, message in [
         (lambda: cr.explain(2.0), TypeError, "output is a float"),
-        (lambda: cr.explain(x, 3), TypeError, "input is a int, expected a Value; integers have no derivative"),
+        (lambda: cr.explain(x, 3), TypeError, "input is a int, expected a Value; integers"),
         (lambda: cr.explain(x * np.ones(2)), ValueError, "expected a scalar; .* seed="),
         (lambda: cr.explain(x, max_steps=0), ValueError, "max_steps is 0"),
     ]:

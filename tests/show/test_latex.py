@@ -24,7 +24,7 @@ def test_formulas(text, expected):
     assert latex.formula(text, {"q0q": "y", "q1q": "x_{1}"}) == expected
 
 
-@pytest.mark.parametrize("name", ["a_b", "x y", "ö", "W_1_2", "model.layers[0].weight", r"\def\x{}", "%", "重み"])
+@pytest.mark.parametrize("name", ["a_b", "x y", "ö", "W_1_2", "net.layers[0].w", r"\def\x{}", "%", "重み"])
 def test_a_name_is_one_upright_word(name):
     text = latex.name(name)
     assert text.startswith(r"\mathrm{") and text.endswith("}")

@@ -11,7 +11,8 @@ def network():
     I, W1, W2, W3, W4 = Value(0.5), Value(1.0), Value(-1.5), Value(2.0), Value(0.7)
     Z1, Z2 = (I * W1).relu(), (I * W2).tanh()
     Z3, Z4 = Z1 * W3 + Z2, Z1 * W4
-    return {"I": I, "W1": W1, "W2": W2, "W3": W3, "W4": W4, "Z1": Z1, "Z2": Z2, "Z3": Z3, "Z4": Z4, "Z5": Z3 + Z4}
+    Z5 = Z3 + Z4
+    return dict(locals())
 
 
 def test_the_table():
@@ -135,3 +136,22 @@ def test_names_that_hurt_are_shown_as_text():
 def test_errors(call, error, message):
     with pytest.raises(error, match=f"paths: .*{message}"):
         call(Value(2.0))
+
+
+def test_numbers_that_live_in_a_compiled_program():
+    w, rate = Value(0.5), 0.1
+
+    @cr.compile
+    def step(x):
+        w.grad = None
+        loss = (w - x) ** 2
+        loss.backward()
+        w.data -= rate * w.grad
+        return loss
+
+    for _ in range(3):
+        step(1.0)
+    y = w * w
+    found = cr.paths(y, w)
+    assert [p.product for p in found] == [w.data, w.data] and found[0].numbers != ""
+    assert cr.paths(y, Value(1.0)).gradient == 0.0

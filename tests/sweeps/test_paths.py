@@ -1,6 +1,4 @@
-"""Ways through a graph: their products add up to the gradient, and counting them costs no more than a sweep."""
-
-import time
+"""Ways through a graph: their products add up to the gradient, and counting them is one more sweep."""
 
 import numpy as np
 import pytest
@@ -37,7 +35,8 @@ def test_the_products_of_all_ways_add_up_to_the_gradient(drawn):
             assume(number_of_ways(found) <= 500)
             gradient = adjoint([(output, seed)], record=False).get(leaf)
             listed = list(largest(found, seed, 500))
-            assert sorted(map(repr, listed)) == sorted(map(repr, every_way(found, output, leaf) if found else []))
+            every = every_way(found, output, leaf) if found else []
+            assert sorted(map(repr, listed)) == sorted(map(repr, every))
             assert len(listed) == number_of_ways(found)
             assert longest(found) == max(map(len, listed), default=0)
             if gradient is None:
@@ -147,17 +146,13 @@ def test_numbers_of_ways_are_exact_however_large():
     assert number_of_ways(ways(b, [x])) == g > 2**200
 
 
-def test_a_long_chain_is_counted_in_linear_time():
-    times = []
-    for n in (20_000, 200_000):
-        x = y = Value(1.0)
-        for _ in range(n):
-            y = y + y
-        found = ways(y, [x])
-        start = time.perf_counter()
-        assert number_of_ways(found) == 1 << n
-        times.append(time.perf_counter() - start)
-    assert times[1] < 60 * times[0]  # ten times the nodes; a quadratic count would take a hundred times as long
+def test_a_long_chain_is_counted_in_small_numbers():
+    x = y = Value(1.0)
+    for _ in range(200_000):
+        y = y + y
+    found = ways(y, [x])
+    assert max(n for _, n in joints(found)) == 2  # no step adds up numbers of 200,000 bits
+    assert number_of_ways(found) == 1 << 200_000
 
 
 def test_so_many_equal_ways_do_not_keep_the_search():

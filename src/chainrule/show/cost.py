@@ -111,8 +111,8 @@ class CostReport:
             f"Jacobians: {_number(self.jacobian_entries)} numbers for {_number(self.gradient_entries)} "
             f"gradient{'s' * (self.gradient_entries != 1)}, of which {_number(self.nonzero_entries)} are "
             "structurally non-zero",
-            f"the sweep: builds none of them; it reads the {_number(self.numbers)} numbers "
-            f"({_number(self.bytes)} bytes) that the forward pass kept",
+            f"the sweep: builds none of them; what the forward pass keeps for it are {_number(self.numbers)} "
+            f"number{'s' * (self.numbers != 1)} ({_number(self.bytes)} bytes)",
         ]
         if self.ratio is not None:
             lines.append(
@@ -198,7 +198,7 @@ def cost_report(
     --------------------------------------------------------------------------
     total                     1,270  1,048                   3,710    630
     Jacobians: 3,710 numbers for 50 gradients, of which 630 are structurally non-zero
-    the sweep: builds none of them; it reads the 131 numbers (1,048 bytes) that the forward pass kept
+    the sweep: builds none of them; what the forward pass keeps for it are 131 numbers (1,048 bytes)
     time: function and gradient take ... times the function alone (measured)
     as a chain of matrices: J1 = ∂J/∂Z5 1×10, J2 = ∂Z5/∂Z1 10×50, J3 = ∂Z1/∂W1 50×50
       (J1·J2)·J3: 3,000 multiplications, reverse

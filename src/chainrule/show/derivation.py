@@ -23,12 +23,12 @@ from chainrule.show.asked import (
 )
 from chainrule.show.description import _operand
 from chainrule.show.local import Local, local_derivative
-from chainrule.show.paths import paths
+from chainrule.show.paths import factor, paths
 from chainrule.show.reasons import reason
 from chainrule.show.symbolic import Formula, call
 from chainrule.sweeps.adjoint import adjoint
 from chainrule.sweeps.paths import Ways, number_of_ways, single, ways
-from chainrule.value import Value
+from chainrule.value import Value, current
 
 __all__ = ["Derivation", "Line", "explain"]
 
@@ -291,7 +291,7 @@ class _Writer:
     def step(self, x: Value, users: Sequence[tuple[Value, int]]) -> Line:
         left = self._total(x)
         gradient = self.gradients.get(id(x))
-        gradient = zeros_like(x) if gradient is None else gradient
+        gradient = zeros_like(current(x)) if gradient is None else gradient
         result = summary.array(gradient)
         shown = first_and_last(users, _TERMS)
         terms, left_out = [self._term(v, i) for v, i in shown], len(users) - len(shown)
@@ -326,10 +326,10 @@ class _Writer:
         chain = numbers = ""
         if single(v) and single(x):
             chain = f"{g} · ∂{_d(self.names[id(v)])}/∂{_d(self.names[id(x)])}"
-            symbols = f"{g} · {_factor(local.formula or local.value)}"
+            symbols = f"{g} · {factor(local.formula or local.value)}"
             arrived = summary.array(self.gradients.get(id(v), 0.0))
-            numbers = f"{_factor(arrived)} · {_factor(local.value)}"
-            formula = latex.formula(_factor(local_words.formula or local.value), self.latex)
+            numbers = f"{factor(arrived)} · {factor(local.value)}"
+            formula = latex.formula(factor(local_words.formula or local.value), self.latex)
             return chain, symbols, numbers, rf"{latex_g} \cdot {formula}"
         return "", self._back(v, i, g, local, "*", "ᵀ"), "", self._latex_back(v, i, latex_g, local_words)
 
@@ -338,7 +338,7 @@ class _Writer:
         primitive = v.primitive
         assert primitive is not None
         if isinstance(primitive, Elementwise):
-            text = g if local.formula == "1" else f"{g} {times} {_factor(local.formula or local.value)}"
+            text = g if local.formula == "1" else f"{g} {times} {factor(local.formula or local.value)}"
             return text if v.inputs[i].shape == v.shape else f"sum({text})"
         if primitive.name == "matmul" and isinstance(primitive, Bilinear):
             rule = local.operator.removeprefix("g ↦ ")
@@ -371,13 +371,3 @@ def _sum(terms: Sequence[str], left_out: int) -> str:
     half = (len(terms) + 1) // 2
     gap = [f"… ({left_out:,} more)"] if left_out else []
     return " + ".join([*terms[:half], *gap, *terms[half:]])
-
-
-def _factor(text: str) -> str:
-    """A formula as it stands in a product."""
-    depth = 0
-    for c in text:
-        depth += (c in "([{|") - (c in ")]}")
-        if depth == 0 and c in "+- ":
-            return f"({text})"
-    return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,11 +22,10 @@ from chainrule.show.asked import (
 )
 from chainrule.show.description import _operand
 from chainrule.show.local import local_derivative
-from chainrule.show.symbolic import Formula
 from chainrule.show.text import _aligned
 from chainrule.sweeps.adjoint import adjoint
 from chainrule.sweeps.paths import Step, largest, longest, number_of_ways, pulled, single, ways
-from chainrule.value import Value
+from chainrule.value import Value, current
 
 __all__ = ["Path", "Paths", "paths"]
 
@@ -189,9 +189,10 @@ def paths(
             if inside
             else f"{ends[1]} was not computed from {ends[0]}"
         )
-        return Paths([], 0, zeros_like(input), 0, ends, why)
+        return Paths([], 0, zeros_like(current(input)), 0, ends, why)
     with np.errstate(all="ignore"):
-        gradient = adjoint([(output, start)], until=input.serial, record=False).get(input, zeros_like(input))
+        ends_of_sweep = adjoint([(output, start)], until=input.serial, record=False)
+    gradient = ends_of_sweep.get(input, zeros_like(current(input)))
     most = max(1, min(most, _STEPS // max(longest(found), 1)))
     found_ways = list(largest(found, start, most))
     shown = {id(v): v for way in found_ways for v, _ in _ends_of(way)}
@@ -211,22 +212,22 @@ class _Writer:
 
     def __init__(self, names: Mapping[int, str], known: set[int]) -> None:
         self.names, self.known = names, known
-        self.locals: dict[tuple[int, int], tuple[Formula, str]] = {}
+        self.locals: dict[tuple[int, int], tuple[str, str]] = {}
 
     def write(self, way: Sequence[Step], input: Value, product: Any, seed: Any) -> Path:
         values = [input, *(v for v, _ in reversed(way))]
         every = tuple(self.names[id(v)] for v in values)
         few = tuple(self.names[id(v)] for v in values if id(v) in self.known)
         factors = [self._local(v, i) for v, i in _ends_of(way)]
-        factors = [f for f in factors if f[0].text != "1"]
+        factors = [f for f in factors if f[0] != "1"]
         gap = ["…"] if len(way) > 2 * _SHOWN else []
-        symbols, numbers = [f.within(2) for f, _ in factors], [n for _, n in factors]
+        symbols, numbers = [factor(f) for f, _ in factors], [n for _, n in factors]
         if np.ndim(seed) or seed != 1.0:
             symbols, numbers = ["seed", *symbols], [summary.spread(seed), *numbers]
         middle = (len(symbols) + 1) // 2
         symbols[middle:middle] = numbers[middle:middle] = gap
         if product is None:
-            product = zeros_like(input)
+            product = zeros_like(current(input))
         scalar = not np.ndim(seed) and all(single(v) for v in values)
         return Path(
             every,
@@ -236,26 +237,30 @@ class _Writer:
             _ascent(product),
         )
 
-    def _local(self, v: Value, i: int) -> tuple[Formula, str]:
+    def _local(self, v: Value, i: int) -> tuple[str, str]:
         key = id(v), i
         if key not in self.locals:
             operands = [_operand(x, self.names) for x in v.inputs]
             local = local_derivative(v, i, operands, self.names)
             text = local.formula or f"({local.operator})" if local.formula or local.operator else local.value
-            binds = 5 if _is_factor(text) else 0
-            value = local.value if local.number is None or local.number >= 0 else f"({local.value})"
-            self.locals[key] = Formula(text, binds), value if single(v) else ""
+            self.locals[key] = text, factor(local.value) if single(v) else ""
         return self.locals[key]
 
 
-def _is_factor(text: str) -> bool:
-    """Whether a formula may stand in a product as it is: no sum, and no minus in front."""
+def factor(text: str) -> str:
+    """A formula as it stands in a product: in parentheses if it is a sum, a quotient or negative.
+
+    Examples
+    --------
+    >>> factor("1 - y²"), factor("sin(x - 1)"), factor("1e-07")
+    ('(1 - y²)', 'sin(x - 1)', '1e-07')
+    """
     depth = 0
-    for c in text:
+    for c in re.sub(r"(?<=\d)e[-+]?(?=\d)", "", text):
         depth += (c in "([{") - (c in ")]}")
         if depth == 0 and c in "+-/ ":
-            return False
-    return True
+            return f"({text})"
+    return text
 
 
 def _ends_of(way: Sequence[Step]) -> Sequence[Step]:

@@ -134,10 +134,6 @@ def pulled(way: Iterable[Step], seed: Any) -> Any:
 
 def single(v: Value) -> bool:
     """Whether a node is one real number."""
-    return type(v._data) is float or (isinstance(v._data, np.ndarray | np.floating) and _real_scalar(v))
-
-
-def _real_scalar(v: Value) -> bool:
     return v.shape == () and v.dtype.kind == "f"
 
 
