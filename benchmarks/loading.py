@@ -1,4 +1,4 @@
-"""What taking the next batch costs beside the compiled training step that it is for, at the examples' sizes."""
+"""What taking the next batch costs beside the compiled step that it is for, at the examples' sizes."""
 
 from __future__ import annotations
 

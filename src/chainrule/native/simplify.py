@@ -190,7 +190,7 @@ def _joined(s: Simplifier, x: Traced) -> Traced | None:
     if len(cut) != 1:
         return None
     (axis,) = cut
-    parts.sort(key=lambda y: y.params["starts"][axis])  # type: ignore[no-any-return]
+    parts.sort(key=lambda y: y.params["starts"][axis])
     end = 0
     for y in parts:
         if y.params["starts"][axis] != end:
