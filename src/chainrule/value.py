@@ -305,9 +305,8 @@ class Value:
     def __float__(self) -> float:
         raise _cut(
             "float",
-            "for a[i] = v collect the parts in a list and np.stack or chainrule.array it, or use np.where or "
-            "np.concatenate (a stencil: slices, then np.concatenate or np.pad); np.sin and the like instead "
-            "of math.sin; to log or plot a loss: loss.item()",
+            "for a[i] = v make a a Value, a = chainrule.Value(np.zeros(n)), or collect the parts in a list "
+            "and np.stack it; np.sin and the like instead of math.sin; to log or plot a loss: loss.item()",
         )
 
     def __int__(self) -> int:
@@ -323,8 +322,8 @@ class Value:
         raise TypeError(
             "np.asarray: a Value cannot become a plain array, because its derivative would be lost "
             "silently; write v.data for its numbers; chainrule.array([v, w]) or np.stack([v, w]) to join "
-            "Values, before np.sum, np.mean and the like; and for a[i] = v collect the parts in a list and "
-            "join that"
+            "Values, before np.sum, np.mean and the like; and for a[i] = v make a a Value: "
+            "a = chainrule.Value(np.zeros(n))"
         )
 
     def __reduce__(self) -> Any:

@@ -5,15 +5,15 @@ becomes that node, and its former self lives on as `older`, so every name for it
 What was recorded before still lists ``x`` among its inputs: there it means the version of its own time, the
 newest that is older than the node, and walks over the graph put that into its inputs when they meet it.
 
-A window is a node whose array lies in that of its operand: ``x[1:]``, ``x.T``, ``x.reshape(...)``. As in NumPy
-a change of either is one of both: a write through a window is a write to its base, and a window that has
-fallen behind its base is taken anew when it is next used.
+A window is a node whose array lies in that of its operand: ``x[1:]``, ``x.T``, ``x.reshape(...)``. As in
+NumPy a change of either is one of both: a write through a window is a write to its base, and a window that
+has fallen behind its base is taken anew when it is next used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 
@@ -56,10 +56,10 @@ def write(x: Value, make: Callable[[Value], Value]) -> None:
     while window(path[-1]):
         path.append(path[-1].inputs[0])
     former = {part: twin(part) for part in path}
-    for part, base in zip(path, path[1:]):
+    for part, base in pairwise(path):
         former[part].inputs = (former[base],)
     node = make(former[x])
-    for part, base in zip(path, path[1:]):
+    for part, base in pairwise(path):
         put = part.primitive.put_back  # type: ignore[union-attr]
         if put is None:
             raise ValueError(

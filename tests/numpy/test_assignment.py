@@ -19,7 +19,9 @@ X = np.array([0.5, 1.5, -2.5, 0.8, 1.1, -0.4])
 
 def total(*parts: Any) -> Any:
     """Every element counts otherwise."""
-    return sum(np.sum(p * np.cos(np.arange(np.size(cr.data(p))) + k).reshape(p.shape)) for k, p in enumerate(parts))
+    return sum(
+        np.sum(p * np.cos(np.arange(p.size) + k).reshape(p.shape)) for k, p in enumerate(parts)
+    )
 
 
 # -------------------------------------------------------------------- random programs beside NumPy's
@@ -225,22 +227,23 @@ def test_graphs_are_freed_by_reference_counting() -> None:
         gc.enable()
 
 
+OUTSIDE = Value(X)
 REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "scalar": (lambda: (Value(2.0) * 1).__setitem__(0, 1.0), TypeError, "scalar, which has no elements"),
     "complex": (lambda: (Value(X) * 1).__setitem__(0, 1j), TypeError, "imaginary part"),
-    "shape": (lambda: (Value(X) * 1).__setitem__(slice(2), X), ValueError, r"setitem: .*Value has shape \(6,\)"),
+    "shape": (lambda: (Value(X) * 1).__setitem__(slice(2), X), ValueError, r"setitem: .*has shape \(6,\)"),
     "bounds": (lambda: (Value(X) * 1).__setitem__(6, 0.0), IndexError, r"setitem: index 6 is out of bounds"),
-    "index": (lambda: (Value(X) * 1).__setitem__(Value(1.0), 0.0), TypeError, "setitem: the index is a Value"),
+    "index": (lambda: (Value(X) * 1).__setitem__(Value(1.0), 0.0), TypeError, "the index is a Value"),
     "read-only": (
         lambda: np.broadcast_to(Value(X), (2, 6)).__setitem__(0, 1.0), ValueError, "read-only, as in NumPy"
     ),
     "plain": (lambda: np.copyto(X.copy(), Value(X)), TypeError, "the array to write into is plain"),
-    "shape in place": (lambda: Value(X[:1]).__iadd__(Value(X)), ValueError, r"\+=: the result has shape \(6,\)"),
+    "shape in place": (lambda: Value(X[:1]).__iadd__(Value(X)), ValueError, r"\+=: the result has shape"),
     "dtype in place": (
         lambda: Value(X).__imul__(Value(X + 0j)), TypeError, r"\*=: the result is complex128",
     ),
     "outside": (
-        lambda: cr.compile(lambda x, v=Value(X): v.__setitem__(0, x) or x)(1.0), TypeError, "from outside of",
+        lambda: cr.compile(lambda x: OUTSIDE.__setitem__(0, x) or x)(1.0), TypeError, "from outside of",
     ),
 }  # fmt: skip
 

@@ -197,7 +197,8 @@ def setitem(x: Any, new: Any, index: Any) -> Any:
                 f"{where_in_user_code()}: assignment at a traced array of indices, which may name an element "
                 "twice; add with np.add.at, or write np.where(mask, new, x)"
             )
-        mask: Any = scatter(np.ones(()), index, x.shape) > 0.5
+        put: Any = scatter(np.ones(()), index, x.shape)
+        mask = put > 0.5
     else:
         mask, numbers = np.zeros(x.shape, bool), np.zeros(x.shape, int)
         mask[index] = True

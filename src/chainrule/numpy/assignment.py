@@ -23,8 +23,8 @@ from chainrule.value import Value, current, kept, result, versions
 from chainrule.versions import outside, settle, write
 
 __all__ = [
-    "add_at", "check_written", "copyto", "fill", "fill_diagonal", "in_place", "put", "put_along_axis", "set_item",
-    "write_out",
+    "add_at", "check_written", "copyto", "fill", "fill_diagonal", "in_place", "put", "put_along_axis",
+    "set_item", "write_out",
 ]  # fmt: skip
 
 LARGE = 1 << 16  # bytes from which an array is written over rather than copied
@@ -73,7 +73,8 @@ def _over(old: Value, x: Value, new: Any, index: Any) -> Value | None:
     array = old._data
     if type(array) is not np.ndarray or array.nbytes < LARGE or old.primitive is not sh.setitem:
         return None
-    if sys.getrefcount(array) > 4 or array.base is not None or type(raw(new)) is Traced:  # x, old, array, the call
+    shared = sys.getrefcount(array) > 4  # x, old, the name, the call
+    if shared or array.base is not None or type(raw(new)) is Traced:
         return None
     new = new if type(new) is Value else kept(np.asarray(new))
     array.setflags(write=True)
@@ -96,8 +97,8 @@ def _check(name: str, x: Any, new: Any) -> None:
 def _write(x: Value, make: Callable[[Value], Any]) -> None:
     if outside(x):
         raise TracedError(
-            f"{where_in_user_code()}: assignment to elements of a Value from outside of the compiled function; "
-            "work on a copy, x = x.copy(), and write v.data = ... to change a Value's numbers"
+            f"{where_in_user_code()}: assignment to elements of a Value from outside of the compiled "
+            "function; work on a copy, x = x.copy(), and write v.data = ... to change a Value's numbers"
         )
     if not versions.happened:
         _follow_windows()
@@ -131,7 +132,8 @@ def in_place(sign: str, operate: Any) -> Any:
                 f"v {sign}= x of a leaf that has a gradient would leave the leaf as it is and make v another "
                 f"node; write v.data {sign}= x to update it, or v = v {sign} x for a new node"
             )
-        if type(self._data) is not np.ndarray and not self.shape or (self.primitive is None and outside(self)):
+        number = type(self._data) is not np.ndarray and not self.shape
+        if number or (self.primitive is None and outside(self)):
             return operate(self, other)
 
         def make(old: Value) -> Any:
@@ -240,8 +242,8 @@ def fill(x: Value, new: Any) -> None:
 def check_written(name: str, x: Any) -> None:
     if type(x) is not Value:
         raise TypeError(
-            f"{name}: the array to write into is plain, and cannot hold a Value's derivative; make it a Value: "
-            "a = chainrule.Value(a)"
+            f"{name}: the array to write into is plain, and cannot hold a Value's derivative; make it a "
+            "Value: a = chainrule.Value(a)"
         )
     _check(name, x, 0.0)
 
