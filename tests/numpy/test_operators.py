@@ -94,6 +94,7 @@ def test_a_value_equals_nothing_that_is_no_number() -> None:
 LIKE_ARRAYS: dict[str, list[str | tuple[str, str]]] = {
     "__matmul__": ["x @ A", "x @ v", "v @ w", "v @ A", "B @ x", "x @ d", "x @ [1.0, 2.0, 3.0]", "e @ A"],
     "__rmatmul__": ["d @ A", "c @ v", ("[1.0, 2.0] @ x", "np.array([1.0, 2.0]) @ x")],
+    "__imatmul__": ["(a := x * 1.5, a.__imatmul__(Q))[1]"],
     "__neg__": ["-x", "-s", "-k"],
     "__pos__": ["+x", "+s"],
     "__abs__": ["abs(x)", "abs(s)", "abs(-k)"],
