@@ -331,6 +331,12 @@ SHAPE = [
         shape=[(5,)],
     ),
     row(sh.scatter, reals(2), index=(np.array([0, 0]), np.array([1, 1])), shape=(2, 3)),
+    row(sh.setitem, reals(2, 3), reals(3), index=1),
+    row(sh.setitem, reals(2, 3), reals(2, 1), index=(S(None), S(None, None, -1))),
+    row(sh.setitem, reals(2, 3), reals(4), index=(np.array([0, 1, 0, 0]), np.array([1, 1, 1, 2]))),
+    row(sh.setitem, reals(2, 3), reals(3), index=np.array([[True, False, True], [False, False, True]])),
+    row(sh.setitem, complexes(3), reals(2), index=S(1, None)),
+    row(sh.setitem, reals(0, 3), reals(3), index=...),
     row(sh.scatter, reals(2), index=np.array([True, False, True]), shape=(3,)),
 ]
 

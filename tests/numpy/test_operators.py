@@ -94,6 +94,7 @@ def test_a_value_equals_nothing_that_is_no_number() -> None:
 LIKE_ARRAYS: dict[str, list[str | tuple[str, str]]] = {
     "__matmul__": ["x @ A", "x @ v", "v @ w", "v @ A", "B @ x", "x @ d", "x @ [1.0, 2.0, 3.0]", "e @ A"],
     "__rmatmul__": ["d @ A", "c @ v", ("[1.0, 2.0] @ x", "np.array([1.0, 2.0]) @ x")],
+    "__imatmul__": ["(a := x * 1.5, a.__imatmul__(Q))[1]"],
     "__neg__": ["-x", "-s", "-k"],
     "__pos__": ["+x", "+s"],
     "__abs__": ["abs(x)", "abs(s)", "abs(-k)"],
@@ -173,7 +174,8 @@ NOT_OF_ARRAYS = set(
     "__init_subclass__ __iadd__ __isub__ "
     "detach numpy requires_grad zero_grad view unsqueeze permute numel norm sin cos abs _backward "
     "__init__ __repr__ __format__ __bool__ __float__ __int__ __index__ __complex__ __array__ __array_ufunc__ "
-    "__array_function__ __setitem__ __hash__ __reduce__ __slots__ __module__ __doc__ __annotations__ "
+    "__array_function__ __setitem__ fill older __hash__ __reduce__ __slots__ __module__ __doc__ "
+    "__annotations__ "
     "__firstlineno__ __static_attributes__".split()
 )
 
@@ -207,19 +209,24 @@ def test_plain_answers(row: str | tuple[str, str]) -> None:
 
 def test_every_operator_and_method_is_tried() -> None:
     operators = {f"__{r}{f.__name__}__" for f in ARITHMETIC for r in ("", "r")}
+    operators |= {f"__i{f.__name__}__" for f in ARITHMETIC if f is not divmod}
     comparisons = {f"__{f.__name__}__" for f in COMPARISON}
     tried = operators | comparisons | set(LIKE_ARRAYS) | set(PLAIN)
     assert set(vars(Value)) - NOT_OF_ARRAYS <= tried
     assert not {name for name in tried if not hasattr(Value, name)}
 
 
-def test_in_place_operators_bind_the_name_anew() -> None:
-    v = w = Value(np.array([1.0, 2.0]))
+def test_in_place_operators_change_arrays_and_bind_numbers_anew() -> None:
+    x = Value(np.array([1.0, 2.0]))
+    v = w = x * 1.0
     v += 1.0
     v *= v
-    assert w.data.tolist() == [1, 2] and v.data.tolist() == [4, 9]
+    assert w is v and v.data.tolist() == [4, 9] and x.data.tolist() == [1, 2]
     np.sum(v).backward()
-    assert w.grad.tolist() == [4, 6]
+    assert x.grad.tolist() == [4, 6]
+    s = t = Value(2.0)
+    s += 1.0
+    assert s.data == 3.0 and t.data == 2.0
     a = np.ones(2)
     with pytest.raises(TypeError, match=r"add: out= is a plain array.*write a = a \+ v for a \+= v"):
         a += w

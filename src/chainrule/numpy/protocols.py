@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import optree
 
+from chainrule.numpy import assignment
 from chainrule.numpy import functions as fn
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
@@ -78,12 +79,14 @@ def array_ufunc(self: Value, ufunc: np.ufunc, method: str, *inputs: Any, **optio
         return f(*inputs)
     name = ufunc.__name__
     if "out" in options:
-        if any(type(o) is not Value for o in options["out"]):
-            raise TypeError(
-                f"{name}: out= is a plain array, which cannot hold a Value's derivative; "
-                "assign the result instead (write a = a + v for a += v)"
-            )
-        raise TypeError(f"{name}: out= is not supported for Values; assign the result instead")
+        if len(options["out"]) > 1:
+            raise TypeError(f"{name}: out= with several results is not supported; assign them instead")
+        (out,) = options.pop("out")
+        return assignment.write_out(name, out, getattr(ufunc, method)(*inputs, **options))
+    if method == "at" and name in ("add", "subtract"):
+        x, index, new = inputs
+        assignment.check_written(f"{name}.at", x)
+        return assignment.add_at(x, index, new, 1.0 if name == "add" else -1.0)
     if ufunc in _PLAIN_CALLS and method != "at":
         return getattr(ufunc, method)(*map(current, inputs), **options)
     if f is not None:
@@ -115,6 +118,13 @@ FUNCTIONS |= {np.around: fn.round, np.linalg.norm: fn.norm}
 for _name in ("outer", "tensordot", "matmul", "matrix_transpose", "vecdot"):
     FUNCTIONS[getattr(np.linalg, _name)] = getattr(fn, _name)
 
+FUNCTIONS |= {
+    np.copyto: assignment.copyto,
+    np.put: assignment.put,
+    np.fill_diagonal: assignment.fill_diagonal,
+    np.put_along_axis: assignment.put_along_axis,
+}
+
 # Answers without a derivative: computed on the data.
 _PLAIN = (
     "argmax argmin argsort searchsorted count_nonzero nonzero flatnonzero argwhere any all isclose allclose "
@@ -127,9 +137,6 @@ PLAIN_FUNCTIONS = {getattr(np, name) for name in _PLAIN if hasattr(np, name)}
 _INSTEAD = {
     "median": "sort and take the middle: np.sort(v)[n // 2]",
     "array": "np.stack([v, w]) joins Values",
-    "copyto": "v = np.where(mask, new, v)",
-    "put": "np.where, or np.concatenate of the parts",
-    "fill_diagonal": "np.where(np.eye(n, dtype=bool), new, v)",
     "quantile": "sort and interpolate: np.sort(v)",
     "percentile": "sort and interpolate: np.sort(v)",
     "cross": "the three products of components, joined with chainrule.array",

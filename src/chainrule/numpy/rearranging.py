@@ -104,7 +104,12 @@ def sort(a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, 
 
 def getitem(x: Any, index: Any) -> Any:
     """``x[index]``."""
-    return _picked("getitem", x, tuple(map(_index, index)) if isinstance(index, tuple) else _index(index))
+    return _picked("getitem", x, as_index("getitem", index))
+
+
+def as_index(name: str, index: Any) -> Any:
+    """An index as a graph may keep it."""
+    return tuple([_index(i, name) for i in index]) if isinstance(index, tuple) else _index(index, name)
 
 
 def _picked(name: str, x: Any, index: Any) -> Any:
@@ -114,7 +119,7 @@ def _picked(name: str, x: Any, index: Any) -> Any:
         raise IndexError(f"{name}: {error}; the Value has shape {shape_of(x)}") from None
 
 
-def _index(i: Any, name: str = "getitem") -> Any:
+def _index(i: Any, name: str) -> Any:
     if type(i) is Value:
         raise TypeError(
             f"{name}: the index is a Value; indices are integers, which have no derivative: "
