@@ -63,6 +63,7 @@ __all__ = [
     "elu",
     "entropy",
     "erf",
+    "explore",
     "fori",
     "gelu",
     "grad",
@@ -117,11 +118,9 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    """Load what the core does not import when it is first asked for: ``draw``, ``compile`` and packages."""
-    if name == "draw":
-        from chainrule.show import draw
-
-        return draw
+    """Load what the core does not import when it is first asked for: ``draw``, ``explore``, ``compile`` and packages."""
+    if name in {"draw", "explore"}:
+        return getattr(import_module("chainrule.show"), name)
     if name == "compile":
         from chainrule.native.compile import compile
 

@@ -107,7 +107,7 @@ class Picture:
                 f"Picture.save: {path.name!r} ends in {path.suffix or 'no suffix'!r}, expected one of "
                 f"{', '.join(_FORMS)}; a browser or Inkscape turns the .svg into other formats"
             )
-        _write(path, str(self) + "\n" if form == "text" else getattr(self, form))
+        write(path, str(self) + "\n" if form == "text" else getattr(self, form))
         return path
 
     def __str__(self) -> str:
@@ -188,7 +188,7 @@ def draw(
     v2    = a * b    -6    1     ∂v2/∂a = b = -3, ∂v2/∂b = a = 2
     c     = v2 + a   -4    1     ∂c/∂v2 = 1, ∂c/∂a = 1
     """
-    outputs = [] if isinstance(value, ProgramGraph) else _values(value)
+    outputs = [] if isinstance(value, ProgramGraph) else values_of("draw", value)
     if direction not in _DIRECTIONS:
         raise ValueError(
             f"draw: direction is {direction!r}, expected 'LR' (left to right) or 'TB' (top to bottom)"
@@ -203,19 +203,20 @@ def draw(
     return Picture(describe(outputs, scopes, max_nodes), direction)
 
 
-def _values(value: Any) -> list[Value]:
+def values_of(name: str, value: Any) -> list[Value]:
+    """The Values that somebody wants to see, each once; ``name`` is the function that was asked."""
     found = list(value.values()) if isinstance(value, Mapping) else value
     found = [found] if isinstance(found, Value) else found
     if not isinstance(found, Sequence) or isinstance(found, str):
         raise TypeError(
-            f"draw: value is {type(value).__name__}, expected a Value or a list of Values; "
-            "to draw a model, draw what it computes: draw(model(x))"
+            f"{name}: value is {type(value).__name__}, expected a Value or a list of Values; "
+            f"to {name} a model, {name} what it computes: {name}(model(x))"
         )
     for i, v in enumerate(found):
         if not isinstance(v, Value):
-            raise TypeError(f"draw: element {i} of value is {type(v).__name__}, expected a Value")
+            raise TypeError(f"{name}: element {i} of value is {type(v).__name__}, expected a Value")
     if not found:
-        raise ValueError("draw: value is empty, expected at least one Value")
+        raise ValueError(f"{name}: value is empty, expected at least one Value")
     return list({id(v): v for v in found}.values())
 
 
@@ -259,7 +260,7 @@ def _digest(style: str) -> str:
     return base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
 
 
-def _write(path: Path, content: str) -> None:
+def write(path: Path, content: str) -> None:
     """Write beside the target and rename, so that a reader never sees half a file."""
     target = os.path.realpath(path)
     folder, name = os.path.split(target)
