@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from reprlib import recursive_repr
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
+from weakref import ref
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from chainrule.nn.messages import Call, Hook, call_as_node, now
 from chainrule.traced import current_trace
-from chainrule.value import Value, current, data
+from chainrule.value import Value, current, data, next_serial
 
 __all__ = ["Module", "inside", "values_of"]
 
@@ -102,10 +103,12 @@ class Module:
         self._last = call = Call(self, args, kwargs, keep=False)
         running = now.running
         running.append(call)
+        first = next_serial()
         try:
             return self.forward(*args, **kwargs)
         finally:
             running.pop()
+            now.log.append((first, next_serial(), ref(self)))
 
     # ---------------------------------------------------------------- messages
 

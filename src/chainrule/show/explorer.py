@@ -15,7 +15,7 @@ from typing import Any
 
 from chainrule.show import names as naming
 from chainrule.show import summary
-from chainrule.show.picture import draw, values_of, write
+from chainrule.show.picture import values_of, write
 from chainrule.show.survey import survey
 
 __all__ = ["Explorer", "explore"]

@@ -15,7 +15,7 @@ from chainrule.show import summary
 from chainrule.sweeps.adjoint import KEPT, adjoint
 from chainrule.value import Value
 
-__all__ = ["Visits", "gradient_texts", "gradients"]
+__all__ = ["Visits", "gradient_texts", "gradients", "sources"]
 
 T = TypeVar("T")
 
@@ -36,25 +36,30 @@ def gradients(
     everything: Sequence[Value],
     note: Callable[[Any], T],
     lost: T,
+    seeds: Sequence[tuple[Value, Any]] = (),
 ) -> dict[int, T]:
     """What ``note`` says of the gradient of each node that has one.
 
     Where backward has passed without keeping it, it is found again by a sweep from the outputs that
     were given a gradient: it then holds what came through these. ``lost`` stands where a rule fails.
 
+    Parameters
+    ----------
+    seeds : sequence of (Value, cotangent), optional
+        Take what a sweep from these gives in the place of what is in ``.grad``.
+
     Returns
     -------
     dict
         By the Value's identity.
     """
+    if seeds:
+        return _swept(shown, seeds, note)
     found = {id(v): note(g) for v in shown if (g := v._gradient) is not None}
-    swept: list[tuple[Value, Any]] = [(v, g) for v in outputs if (g := v._gradient) is not None]
     missing = {id(v) for v in shown if v._grad is None and v.primitive is not None and v.size > KEPT}
-    if not (swept and missing):
+    if not missing or all(v._gradient is None for v in outputs):
         return found
-    inner = {id(x) for v in everything for x in v.inputs if isinstance(x, Value)}
-    # An output that another one was computed from has that one's share in its gradient already.
-    seeds = [(v, np.conj(g)) for v, g in swept if id(v) not in inner]
+    seeds = sources(outputs, everything)
 
     def keep(v: Value, g: Any) -> None:
         if id(v) in missing:
@@ -65,6 +70,30 @@ def gradients(
             adjoint(seeds, record=False, visited=Visits(keep))
     except Exception:  # a rule that fails is reported by backward, not by a picture
         found.update((i, lost) for i in missing)
+    return found
+
+
+def sources(outputs: Sequence[Value], everything: Sequence[Value]) -> list[tuple[Value, Any]]:
+    """Where the gradients in a graph come from: the outputs that have one, with the cotangent."""
+    inner = {id(x) for v in everything for x in v.inputs if isinstance(x, Value)}
+    # An output that another one was computed from has that one's share in its gradient already.
+    return [(v, np.conj(g)) for v in outputs if id(v) not in inner and (g := v._gradient) is not None]
+
+
+def _swept(
+    shown: Sequence[Value], seeds: Sequence[tuple[Value, Any]], note: Callable[[Any], T]
+) -> dict[int, T]:
+    wanted = {id(v) for v in shown}
+    found: dict[int, T] = {}
+
+    def keep(v: Value, g: Any) -> None:
+        if id(v) in wanted:
+            found[id(v)] = note(np.conj(g) if type(g) is np.ndarray else g)
+
+    with np.errstate(all="ignore"):
+        leaves = adjoint(seeds, record=False, visited=Visits(keep))
+    for v, g in leaves.items():
+        keep(v, g)
     return found
 
 

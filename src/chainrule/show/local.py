@@ -105,7 +105,7 @@ def _row(v: Value, position: int) -> str:
 def _formula(
     v: Value, position: int, names: Mapping[int, str | Formula], small: bool, number: float | None
 ) -> str:
-    """The partial in symbols; a large array is stood for by its first entries, so that no second one is made."""
+    """The partial in symbols; first entries stand for a large array, so that no second one is made."""
     primitive = v.primitive
     assert isinstance(primitive, Elementwise)
     sample = _whole if small else _first

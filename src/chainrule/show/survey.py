@@ -7,19 +7,26 @@ operations, formulas, shapes - is said once and referred to by its place in a ta
 
 from __future__ import annotations
 
+import linecache
+import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from chainrule.graph import order
-from chainrule.primitive import ONE, Elementwise, Primitive
+from chainrule.primitive import ONE, Elementwise, Primitive, fit
 from chainrule.show import names as naming
 from chainrule.show import summary
 from chainrule.show.description import nearest
-from chainrule.show.gradients import NOT_KEPT, gradients
+from chainrule.show.gradients import NOT_KEPT, gradients, sources
+from chainrule.show.groups import Graph, Group, as_data, grouped
 from chainrule.show.local import local_derivative, partial_in_symbols
+from chainrule.show.pulled import pulled, works_on_numbers
+from chainrule.show.running import Notes, Span, module_calls
 from chainrule.show.symbolic import Formula, call
+from chainrule.show.thumbnails import plain, text, thumbnail
 from chainrule.value import Value
 
 __all__ = ["survey"]
@@ -27,6 +34,7 @@ __all__ = ["survey"]
 VERSION = 2
 LARGEST = 70_000  # Values of a graph that is shown whole
 CUT = 20_000  # of a larger one so many, those nearest to the outputs
+ARRAYS = 1_000  # among the nodes, up to which each has its picture
 _LONGEST_NAME = 200
 _RESULT = Formula("$y")
 
@@ -48,7 +56,11 @@ class Table:
 
 
 def survey(
-    outputs: Sequence[Value], scopes: Iterable[Mapping[str, Any]] = (), title: str = ""
+    outputs: Sequence[Value],
+    scopes: Iterable[Mapping[str, Any]] = (),
+    title: str = "",
+    notes: Notes | None = None,
+    seeds: Sequence[tuple[Value, Any]] = (),
 ) -> dict[str, Any]:
     """Survey the graph that Values were computed from. Nothing in it is changed.
 
@@ -58,6 +70,10 @@ def survey(
     scopes : iterable of mappings from str to object
         Variables to take names from.
     title : str
+    notes : Notes, optional
+        Of the run that made the graph; by default the calls of modules that are still known.
+    seeds : sequence of (Value, cotangent)
+        Show the gradients that come from these instead of those in ``.grad``.
 
     Returns
     -------
@@ -75,25 +91,88 @@ def survey(
     shown, expanded = everything, None
     if len(everything) > LARGEST:
         shown, expanded = nearest(outputs, CUT)
-    nodes = Nodes(shown, list(scopes))
-    nodes.gradients = gradients(shown, outputs, everything, short, lost=NOT_KEPT)
+    small = sum(isinstance(v._data, np.ndarray) for v in shown) <= ARRAYS
+
+    def note(g: Any) -> tuple[Any, Any]:
+        return text(g), thumbnail(g) if small else None
+
+    found = gradients(shown, outputs, everything, note, (NOT_KEPT, None), seeds)
+    nodes = Columns(shown, list(scopes), found)
     for v in shown:
-        nodes.add(v, expanded is None or id(v) in expanded)
-    found = nodes.columns()
-    found |= {"outputs": [nodes.ids[id(v)] for v in outputs], "left_out": len(everything) - len(shown)}
-    return {"chainrule": VERSION, "title": title, **found}
+        nodes.add(v, expanded is None or id(v) in expanded, small)
+    ends = [nodes.ids[id(v)] for v in outputs]
+    notes = Notes(module_calls()) if notes is None else notes
+    lines = _lines(nodes, notes)
+    groups = nodes.group(notes.spans, ends)
+    return {
+        "chainrule": VERSION,
+        "title": title,
+        **nodes.columns(),
+        **lines,
+        "groups": as_data(groups),
+        "arrays": nodes.arrays,
+        "pulled": pulled(shown, nodes.ids, seeds or sources(outputs, everything) or _ones(outputs)),
+        "outputs": ends,
+        "left_out": len(everything) - len(shown),
+    }
 
 
-class Nodes:
+def _ones(outputs: Sequence[Value]) -> list[tuple[Value, Any]]:
+    """What backward would start from."""
+    return [(v, fit(1.0, v._data)) for v in outputs if not v.shape and v.dtype.kind == "f"]
+
+
+def _lines(nodes: Columns, notes: Notes) -> dict[str, Any]:
+    """Of each node the line that made it, and the text around these lines."""
+    if not notes.lines:
+        return {}
+    starts = np.array([serial for serial, _, _ in notes.lines])
+    lines, files = Table(), Table()
+    texts: list[dict[str, str]] = []
+    column = []
+    for place, serial in zip(np.searchsorted(starts, nodes.made) - 1, nodes.made):
+        if serial < 0 or place < 0:
+            column.append(-1)
+            continue
+        _, name, line = notes.lines[place]
+        file = files(name)
+        if file == len(texts):
+            texts.append({})
+        column.append(lines({"file": file, "line": line}, (file, line)))
+        if str(line) not in texts[file]:
+            for near in range(max(1, line - 3), line + 4):
+                if written := linecache.getline(name, near).rstrip():
+                    texts[file][str(near)] = summary.shorten(summary.printable(written), 300)
+    nodes.line = column
+    return {
+        "lines": lines.items,
+        "files": [
+            {"name": shown_name(os.path.basename(name)), "text": t} for name, t in zip(files.items, texts)
+        ],
+    }
+
+
+class Columns:
     """The columns while they grow: a node is added after its operands."""
 
-    def __init__(self, shown: Sequence[Value], scopes: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        shown: Sequence[Value],
+        scopes: Sequence[Mapping[str, Any]],
+        gradients: Mapping[int, tuple[Any, Any]],
+    ) -> None:
         self.ids: dict[int, int] = {}
         self.names = naming.find(shown, scopes)
-        unnamed = [v for v in shown if v.name is not None]
-        self.paths = naming.find_paths(unnamed, scopes) if unnamed else {}
+        named = [v for v in shown if v.name is not None]
+        self.paths = naming.find_paths(named, scopes) if named else {}
         self.scopes = scopes
-        self.gradients: dict[int, Any] = {}
+        self.column: list[int] = []
+        self.gradients = gradients
+        self.recorded = _recorded(shown)
+        self.serials: list[int] = []  # of results
+        self.made: list[int] = []  # serials of results and leaves
+        self.arrays: dict[str, dict[str, Any]] = {}
+        self.line: list[int] = []
         self.kind: list[str] = []
         self.name: list[str] = []
         self.path: dict[str, str] = {}
@@ -109,22 +188,27 @@ class Nodes:
         self.operations, self.formulas, self.expressions = Table(), Table(), Table()
         self.shapes, self.dtypes = Table(), Table()
         self._known: dict[Hashable, int] = {}
-        self._arrays: dict[int, str] = {}
+        self._called: dict[int, str] = {}
 
-    def add(self, v: Value, is_open: bool = True) -> None:
+    def add(self, v: Value, is_open: bool = True, pictures: bool = True) -> None:
         """Add a Value, after those of its operands that are constants."""
         primitive = v.primitive
         operands = [self._operand(x) for x in v.inputs] if primitive is not None and is_open else []
         name = self.names.get(id(v), "")
+        data = self.recorded.get(id(v), v._data) if primitive is None else v._data
         self.ids[id(v)] = me = len(self.kind)
         if (path := self.paths.get(id(v))) is not None and path != name:
             self.path[str(me)] = shown_name(path)
         self._entry(
-            "l" if primitive is None else "r", name, short(v._current()), v.shape, str(v.dtype), operands
+            "l" if primitive is None else "r", name, text(data), v.shape, str(v.dtype), operands
         )
-        self.gradient[me] = self.gradients.get(id(v))
+        self.made[me] = v.serial
+        self.gradient[me], gradient = self.gradients.get(id(v), (None, None))
+        if pictures and (picture := thumbnail(data)) is not None:
+            self.arrays[str(me)] = {"data": picture} | ({} if gradient is None else {"gradient": gradient})
         if primitive is not None and is_open:
             symbol = {"name": primitive.name, "symbol": primitive.symbol}
+            self.serials[me] = v.serial
             self.op[me] = self.operations(symbol, (primitive.name, primitive.symbol))
             self.expression[me] = self._expression(primitive, len(operands), v.params)
             self._derivatives(v)
@@ -133,15 +217,18 @@ class Nodes:
         if isinstance(x, Value):
             return self.ids[id(x)]
         is_array = isinstance(x, np.ndarray)
-        if is_array and x.size > 1 and id(x) not in self._arrays:
-            self._arrays[id(x)] = naming.find_arrays([x], self.scopes).get(id(x), "")
-        text = short(x) if is_array or isinstance(x, int | float | complex | np.generic) else summary.constant(x)
+        if is_array and x.size > 1 and id(x) not in self._called:
+            self._called[id(x)] = naming.find_arrays([x], self.scopes).get(id(x), "")
+        known = is_array or isinstance(x, int | float | complex | np.generic)
+        data = text(x) if known else summary.constant(x)
         dtype = str(x.dtype) if is_array else type(x).__name__
-        self._entry("c", self._arrays.get(id(x), ""), text, np.shape(x) if is_array else (), dtype, [])
+        self._entry("c", self._called.get(id(x), ""), data, np.shape(x) if is_array else (), dtype, [])
         return len(self.kind) - 1
 
     def _entry(self, kind: str, name: str, data: Any, shape: Any, dtype: str, inputs: list[int]) -> None:
         self.kind.append(kind)
+        self.serials.append(-1)
+        self.made.append(-1)
         self.name.append(shown_name(name))
         self.op.append(-1)
         self.inputs.append(inputs)
@@ -160,7 +247,7 @@ class Nodes:
         assert primitive is not None
         local: list[Any] = []
         formula: list[int] = []
-        if isinstance(primitive, Elementwise) and type(v._data) is float and _numbers(v.args):
+        if works_on_numbers(v):
             for i, x in enumerate(v.inputs):
                 if type(x) is Value:
                     d, sent = _partial(v, i)
@@ -176,9 +263,9 @@ class Nodes:
             for i, x in enumerate(v.inputs):
                 if type(x) is Value:
                     d = local_derivative(v, i, operands, called)
-                    text = f": {d.operator}" if d.operator else d.formula
+                    template = f": {d.operator}" if d.operator else d.formula
                     local.append(d.value or None if d.number is None else plain(d.number))
-                    formula.append(self.formulas(text) if text else -1)
+                    formula.append(self.formulas(template) if template else -1)
                 else:
                     local.append(None)
                     formula.append(-1)
@@ -202,13 +289,10 @@ class Nodes:
         if known is None:
             args = [a if w is not None else Value(float(a)) for a, w in zip(v.args, whole)]
             called = [Formula(f"${k}") if w is None else None for k, w in enumerate(whole)]
-            text = ""
-            try:
-                with np.errstate(all="ignore"):
-                    text = partial_in_symbols(primitive, i, v._data, args, v.params, called, _RESULT)
-            except Exception:  # a rule of somebody's that cannot be recorded has no formula
-                text = ""
-            known = self._known[key] = self.formulas(text) if text else -1
+            formula = ""
+            with suppress(Exception), np.errstate(all="ignore"):  # somebody's rule that cannot be recorded
+                formula = partial_in_symbols(primitive, i, v._data, args, v.params, called, _RESULT)
+            known = self._known[key] = self.formulas(formula) if formula else -1
         return known
 
     def _expression(self, primitive: Primitive, count: int, params: Mapping[str, Any]) -> int:
@@ -221,19 +305,43 @@ class Nodes:
                 self._known[key] = known
         return known
 
+    def group(self, spans: Sequence[Span], ends: Sequence[int]) -> list[Group]:
+        """Put every node into a group."""
+        words = [o["symbol"] for o in self.operations.items]
+        sums = [o["name"] == "add" for o in self.operations.items]
+        graph = Graph(
+            self.inputs,
+            labels=list(zip(self.kind, self.op, self.shape)),
+            serials=self.serials,
+            names=self.name,
+            sums=[op >= 0 and sums[op] for op in self.op],
+            words=["" if op < 0 else words[op] for op in self.op],
+            outputs=ends,
+        )
+        groups, self.column = grouped(graph, spans)
+        return groups
+
     def columns(self) -> dict[str, Any]:
         names = "name op inputs data gradient shape dtype local formula expression"
-        nodes = {"kind": "".join(self.kind), "path": self.path}
+        nodes: dict[str, Any] = {"kind": "".join(self.kind), "path": self.path, "group": self.column}
         nodes |= {name: getattr(self, name) for name in names.split()}
         tables = "operations formulas expressions shapes dtypes"
+        if self.line:
+            nodes["line"] = self.line
         return {"nodes": nodes, **{name: getattr(self, name).items for name in tables.split()}}
 
 
 _WHOLE = frozenset(map(float, range(-10, 11)))
 
 
-def _numbers(args: Sequence[Any]) -> bool:
-    return all(type(a) is float or type(a) is int or type(a) is bool for a in args)
+def _recorded(shown: Sequence[Value]) -> dict[int, Any]:
+    """The data of leaves as the graph was computed from them: they may have moved on."""
+    return {
+        id(x): a
+        for v in shown
+        for x, a in zip(v.inputs, v.args)
+        if type(x) is Value and x.primitive is None
+    }
 
 
 def _partial(v: Value, i: int) -> tuple[float, bool]:
@@ -251,24 +359,6 @@ def _partial(v: Value, i: int) -> tuple[float, bool]:
         return float(primitive.partial(i, v._data, v.args, v.params) if callable(d) else d), True
     except Exception:  # reported by backward
         return float("nan"), True
-
-
-def plain(x: float) -> float | str:
-    """A number as JSON can hold it."""
-    return x if x - x == 0 else str(x)
-
-
-def short(x: Any) -> float | str:
-    """A real number as it is, anything else as a short text."""
-    if type(x) is float:
-        return plain(x)
-    if isinstance(x, bool | np.bool_):
-        return str(bool(x))
-    if isinstance(x, int | np.integer):
-        return int(x) if abs(int(x)) < 2**53 else summary.number(int(x))
-    if isinstance(x, np.floating) or (isinstance(x, np.ndarray) and x.ndim == 0 and x.dtype.kind == "f"):
-        return plain(float(x))
-    return summary.array(x)
 
 
 def shown_name(name: str) -> str:
