@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import inspect
 import json
 import os
+import sys
 import tempfile
 import webbrowser
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import optree
+
+from chainrule.containers import flatten
+from chainrule.native.graph import ProgramGraph
+from chainrule.primitive import fit
 from chainrule.show import names as naming
 from chainrule.show import summary
 from chainrule.show.picture import values_of, write
-from chainrule.show.survey import survey
+from chainrule.show.program import survey_program
+from chainrule.show.running import noted
+from chainrule.show.survey import Survey, survey
+from chainrule.value import Value
+
+if TYPE_CHECKING:
+    from chainrule.show.film import TrainingFilm
 
 __all__ = ["Explorer", "explore"]
 
@@ -89,11 +104,203 @@ class Explorer:
         return f"<Explorer of {count:,} nodes{rest}; .save(path), .open()>"
 
 
-def explore(value: Any) -> Explorer:
-    """Explore a graph."""
-    outputs = values_of("explore", value)
-    title = "Graph"
-    return Explorer(survey(outputs, naming.caller(), title))
+def explore(
+    value: Any,
+    *args: Any,
+    loss: Callable[..., Any] | None = None,
+    names: Mapping[str, Any] | None = None,
+    training: TrainingFilm | None = None,
+) -> Explorer:
+    """Explore a graph on a page: step through it forward and backward, open what is collapsed, search.
+
+    ========================== ==========================================================
+    ``explore(v)``             the graph that Values were computed from, with their gradients
+    ``explore(model, x, y)``   a module's loss, with the messages between its modules
+    ``explore(f, *args)``      what a function computes, line by line and round by round
+    ``explore(compiled)``      the program of a compiled function
+    ========================== ==========================================================
+
+    Nothing is changed: no gradient, no parameter, no buffer. A function is run once on Values in the place
+    of the floats and arrays among its arguments; a model twice. The gradients shown are those in ``.grad``
+    for Values, and those of a scalar result for what was run here.
+
+    Parameters
+    ----------
+    value : Value, list, tuple or dict of Values, Module, callable, or graph of a compiled function
+    *args
+        For a function its arguments; for a module its inputs and, after these, a target.
+    loss : callable, optional
+        ``loss(outputs, y)`` for a module with a target. By default the mean square for floats, cross-entropy
+        for labels, and for one logit that of two classes.
+    names : mapping from str to object, optional
+        Names for nodes, looked up before the caller's own variables.
+    training : TrainingFilm, optional
+        What was noted during a training, to go through step by step.
+
+    Returns
+    -------
+    Explorer
+
+    Raises
+    ------
+    TypeError
+        If there is nothing in it that can be explored.
+
+    Examples
+    --------
+    >>> from chainrule import Value
+    >>> a, b = Value(2.0), Value(-3.0)
+    >>> c = a * b + a
+    >>> c.backward()
+    >>> page = explore(c)
+    >>> page
+    <Explorer of 4 nodes; .save(path), .open()>
+    >>> page.data["nodes"]["gradient"]
+    [-2.0, 2.0, 1.0, 1.0]
+    >>> explore(lambda x: np.sum(x * x), np.ones(3)).data["nodes"]["gradient"]
+    ['[2 2 2]', '[1 1 1]', 1.0]
+    """
+    if names is not None and not isinstance(names, Mapping):
+        raise TypeError(f"explore: names is {type(names).__name__}, expected a dict from names to objects")
+    scopes = [*([] if names is None else [names]), *naming.caller()]
+    compiled = _is(value, "chainrule.native.compile", "Compiled")
+    if isinstance(value, ProgramGraph) or (compiled and not args):
+        return Explorer(survey_program(value.graph if compiled else value))
+    more: dict[str, Any] = {}
+    if _is(value, "chainrule.nn.module", "Module"):
+        found = _model(value, args, loss, scopes, more)
+    elif callable(value):
+        found = _function(value.function if compiled else value, args, scopes, more)
+    else:
+        if args:
+            raise TypeError(
+                f"explore: value is {type(value).__name__}, which takes no arguments, and {len(args)} came with "
+                "it; give several Values as a list"
+            )
+        outputs = values_of("explore", value)
+        found = survey(outputs, scopes, _title(outputs, scopes))
+        more["outputs"] = outputs
+    outputs = more.pop("outputs")
+    if training is not None:
+        more["training"] = training.frames(outputs, found.ids)
+    return Explorer(found.data | more)
+
+
+def _model(
+    model: Any, args: tuple[Any, ...], loss: Any, scopes: Sequence[Mapping[str, Any]], more: dict[str, Any]
+) -> Survey:
+    """A module, watched."""
+    from chainrule.show import modules
+
+    outputs, notes, seen, seeds = modules.run(model, args, loss)
+    found = survey(outputs, scopes, f"Graph of {type(model).__name__}", notes, seeds)
+    rows = modules.signals(model, seen, found.groups)
+    nodes = found.data["nodes"]
+    more |= {
+        "modules": rows,
+        "module_edges": modules.edges(rows, found.groups, nodes["group"], nodes["inputs"]),
+        "outputs": outputs,
+    }
+    if (network := modules.network(model, seen)) is not None:
+        more["network"] = network
+    return found
+
+
+def _function(
+    f: Callable[..., Any], args: tuple[Any, ...], scopes: Sequence[Mapping[str, Any]], more: dict[str, Any]
+) -> Survey:
+    """A function, run on Values."""
+    name = getattr(f, "__name__", type(f).__name__)
+    lifted = [_lifted(x) for x in args]
+    layers: list[list[Any]] = []
+    if _is(f, "chainrule.micrograd.nn", "MLP"):
+        out, notes = noted(_layer_by_layer, f, lifted, layers)
+    else:
+        out, notes = noted(f, *lifted)
+    outputs = list({id(v): v for v in flatten(out)[0] if type(v) is Value}.values())
+    if not outputs:
+        raise TypeError(
+            f"explore: {name} returned {type(out).__name__} without a Value in it, so nothing was recorded; "
+            "give it floats or arrays of floats, and let it return what it computes from them"
+        )
+    scalars = [v for v in outputs if not v.shape and v.dtype.kind == "f"]
+    is_fresh = len(scalars) == 1 and all(v._gradient is None for v in outputs)
+    seeds = [(v, fit(1.0, v._data)) for v in scalars] if is_fresh else []
+    scopes = [dict(zip(_parameters(f, len(args)), lifted)), *scopes]
+    found = survey(outputs, scopes, f"Graph of {name}", notes, seeds)
+    more["outputs"] = outputs
+    if layers:
+        more["network"] = _scalar_network(f, layers, found)
+    return found
+
+
+def _lifted(x: Any) -> Any:
+    """Values in the place of what can be differentiated with respect to."""
+    leaves, spec = flatten(x, none_is_leaf=True)
+    floats = (float, complex, np.floating, np.complexfloating)
+    return optree.tree_unflatten(
+        spec,
+        [
+            Value(a) if isinstance(a, floats) or (isinstance(a, np.ndarray) and a.dtype.kind in "fc") else a
+            for a in leaves
+        ],
+    )
+
+
+def _parameters(f: Callable[..., Any], count: int) -> list[str]:
+    """What a function calls its arguments."""
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):  # some of what is written in C does not tell
+        parameters = []
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    known = [p.name for p in parameters if p.kind in kinds][:count]
+    return known + [f"argument {i}" for i in range(len(known), count)]
+
+
+def _layer_by_layer(model: Any, args: Sequence[Any], layers: list[list[Any]]) -> Any:
+    """micrograd's network, with what each layer gives."""
+    out = args[0]
+    layers.append(list(out))
+    for layer in model.layers:
+        out = layer([out] if type(out) is Value else out)
+        layers.append([out] if type(out) is Value else out)
+    return out
+
+
+def _scalar_network(model: Any, layers: Sequence[Sequence[Any]], found: Survey) -> dict[str, Any]:
+    nodes = found.data["nodes"]
+
+    def of(column: str, units: Sequence[Any]) -> list[Any]:
+        return [nodes[column][found.ids[id(v)]] if id(v) in found.ids else None for v in units]
+
+    last = len(layers) - 1
+    return {
+        "layers": [
+            {
+                "name": "inputs" if k == 0 else "outputs" if k == last else f"hidden {k}",
+                "values": of("data", units),
+                "gradients": of("gradient", units),
+            }
+            for k, units in enumerate(layers)
+        ],
+        "weights": [
+            [list(column) for column in zip(*[of("data", neuron.w) for neuron in layer.neurons])]
+            for layer in model.layers
+        ],
+        "activation": "relu",
+    }
+
+
+def _is(x: Any, module: str, name: str) -> bool:
+    """Whether something is of a class of a part of the package that may not even be loaded."""
+    loaded = sys.modules.get(module)
+    return loaded is not None and isinstance(x, getattr(loaded, name))
+
+
+def _title(outputs: Sequence[Value], scopes: Sequence[Mapping[str, Any]]) -> str:
+    names = naming.find(outputs[:5], scopes).values()
+    return "Graph of " + ", ".join(names) if names else "Graph"
 
 
 def _document(data: dict[str, Any]) -> str:

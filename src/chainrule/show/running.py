@@ -68,16 +68,21 @@ class Notes:
     lines: list[tuple[int, str, int]] = field(default_factory=list)
 
 
-def module_calls() -> list[Span]:
+def module_calls(since: int = 0) -> list[Span]:
     """The latest calls of modules in this thread, as far as these are still there."""
     calls = sys.modules.get("chainrule.nn.calls")
     if calls is None:
         return []
     found = []
-    for first, last, reference in tuple(calls.now.log):
+    around: list[tuple[int, dict[int, str]]] = []  # outermost calls: where they end, and the paths inside
+    for first, last, reference in sorted(calls.now.log, key=lambda c: (c[0], -c[1])):
         module = reference()
-        if module is not None:
-            found.append(Span(first, last, "module", type(module).__name__, module))
+        if module is None or first <= since:
+            continue
+        if not around or around[-1][0] < first:
+            around = [(last, {id(m): path for path, m in module.named_modules()})]
+        path, kind = around[-1][1].get(id(module), ""), type(module).__name__
+        found.append(Span(first, last, "module", f"{path}: {kind}" if path else kind, module))
     return found
 
 
@@ -101,7 +106,7 @@ def noted(f: Callable[..., Any], *args: Any, **keywords: Any) -> tuple[Any, Note
         out = f(*args, **keywords)
     finally:
         sys.settrace(before)
-    recorder.notes.spans += [s for s in module_calls() if s.first > start]
+    recorder.notes.spans += module_calls(since=start)
     return out, recorder.notes
 
 

@@ -11,6 +11,7 @@ import linecache
 import os
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ def survey(
     title: str = "",
     notes: Notes | None = None,
     seeds: Sequence[tuple[Value, Any]] = (),
-) -> dict[str, Any]:
+) -> Survey:
     """Survey the graph that Values were computed from. Nothing in it is changed.
 
     Parameters
@@ -75,15 +76,10 @@ def survey(
     seeds : sequence of (Value, cotangent)
         Show the gradients that come from these instead of those in ``.grad``.
 
-    Returns
-    -------
-    dict
-        What JSON can hold; see `chainrule.show.explorer`.
-
     Examples
     --------
     >>> x = Value(2.0)
-    >>> found = survey([x * x], [{"x": x}])
+    >>> found = survey([x * x], [{"x": x}]).data
     >>> found["nodes"]["name"], found["nodes"]["local"], found["expressions"]
     (['x', ''], [[], [2.0, 2.0]], ['$0 * $1'])
     """
@@ -104,7 +100,7 @@ def survey(
     notes = Notes(module_calls()) if notes is None else notes
     lines = _lines(nodes, notes)
     groups = nodes.group(notes.spans, ends)
-    return {
+    data = {
         "chainrule": VERSION,
         "title": title,
         **nodes.columns(),
@@ -115,6 +111,25 @@ def survey(
         "outputs": ends,
         "left_out": len(everything) - len(shown),
     }
+    return Survey(data, nodes.ids, groups)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A graph as plain data, and what led to it.
+
+    Attributes
+    ----------
+    data : dict
+        What JSON can hold: columns with one entry a node, and tables that these refer to.
+    ids : dict of int to int
+        The place of a Value among the nodes, by its identity.
+    groups : list of Group
+    """
+
+    data: dict[str, Any]
+    ids: dict[int, int]
+    groups: list[Group]
 
 
 def _ones(outputs: Sequence[Value]) -> list[tuple[Value, Any]]:
