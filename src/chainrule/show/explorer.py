@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import inspect
-import json
 import os
 import sys
 import tempfile
 import webbrowser
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,19 +19,22 @@ from chainrule.containers import flatten
 from chainrule.native.graph import ProgramGraph
 from chainrule.primitive import fit
 from chainrule.show import names as naming
-from chainrule.show import summary
-from chainrule.show.picture import values_of, write
+from chainrule.show.description import describe
+from chainrule.show.document import as_json, document, iframe
+from chainrule.show.picture import Picture, values_of, write
 from chainrule.show.program import survey_program
-from chainrule.show.running import noted
+from chainrule.show.running import Notes, noted
 from chainrule.show.survey import Survey, survey
+from chainrule.show.widget import widget
 from chainrule.value import Value
 
 if TYPE_CHECKING:
     from chainrule.show.film import TrainingFilm
 
-__all__ = ["Explorer", "explore"]
+__all__ = ["Explorer", "explore", "explore_noted"]
 
-_PAGE = Path(__file__).parent / "page"
+_HEIGHT = 640  # pixels, in a notebook
+_PICTURED = 100  # nodes, up to which a notebook that does not show pages shows a picture
 
 
 class Explorer:
@@ -51,12 +50,13 @@ class Explorer:
         The page.
     """
 
-    def __init__(self, data: dict[str, Any]) -> None:
+    def __init__(self, data: dict[str, Any], picture: Picture | None = None) -> None:
         self.data = data
+        self._picture = picture
 
     @cached_property
     def html(self) -> str:
-        return _document(self.data)
+        return document(self.data)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the page; it is there whole or not at all, and one that was there before is replaced.
@@ -79,10 +79,10 @@ class Explorer:
         suffix = path.suffix.lower()
         if suffix not in {".html", ".json"}:
             raise ValueError(
-                f"Explorer.save: {path.name!r} ends in {path.suffix or 'no suffix'!r}, expected .html or .json; "
-                "for a picture of the graph: chainrule.draw(v).save('graph.svg')"
+                f"Explorer.save: {path.name!r} ends in {path.suffix or 'no suffix'!r}, expected .html or "
+                ".json; for a picture of the graph: chainrule.draw(v).save('graph.svg')"
             )
-        write(path, self.html if suffix == ".html" else _json(self.data))
+        write(path, self.html if suffix == ".html" else as_json(self.data))
         return path
 
     def open(self) -> Path:
@@ -97,6 +97,29 @@ class Explorer:
         path = self.save(Path(folder) / "graph.html")
         webbrowser.open(path.as_uri())
         return path
+
+    def widget(self, height: int = _HEIGHT) -> Any:
+        """The page as a widget for notebooks, which knows what is selected in it.
+
+        Returns
+        -------
+        anywidget.AnyWidget
+            ``selected`` is the place of the selected node in ``data["nodes"]``, or None; ``step`` is how far
+            one has stepped. Both may be set, and observed.
+
+        Raises
+        ------
+        ImportError
+            If anywidget is not installed: ``pip install 'chainrule[notebook]'``.
+        """
+        return widget(self.html, self.data["title"], len(self.data["nodes"]["kind"]), height)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """For Jupyter and VS Code: the page in a frame, a picture of a small graph, and a text."""
+        bundle = {"text/plain": repr(self), "text/html": iframe(self.html, self.data["title"], _HEIGHT)}
+        if self._picture is not None:
+            bundle = {**self._picture._repr_mimebundle_(), "text/html": bundle["text/html"]}
+        return bundle
 
     def __repr__(self) -> str:
         count = len(self.data["nodes"]["kind"])
@@ -166,55 +189,73 @@ def explore(
     compiled = _is(value, "chainrule.native.compile", "Compiled")
     if isinstance(value, ProgramGraph) or (compiled and not args):
         return Explorer(survey_program(value.graph if compiled else value))
-    more: dict[str, Any] = {}
     if _is(value, "chainrule.nn.module", "Module"):
-        found = _model(value, args, loss, scopes, more)
+        outputs, found = _model(value, args, loss, scopes)
     elif callable(value):
-        found = _function(value.function if compiled else value, args, scopes, more)
+        outputs, found = _function(value.function if compiled else value, args, scopes)
+    elif args:
+        raise TypeError(
+            f"explore: value is {type(value).__name__}, which takes no arguments, and {len(args)} came with "
+            "it; give several Values as a list"
+        )
     else:
-        if args:
-            raise TypeError(
-                f"explore: value is {type(value).__name__}, which takes no arguments, and {len(args)} came with "
-                "it; give several Values as a list"
-            )
         outputs = values_of("explore", value)
         found = survey(outputs, scopes, _title(outputs, scopes))
-        more["outputs"] = outputs
-    outputs = more.pop("outputs")
     if training is not None:
-        more["training"] = training.frames(outputs, found.ids)
-    return Explorer(found.data | more)
+        found.data["training"] = training.frames(outputs, found.ids)
+    return Explorer(found.data, _picture(outputs, scopes, found))
+
+
+def explore_noted(found: tuple[Any, Mapping[str, Any]], notes: Notes) -> Explorer:
+    """Explore what a run has left, with its notes; ``found`` is what to look at, and all variables."""
+    value, scope = found
+    if not isinstance(value, Value | Mapping | Sequence):
+        return explore(value, names=scope)
+    scopes = [naming.written(scope)]
+    outputs = values_of("explore", value)
+    result = survey(outputs, scopes, _title(outputs, scopes), notes, _seeds(outputs))
+    return Explorer(result.data, _picture(outputs, scopes, result))
+
+
+def _picture(outputs: Sequence[Value], scopes: Sequence[Mapping[str, Any]], found: Survey) -> Picture | None:
+    small = len(found.data["nodes"]["kind"]) <= _PICTURED
+    return Picture(describe(outputs, scopes, _PICTURED)) if small else None
+
+
+def _seeds(outputs: Sequence[Value]) -> list[tuple[Value, Any]]:
+    """What a sweep may start from, where no backward has been: the one result that is a real number."""
+    scalars = [v for v in outputs if not v.shape and v.dtype.kind == "f"]
+    if len(scalars) != 1 or any(v._gradient is not None for v in outputs):
+        return []
+    return [(scalars[0], fit(1.0, scalars[0]._data))]
 
 
 def _model(
-    model: Any, args: tuple[Any, ...], loss: Any, scopes: Sequence[Mapping[str, Any]], more: dict[str, Any]
-) -> Survey:
+    model: Any, args: tuple[Any, ...], loss: Any, scopes: Sequence[Mapping[str, Any]]
+) -> tuple[list[Value], Survey]:
     """A module, watched."""
     from chainrule.show import modules
 
-    outputs, notes, seen, seeds = modules.run(model, args, loss)
-    found = survey(outputs, scopes, f"Graph of {type(model).__name__}", notes, seeds)
-    rows = modules.signals(model, seen, found.groups)
+    outputs, notes, seen = modules.run(model, args, loss)
+    found = survey(outputs, scopes, f"Graph of {type(model).__name__}", notes, _seeds(outputs))
     nodes = found.data["nodes"]
-    more |= {
-        "modules": rows,
-        "module_edges": modules.edges(rows, found.groups, nodes["group"], nodes["inputs"]),
-        "outputs": outputs,
-    }
+    rows = modules.signals(model, seen, found.groups)
+    found.data["modules"] = rows
+    found.data["module_edges"] = modules.edges(rows, found.groups, nodes["group"], nodes["inputs"])
     if (network := modules.network(model, seen)) is not None:
-        more["network"] = network
-    return found
+        found.data["network"] = network
+    return outputs, found
 
 
 def _function(
-    f: Callable[..., Any], args: tuple[Any, ...], scopes: Sequence[Mapping[str, Any]], more: dict[str, Any]
-) -> Survey:
+    f: Callable[..., Any], args: tuple[Any, ...], scopes: Sequence[Mapping[str, Any]]
+) -> tuple[list[Value], Survey]:
     """A function, run on Values."""
     name = getattr(f, "__name__", type(f).__name__)
     lifted = [_lifted(x) for x in args]
-    layers: list[list[Any]] = []
-    if _is(f, "chainrule.micrograd.nn", "MLP"):
-        out, notes = noted(_layer_by_layer, f, lifted, layers)
+    layers: list[Sequence[Any]] = []
+    if _is(f, "chainrule.micrograd.nn", "MLP") and len(args) == 1:
+        out, notes = noted(_layer_by_layer, f, lifted[0], layers)
     else:
         out, notes = noted(f, *lifted)
     outputs = list({id(v): v for v in flatten(out)[0] if type(v) is Value}.values())
@@ -223,28 +264,23 @@ def _function(
             f"explore: {name} returned {type(out).__name__} without a Value in it, so nothing was recorded; "
             "give it floats or arrays of floats, and let it return what it computes from them"
         )
-    scalars = [v for v in outputs if not v.shape and v.dtype.kind == "f"]
-    is_fresh = len(scalars) == 1 and all(v._gradient is None for v in outputs)
-    seeds = [(v, fit(1.0, v._data)) for v in scalars] if is_fresh else []
     scopes = [dict(zip(_parameters(f, len(args)), lifted)), *scopes]
-    found = survey(outputs, scopes, f"Graph of {name}", notes, seeds)
-    more["outputs"] = outputs
+    found = survey(outputs, scopes, f"Graph of {name}", notes, _seeds(outputs))
     if layers:
-        more["network"] = _scalar_network(f, layers, found)
-    return found
+        found.data["network"] = _scalar_network(f, layers, found)
+    return outputs, found
 
 
 def _lifted(x: Any) -> Any:
     """Values in the place of what can be differentiated with respect to."""
     leaves, spec = flatten(x, none_is_leaf=True)
-    floats = (float, complex, np.floating, np.complexfloating)
-    return optree.tree_unflatten(
-        spec,
-        [
-            Value(a) if isinstance(a, floats) or (isinstance(a, np.ndarray) and a.dtype.kind in "fc") else a
-            for a in leaves
-        ],
-    )
+    return optree.tree_unflatten(spec, [Value(a) if _is_floating(a) else a for a in leaves])
+
+
+def _is_floating(a: Any) -> bool:
+    if isinstance(a, np.ndarray):
+        return a.dtype.kind in "fc"
+    return isinstance(a, float | complex | np.inexact)
 
 
 def _parameters(f: Callable[..., Any], count: int) -> list[str]:
@@ -258,10 +294,9 @@ def _parameters(f: Callable[..., Any], count: int) -> list[str]:
     return known + [f"argument {i}" for i in range(len(known), count)]
 
 
-def _layer_by_layer(model: Any, args: Sequence[Any], layers: list[list[Any]]) -> Any:
-    """micrograd's network, with what each layer gives."""
-    out = args[0]
-    layers.append(list(out))
+def _layer_by_layer(model: Any, out: Any, layers: list[Sequence[Any]]) -> Any:
+    """Micrograd's network, with what each layer gives."""
+    layers.append(out)
     for layer in model.layers:
         out = layer([out] if type(out) is Value else out)
         layers.append([out] if type(out) is Value else out)
@@ -301,35 +336,3 @@ def _is(x: Any, module: str, name: str) -> bool:
 def _title(outputs: Sequence[Value], scopes: Sequence[Mapping[str, Any]]) -> str:
     names = naming.find(outputs[:5], scopes).values()
     return "Graph of " + ", ".join(names) if names else "Graph"
-
-
-def _document(data: dict[str, Any]) -> str:
-    script = _source("explorer.js").replace("</script", "<\\/script").replace("<!--", "<\\!--")
-    style = _source("explorer.css").replace("</style", "<\\/style")
-    policy = (
-        f"default-src 'none'; script-src '{_digest(script)}' 'wasm-unsafe-eval'; worker-src blob:; "
-        f"style-src '{_digest(style)}'; img-src data: blob:; base-uri 'none'; form-action 'none'"
-    )
-    title = escape(summary.shorten(summary.printable(data["title"]), 80))
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{style}</style>\n</head>\n<body>\n"
-        f'<main id="explorer"></main>\n<script type="application/json" id="graph">{_json(data)}</script>\n'
-        f"<script>{script}</script>\n</body>\n</html>\n"
-    )
-
-
-def _source(name: str) -> str:
-    return (_PAGE / name).read_text(encoding="utf-8")
-
-
-def _json(data: dict[str, Any]) -> str:
-    plain = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    # still the same JSON, and it may stand inside a page's <script>
-    return plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _digest(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -30,39 +30,37 @@ _WIDEST = 64  # units of a layer, up to which a network is drawn unit by unit
 
 def run(
     model: Module, args: Sequence[Any], loss: Callable[..., Any] | None
-) -> tuple[list[Value], Notes, Watched, list[tuple[Value, Any]]]:
+) -> tuple[list[Value], Notes, Watched]:
     """Run a model twice: watched for its signals, and plainly, with the same draws, for its graph.
 
     Neither parameters nor their gradients change, nor buffers, nor the state of generators.
 
     Returns
     -------
-    outputs, notes, watched, seeds
+    outputs, notes, watched
     """
     inputs, target = _split(model, args, loss)
+
+    def forward() -> list[Value]:
+        out = model(*inputs)
+        if target is not None:
+            out = (loss or _usual_loss(out, target[0]))(out, *target)
+        return list({id(v): v for v in flatten(out)[0] if type(v) is Value}.values())
+
     with _unchanged(model):
         with nn.watch(model) as seen:
-            out = model(*inputs)
-            scalar = out if target is None else (loss or _usual_loss(out, target[0]))(out, *target)
-        values = [v for v in flatten(scalar)[0] if type(v) is Value]
-        seeds = _seeds(values)
-        if seeds:
-            with np.errstate(all="ignore"):
-                adjoint(seeds, record=False)
-
-        def once_more() -> Any:
-            out = model(*inputs)
-            return out if target is None else (loss or _usual_loss(out, target[0]))(out, *target)
-
+            scalars = [v for v in forward() if not v.shape and v.dtype.kind == "f"]
+        if len(scalars) == 1:
+            with np.errstate(all="ignore"):  # it tells the calls what passes them, and changes no gradient
+                adjoint([(scalars[0], fit(1.0, scalars[0]._data))], record=False)
         with repeated(seen[""]):
-            out, notes = noted(once_more)
-    outputs = list({id(v): v for v in flatten(out)[0] if type(v) is Value}.values())
+            outputs, notes = noted(forward)
     if not outputs:
         raise TypeError(
             f"explore: {type(model).__name__} computed nothing that depends on a Value: it has no parameters "
             "that are trained; give its input as a Value"
         )
-    return outputs, notes, seen, _seeds(outputs)
+    return outputs, notes, seen
 
 
 def _split(
@@ -81,8 +79,8 @@ def _split(
         takes = len(args) if loss is None else len(args) - 1
     if len(args) > takes + 1:
         raise TypeError(
-            f"explore: {type(model).__name__} was given {len(args)} arguments, expected {takes} of its forward, "
-            "and at most one more, the target"
+            f"explore: {type(model).__name__} was given {len(args)} arguments, expected the {takes} of its "
+            "forward, and at most one more, the target"
         )
     if loss is not None and len(args) <= takes and len(args) > 1:
         takes = len(args) - 1
@@ -97,10 +95,6 @@ def _usual_loss(out: Any, target: Any) -> Callable[..., Any]:
     if np.ndim(raw(out)) and np.shape(raw(out))[-1] > 1:
         return nn.cross_entropy
     return lambda out, y: nn.bce_with_logits(out.reshape(np.shape(y)), y)
-
-
-def _seeds(outputs: Sequence[Value]) -> list[tuple[Value, Any]]:
-    return [(v, fit(1.0, v._data)) for v in outputs if not v.shape and v.dtype.kind == "f"]
 
 
 @contextmanager
@@ -211,9 +205,8 @@ def network(model: Module, seen: Watched) -> dict[str, Any] | None:
         names = [f"layers.{i}" for i in range(len(model.layers))]
         activation = getattr(model.activation, "__name__", "")
     elif isinstance(model, nn.Sequential):
-        linear = [isinstance(m, nn.Linear) for m in model]
-        names = [str(i) for i, known in enumerate(linear) if known]
-        between = [m for m, known in zip(model, linear) if not known]
+        names = [str(i) for i, m in enumerate(model) if isinstance(m, nn.Linear)]
+        between = [m for m in model if not isinstance(m, nn.Linear)]
         if not all(getattr(type(m), "__module__", "") == "chainrule.nn.activations" for m in between):
             return None
         activation = ", ".join(dict.fromkeys(type(m).__name__ for m in between))
@@ -222,7 +215,8 @@ def network(model: Module, seen: Watched) -> dict[str, Any] | None:
     if not names or any(len(seen.calls[name]) != 1 for name in names):
         return None
     calls = [seen[name] for name in names]
-    weights = [np.asarray(raw(c.module.weight)) for c in calls]
+    linear: list[Any] = [c.module for c in calls]
+    weights = [np.asarray(raw(m.weight)) for m in linear]
     if max(max(w.shape) for w in weights) > _WIDEST:
         return None
     columns = [("inputs", c._inputs[0], c.outgoing) for c in calls]
@@ -234,12 +228,12 @@ def network(model: Module, seen: Watched) -> dict[str, Any] | None:
     return {"layers": layers, "weights": [_plain(w) for w in weights], "activation": activation}
 
 
-def _first(x: Any) -> list[Any] | None:
+def _first(x: Any) -> Any:
     """Of a batch the first sample."""
     if x is None or not is_array(raw(x)):
         return None
     a = np.asarray(raw(x))
-    return _plain(a.reshape(-1, a.shape[-1])[0]) if a.size else []  # type: ignore[no-any-return]
+    return _plain(a.reshape(-1, a.shape[-1])[0]) if a.ndim and a.size else None
 
 
 def _plain(a: Any) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 
 from chainrule.value import Value
 
-__all__ = ["caller", "find", "find_arrays", "find_paths"]
+__all__ = ["caller", "find", "find_arrays", "find_paths", "written"]
 
 _LONGEST = 10_000  # entries of one container that are looked at
 _DEEPEST = 6  # attributes into a model
@@ -29,10 +29,10 @@ def caller() -> list[Mapping[str, Any]]:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
         frame = frame.f_back
     local, outer = frame.f_locals, frame.f_globals
-    return [_written(local)] if local is outer else [_written(local), _written(outer)]
+    return [written(local)] if local is outer else [written(local), written(outer)]
 
 
-def _written(scope: Mapping[str, Any]) -> dict[str, Any]:
+def written(scope: Mapping[str, Any]) -> dict[str, Any]:
     """The variables that somebody wrote down: no private ones, nor those that Python or a tool makes up."""
     return {
         name: x

@@ -151,10 +151,10 @@ def _dominate(g: _Graph, outputs: Sequence[int]) -> None:
                         a, b = up[a], up[b]
                 above[x] = a
     g.above = [-1 if a == root else a for a in above]
-    g.below = below = [[] for _ in range(count)]
+    g.below = [[] for _ in range(count)]
     for i, a in enumerate(g.above):
         if a >= 0:
-            below[a].append(i)
+            g.below[a].append(i)
 
 
 def _repeats(g: _Graph) -> dict[int, Part]:
@@ -174,7 +174,7 @@ def _repeats(g: _Graph) -> dict[int, Part]:
         if g.bases[i] >= 0 and g.head[i] == i:
             alike.setdefault((g.above[i], g.bases[i], code[i]), []).append(i)
     own: dict[int, Part] = {}
-    for key, tops in alike.items():
+    for place, tops in alike.items():
         if len(tops) < (2 if size[tops[0]] > 1 else _MANY):
             continue
         exact: dict[Hashable, list[int]] = {}
@@ -182,7 +182,7 @@ def _repeats(g: _Graph) -> dict[int, Part]:
             exact.setdefault(_signature(g, i), []).append(i)
         for n, same in enumerate(exact.values()):
             if len(same) > 1:
-                own.update((i, Part(i, like=(*key, n))) for i in same)
+                own.update((i, Part(i, like=(*place, n))) for i in same)
     return own
 
 

@@ -97,8 +97,11 @@ def survey_program(program: ProgramGraph, max_nodes: int = 20_000) -> dict[str, 
         groups({"parent": 0, "kind": "scope", "name": k, "like": -1, "output": None}, k) if k in shared else 0
         for k in kernels
     ]
-    blank: dict[str, Any] = {"gradient": [None] * len(shown), "local": [[None] * len(x) for x in columns["inputs"]]}
-    blank["formula"] = [[-1] * len(x) for x in columns["inputs"]]
+    blank = {
+        "gradient": [None] * len(shown),
+        "local": [[None] * len(x) for x in columns["inputs"]],
+        "formula": [[-1] * len(x) for x in columns["inputs"]],
+    }
     return {
         "chainrule": 2,
         "title": f"Program of {program.name}",

@@ -277,9 +277,9 @@ class Columns:
             called[id(v)] = _RESULT
             for i, x in enumerate(v.inputs):
                 if type(x) is Value:
-                    d = local_derivative(v, i, operands, called)
-                    template = f": {d.operator}" if d.operator else d.formula
-                    local.append(d.value or None if d.number is None else plain(d.number))
+                    found = local_derivative(v, i, operands, called)
+                    template = f": {found.operator}" if found.operator else found.formula
+                    local.append(found.value or None if found.number is None else plain(found.number))
                     formula.append(self.formulas(template) if template else -1)
                 else:
                     local.append(None)
