@@ -118,7 +118,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    """Load when first asked for what the core does not import: ``draw``, ``explore``, ``compile``, packages."""
+    """Load what the core does not import when it is first asked for: ``draw``, ``compile``, packages."""
     if name in {"draw", "explore"}:
         return getattr(import_module("chainrule.show"), name)
     if name == "compile":

@@ -19,6 +19,7 @@ __all__ = ["Graph", "Group", "as_data", "grouped"]
 
 _FEW = 30  # nodes that are shown side by side as they are
 _DEEPEST = 20  # calls within calls
+_INDEX = re.compile(r"\[\d+\]")
 _STEPS = re.compile(r"[.]?[^.\[]+|\[[^\]]*\]")
 
 
@@ -158,7 +159,7 @@ def _mark_alike(graph: Graph, placed: Sequence[Group]) -> None:
             at = at.parent
     siblings: dict[Hashable, list[Group]] = {}
     for key, g in every.items():
-        inside = members[key]
+        inside = [i for i in members[key] if graph.serials[i] >= 0]  # where a loop starts from is no part of it
         rank = {i: k for k, i in enumerate(inside)}
         what = type(g.span.module).__name__ if g.kind == "module" and g.span else g.name.partition(" #")[0]
         structure = tuple(
@@ -196,19 +197,29 @@ def _add_patterns(graph: Graph, placed: list[Group]) -> None:
             at = at.parent
         for p in reversed(waiting):
             parent = base if p.parent is None else made[id(p.parent)]
-            name = f"sum of {p.terms}" if p.terms else graph.names[p.top] or graph.words[p.top]
+            called = _INDEX.sub("[…]", graph.names[p.top]) or graph.words[p.top]
+            name = f"sum of {p.terms}" if p.terms else called
             like = None if p.like is None else (id(parent), p.like)
             made[id(p)] = Group("pattern", name, parent, like, p.top)
         return made[id(part)]
 
     found = parts(graph.inputs, graph.labels, bases, graph.outputs, graph.sums)
     named: dict[int, list[int]] = {}
+    alone: dict[Hashable, list[int]] = {}
     for i, part in enumerate(found):
         base = placed[i]
-        if bases[i] >= 0 and graph.serials[i] < 0 and graph.names[i] and (part is None or part.top == i):
-            named.setdefault(id(base), []).append(i)
+        if bases[i] >= 0 and graph.serials[i] < 0 and (part is None or part.top == i):
+            # a leaf by itself: by its name, or with the others that have none
+            if graph.names[i]:
+                named.setdefault(id(base), []).append(i)
+            elif part is not None:
+                alone.setdefault((id(base), part.like), []).append(i)
         elif part is not None:
             placed[i] = group_of(part, base)
+    for leaves in alone.values():
+        for i in leaves:
+            part = found[i] if len(leaves) > 1 else found[i].parent
+            placed[i] = placed[i] if part is None else group_of(part, placed[i])
     for leaves in named.values():
         if len(leaves) > 1:
             _by_name(graph, placed, leaves)

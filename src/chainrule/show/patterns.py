@@ -1,19 +1,22 @@
-"""What repeats in a graph of which nothing else is known: parts of the same structure, side by side.
+"""What repeats in a graph of which nothing else is known: parts of the same structure.
 
 A node dominates another one if all ways from that one to the outputs lead through it: what a node dominates
 is its part of the graph, which nothing else uses. Parts beside each other that look alike, whatever they
-read from outside, are repeats: samples of a loss, neurons of a layer.
+read from outside, are repeats: samples of a loss, neurons of a layer. So are rounds of a recurrence, each of
+which dominates those before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 __all__ = ["Part", "parts"]
 
 _MANY = 20  # single nodes of the same kind, side by side, that are worth a group
 _TERMS = 4  # of a sum that is one
+_ROUNDS = 4  # of a recurrence, from which on it is one
+_PERIOD = 50  # steps of a round
 
 
 @dataclass(slots=True)
@@ -45,6 +48,8 @@ class _Graph:
     head: list[int] = field(default_factory=list)  # of the sum that an addition is part of: its last one
     above: list[int] = field(default_factory=list)  # the immediate dominator; -1 for none
     below: list[list[int]] = field(default_factory=list)
+    size: list[int] = field(default_factory=list)
+    code: list[int] = field(default_factory=list)
 
 
 def parts(
@@ -86,8 +91,10 @@ def parts(
     g = _Graph(inputs, labels, bases)
     _flatten_sums(g, outputs, sums)
     _dominate(g, outputs)
-    own = _repeats(g)
-    return _placed(g, own)
+    _measure(g)
+    own = _beside(g)
+    first_of = _in_rows(g, own)
+    return _placed(g, own, first_of)
 
 
 def _flatten_sums(g: _Graph, outputs: Sequence[int], sums: Sequence[bool]) -> None:
@@ -157,25 +164,28 @@ def _dominate(g: _Graph, outputs: Sequence[int]) -> None:
             g.below[a].append(i)
 
 
-def _repeats(g: _Graph) -> dict[int, Part]:
-    """Of the nodes that are the top of a repeated part, that part; the nodes above come first."""
+def _measure(g: _Graph) -> None:
+    """Of what each node dominates the size, and a number that is the same where it looks the same."""
     count = len(g.inputs)
-    size = [1] * count
-    code = [0] * count
+    g.size, g.code = [1] * count, [0] * count
     kinds: dict[Hashable, int] = {}
     for i in range(count):
         below = g.below[i]
-        size[i] += sum([size[c] for c in below])
-        inside = [code[x] if g.above[x] == i else -1 for x in g.inputs[i]]
-        key = (g.labels[i], tuple(inside), tuple(sorted([code[c] for c in below])))
-        code[i] = kinds.setdefault(key, len(kinds))
+        g.size[i] += sum([g.size[c] for c in below])
+        inside = [g.code[x] if g.above[x] == i else -1 for x in g.inputs[i]]
+        key = (g.labels[i], tuple(inside), tuple(sorted([g.code[c] for c in below])))
+        g.code[i] = kinds.setdefault(key, len(kinds))
+
+
+def _beside(g: _Graph) -> dict[int, Part]:
+    """The tops of parts that repeat beside each other."""
     alike: dict[tuple[int, int, int], list[int]] = {}
-    for i in range(count - 1, -1, -1):
+    for i in range(len(g.inputs) - 1, -1, -1):
         if g.bases[i] >= 0 and g.head[i] == i:
-            alike.setdefault((g.above[i], g.bases[i], code[i]), []).append(i)
+            alike.setdefault((g.above[i], g.bases[i], g.code[i]), []).append(i)
     own: dict[int, Part] = {}
     for place, tops in alike.items():
-        if len(tops) < (2 if size[tops[0]] > 1 else _MANY):
+        if len(tops) < (2 if g.size[tops[0]] > 1 else _MANY):
             continue
         exact: dict[Hashable, list[int]] = {}
         for i in tops:
@@ -186,17 +196,75 @@ def _repeats(g: _Graph) -> dict[int, Part]:
     return own
 
 
-def _signature(g: _Graph, top: int) -> Hashable:
-    """What is done with what inside a part, in the order of the program."""
+def _in_rows(g: _Graph, own: dict[int, Part]) -> dict[int, Part]:
+    """Add the tops of parts that repeat one after the other; of these and what follows, the first one.
+
+    Down the tree, always to the child that dominates most, a recurrence comes by the same steps again and
+    again: there each round is a part, without the rounds before it.
+    """
+    first_of: dict[int, Part] = {}
+    heavy = [max(below, key=g.size.__getitem__) if below else -1 for below in g.below]
+    rings: dict[Hashable, int] = {}
+    for i in range(len(heavy) - 1, -1, -1):
+        if g.bases[i] < 0 or (g.above[i] >= 0 and heavy[g.above[i]] == i):
+            continue
+        row = [i]
+        while heavy[row[-1]] >= 0:
+            row.append(heavy[row[-1]])
+        if len(row) < 2 * _ROUNDS:
+            continue
+        codes = [rings.setdefault(_ring(g, k, heavy[k]), len(rings)) for k in row]
+        for start, period, rounds in _runs(codes):
+            tops = row[start : start + period * rounds + 1 : period]
+            ends = [*tops[1:], -1][:rounds]
+            first: Part | None = None
+            for top, end in zip(tops, ends):
+                own[top] = part = Part(top, like=("row", tops[0], _signature(g, top, end)))
+                if first is None:
+                    first = part
+                else:
+                    first_of[top] = first
+            if first is not None and len(tops) > rounds:
+                first_of[tops[rounds]] = first
+    return first_of
+
+
+def _ring(g: _Graph, i: int, heavy: int) -> Hashable:
+    """What a node dominates, without what its heaviest child does."""
+    inside = [-2 if x == heavy else g.code[x] if g.above[x] == i else -1 for x in g.inputs[i]]
+    return g.labels[i], tuple(inside), tuple(sorted([g.code[c] for c in g.below[i] if c != heavy]))
+
+
+def _runs(codes: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Where a sequence repeats itself: the start, the period, and how often."""
+    at, count = 0, len(codes)
+    while at < count:
+        for period in range(1, min(_PERIOD, (count - at) // _ROUNDS) + 1):
+            if codes[at] != codes[at + period]:
+                continue
+            end = at + period
+            while end < count and codes[end] == codes[end - period]:
+                end += 1
+            rounds = (end - at) // period
+            if rounds >= (_ROUNDS if period > 1 else _MANY):
+                yield at, period, rounds
+                at += period * rounds
+                break
+        else:
+            at += 1
+
+
+def _signature(g: _Graph, top: int, end: int = -1) -> Hashable:
+    """What is done with what inside a part, in the order of the program; ``end`` is where the next begins."""
     members = [top]
     for i in members:
-        members += g.below[i]
+        members += [c for c in g.below[i] if c != end]
     members.sort()
     rank = {i: k for k, i in enumerate(members)}
     return hash(tuple([(g.labels[i], tuple([rank.get(x, -1) for x in g.inputs[i]])) for i in members]))
 
 
-def _placed(g: _Graph, own: dict[int, Part]) -> list[Part | None]:
+def _placed(g: _Graph, own: dict[int, Part], first_of: dict[int, Part]) -> list[Part | None]:
     count = len(g.inputs)
     terms = [0] * count
     for i, h in enumerate(g.head):
@@ -208,6 +276,8 @@ def _placed(g: _Graph, own: dict[int, Part]) -> list[Part | None]:
     for i in range(count - 1, -1, -1):
         a = g.above[i]
         around = inner[a] if a >= 0 else None
+        if (first := first_of.get(i)) is not None:  # a round further, or behind the last one
+            around = first.parent
         part = own.get(i)
         if part is not None:
             part.parent = around

@@ -23,7 +23,7 @@ from chainrule.show import summary
 from chainrule.show.description import nearest
 from chainrule.show.gradients import NOT_KEPT, gradients, sources
 from chainrule.show.groups import Graph, Group, as_data, grouped
-from chainrule.show.local import local_derivative, partial_in_symbols
+from chainrule.show.local import Local, local_derivative, partial_in_symbols
 from chainrule.show.pulled import pulled, works_on_numbers
 from chainrule.show.running import Notes, Span, module_calls
 from chainrule.show.symbolic import Formula, call
@@ -85,17 +85,19 @@ def survey(
     """
     everything = order(outputs)
     shown, expanded = everything, None
-    if len(everything) > LARGEST:
+    arrays = sum(isinstance(v._data, np.ndarray) for v in everything)
+    if len(everything) > LARGEST or arrays > CUT:
         shown, expanded = nearest(outputs, CUT)
-    small = sum(isinstance(v._data, np.ndarray) for v in shown) <= ARRAYS
+    small = arrays <= ARRAYS
 
     def note(g: Any) -> tuple[Any, Any]:
         return text(g), thumbnail(g) if small else None
 
     found = gradients(shown, outputs, everything, note, (NOT_KEPT, None), seeds)
     nodes = Columns(shown, list(scopes), found)
-    for v in shown:
-        nodes.add(v, expanded is None or id(v) in expanded, small)
+    with np.errstate(all="ignore"):
+        for v in shown:
+            nodes.add(v, expanded is None or id(v) in expanded, small)
     ends = [nodes.ids[id(v)] for v in outputs]
     notes = Notes(module_calls()) if notes is None else notes
     lines = _lines(nodes, notes)
@@ -202,6 +204,7 @@ class Columns:
         self.expression: list[int] = []
         self.operations, self.formulas, self.expressions = Table(), Table(), Table()
         self.shapes, self.dtypes = Table(), Table()
+        self._locals: dict[Hashable, Local] = {}
         self._known: dict[Hashable, int] = {}
         self._called: dict[int, str] = {}
 
@@ -226,7 +229,7 @@ class Columns:
             self.serials[me] = v.serial
             self.op[me] = self.operations(symbol, (primitive.name, primitive.symbol))
             self.expression[me] = self._expression(primitive, len(operands), v.params)
-            self._derivatives(v)
+            self._derivatives(v, pictures)
 
     def _operand(self, x: Any) -> int:
         if isinstance(x, Value):
@@ -257,7 +260,7 @@ class Columns:
 
     # ---------------------------------------------------------------- derivatives
 
-    def _derivatives(self, v: Value) -> None:
+    def _derivatives(self, v: Value, numbers: bool) -> None:
         primitive = v.primitive
         assert primitive is not None
         local: list[Any] = []
@@ -277,7 +280,7 @@ class Columns:
             called[id(v)] = _RESULT
             for i, x in enumerate(v.inputs):
                 if type(x) is Value:
-                    found = local_derivative(v, i, operands, called)
+                    found = self._of_arrays(v, i, operands, called, numbers)
                     template = f": {found.operator}" if found.operator else found.formula
                     local.append(found.value or None if found.number is None else plain(found.number))
                     formula.append(self.formulas(template) if template else -1)
@@ -286,6 +289,17 @@ class Columns:
                     formula.append(-1)
         self.local[-1] = local
         self.formula[-1] = formula
+
+    def _of_arrays(self, v: Value, i: int, operands: Any, called: Any, numbers: bool) -> Local:
+        """The local derivative; of very many nodes without numbers, and once for all that look the same."""
+        if numbers:
+            return local_derivative(v, i, operands, called)
+        key = (v.primitive, i, repr(v.params), v.shape, tuple(map(np.shape, v.args)))
+        known = self._locals.get(key)
+        if known is None:
+            found = local_derivative(v, i, operands, called)
+            known = self._locals[key] = Local(found.formula, found.operator)
+        return known
 
     def _formula(self, v: Value, i: int, d: float, sent: bool) -> int:
         """The template of a partial of numbers, once for all nodes of which it must be the same.

@@ -100,7 +100,7 @@ def text(x: Any) -> float | str:
     Examples
     --------
     >>> text(0.5), text(np.float32(0.5)), text(True), text(10**400), text(np.ones(2)), text(1 + 2j)
-    (0.5, 0.5, 'True', '100000000000000000000…', '[1 1]', '1+2j')
+    (0.5, 0.5, 'True', '10000000000000000000000…', '[1 1]', '1+2j')
     """
     if type(x) is float:
         return plain(x)
