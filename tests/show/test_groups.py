@@ -50,7 +50,8 @@ def test_it_takes_three_modules_of_one_structure_to_be_repeats(count, alike):
     class Layer:
         pass
 
-    spans = [Span(10 * i + 5, 10 * i + 25, "module", f"layers.{i}: Layer", Layer()) for i in range(0, 2 * count, 2)]
+    starts = range(5, 20 * count, 20)
+    spans = [Span(k, k + 20, "module", f"layers.{k}: Layer", Layer()) for k in starts]
     groups, column = grouped(graph(CHAIN), spans)
     assert (as_data(groups)[column[1]]["like"] >= 0) == alike
 

@@ -22,10 +22,7 @@ def marks(placed):
 @st.composite
 def graphs(draw):
     count = draw(st.integers(2, 40))
-    inputs = [[]]
-    for i in range(1, count):
-        inputs.append(draw(st.lists(st.integers(0, i - 1), max_size=3)))
-    return inputs
+    return [[], *[draw(st.lists(st.integers(0, i - 1), max_size=3)) for i in range(1, count)]]
 
 
 def dominators(inputs, output):

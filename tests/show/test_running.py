@@ -45,7 +45,8 @@ def test_rounds_of_loops_within_loops():
         found = []
         for i in range(2):
             for j in range(3):
-                found.append(x * (i + j))
+                y = x * (i + j)
+                found.append(y)
             found.append(x + i)
         k = 0
         while k < 2:
@@ -63,12 +64,12 @@ def test_rounds_of_loops_within_loops():
 def test_rounds_of_comprehensions_and_generators():
     def f(x):
         a = [x * k for k in range(3)]
-        return a, list(x + k for k in range(3))
+        return a, list(map(abs, (x + k for k in range(3))))
 
     (a, b), notes = noted(f, Value(2.0))
-    for values in (a, b):
-        innermost = [min((s for s in notes.spans if s.first < v.serial < s.last), key=lambda s: s.last - s.first)
-                     for v in values]  # fmt: skip
+    for values in (a, [v.inputs[0] for v in b]):
+        around = [[s for s in notes.spans if s.first < v.serial < s.last] for v in values]
+        innermost = [min(spans, key=lambda s: s.last - s.first) for spans in around]
         assert [s.kind for s in innermost] == ["loop"] * 3
         assert len({id(s) for s in innermost}) == 3
 

@@ -48,4 +48,5 @@ def test_anything_else_has_none(x):
 
 
 def test_numbers_and_texts():
-    assert [text(x) for x in (np.nan, -np.inf, 2, np.int8(3), np.array(0.5), 1j)] == ["nan", "-inf", 2, 3, 0.5, "1j"]
+    numbers = (np.nan, -np.inf, 2, np.int8(3), np.array(0.5), 1j)
+    assert [text(x) for x in numbers] == ["nan", "-inf", 2, 3, 0.5, "1j"]

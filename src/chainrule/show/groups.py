@@ -159,7 +159,8 @@ def _mark_alike(graph: Graph, placed: Sequence[Group]) -> None:
             at = at.parent
     siblings: dict[Hashable, list[Group]] = {}
     for key, g in every.items():
-        inside = [i for i in members[key] if graph.serials[i] >= 0]  # where a loop starts from is no part of it
+        # without leaves: what a loop starts from is no part of a round
+        inside = [i for i in members[key] if graph.serials[i] >= 0]
         rank = {i: k for k, i in enumerate(inside)}
         what = type(g.span.module).__name__ if g.kind == "module" and g.span else g.name.partition(" #")[0]
         structure = tuple(
@@ -205,7 +206,7 @@ def _add_patterns(graph: Graph, placed: list[Group]) -> None:
 
     found = parts(graph.inputs, graph.labels, bases, graph.outputs, graph.sums)
     named: dict[int, list[int]] = {}
-    alone: dict[Hashable, list[int]] = {}
+    alone: dict[Hashable, list[tuple[int, Part]]] = {}
     for i, part in enumerate(found):
         base = placed[i]
         if bases[i] >= 0 and graph.serials[i] < 0 and (part is None or part.top == i):
@@ -213,13 +214,13 @@ def _add_patterns(graph: Graph, placed: list[Group]) -> None:
             if graph.names[i]:
                 named.setdefault(id(base), []).append(i)
             elif part is not None:
-                alone.setdefault((id(base), part.like), []).append(i)
+                alone.setdefault((id(base), part.like), []).append((i, part))
         elif part is not None:
             placed[i] = group_of(part, base)
-    for leaves in alone.values():
-        for i in leaves:
-            part = found[i] if len(leaves) > 1 else found[i].parent
-            placed[i] = placed[i] if part is None else group_of(part, placed[i])
+    for unnamed in alone.values():
+        for i, part in unnamed:
+            around = part if len(unnamed) > 1 else part.parent
+            placed[i] = placed[i] if around is None else group_of(around, placed[i])
     for leaves in named.values():
         if len(leaves) > 1:
             _by_name(graph, placed, leaves)
