@@ -20,6 +20,7 @@ from chainrule.graph import order
 from chainrule.primitive import ONE, Elementwise, Primitive, fit
 from chainrule.show import names as naming
 from chainrule.show import summary
+from chainrule.show.contributions import contributions
 from chainrule.show.description import nearest
 from chainrule.show.gradients import NOT_KEPT, gradients, sources
 from chainrule.show.groups import Graph, Group, as_data, grouped
@@ -94,7 +95,8 @@ def survey(
         return text(g), thumbnail(g) if small else None
 
     found = gradients(shown, outputs, everything, note, (NOT_KEPT, None), seeds)
-    nodes = Columns(shown, list(scopes), found)
+    scopes = list(scopes)
+    nodes = Columns(shown, scopes, found)
     with np.errstate(all="ignore"):
         for v in shown:
             nodes.add(v, expanded is None or id(v) in expanded, small)
@@ -113,6 +115,9 @@ def survey(
         "outputs": ends,
         "left_out": len(everything) - len(shown),
     }
+    names = {name: x for scope in reversed(scopes) for name, x in scope.items()}
+    names |= {f"v{i}": v for v in shown if not nodes.name[i := nodes.ids[id(v)]]}  # as the page calls them
+    data |= contributions(shown, outputs, nodes.ids, names)
     return Survey(data, nodes.ids, groups)
 
 
