@@ -251,9 +251,25 @@ def test_a_graph_beyond_all_sizes_is_cut_and_says_so(monkeypatch):
     for _ in range(2000):
         y = y * x
     data = surveyed(y)
-    assert len(data["nodes"]["kind"]) == 300
+    nodes = data["nodes"]
+    assert len(nodes["kind"]) == 300
     assert data["left_out"] == 2001 - 300
     assert data["outputs"] == [299]
+    cut = [i for i, kind in enumerate(nodes["kind"]) if kind == "r" and not nodes["inputs"][i]]
+    assert [(i, nodes["op"][i], nodes["expression"][i]) for i in cut] == [(1, 0, -1)]
+
+
+def test_of_a_large_sum_the_last_samples_are_there_as_a_whole(monkeypatch):
+    loss, model = moons_loss(20)
+    monkeypatch.setattr(module, "LARGEST", 1000)
+    monkeypatch.setattr(module, "CUT", 4000)
+    data = survey([loss], [{"model": model}]).data
+    groups = data["groups"]
+    likes = [g["like"] for g in groups if g["parent"] == 0 and g["like"] >= 0]
+    direct = sum(g == 0 for g in data["nodes"]["group"])
+    assert direct < 60
+    assert max(map(likes.count, likes)) >= 3
+    assert data["left_out"] > 5000
 
 
 def test_arrays_have_pictures_unless_they_are_very_many(monkeypatch):

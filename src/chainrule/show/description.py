@@ -21,7 +21,7 @@ from chainrule.show.local import Local, local_derivative
 from chainrule.show.symbolic import Formula, call
 from chainrule.value import Value
 
-__all__ = ["Edge", "Graph", "Node", "describe", "nearest"]
+__all__ = ["Edge", "Graph", "Node", "describe"]
 
 _LONGEST_NAME = 200
 
@@ -187,7 +187,7 @@ def describe(
     ['∂y/∂x = x = 2', '∂y/∂x = x = 2', '']
     """
     everything = order(outputs)
-    shown, expanded = nearest(outputs, max_nodes)
+    shown, expanded = _nearest(outputs, max_nodes)
     ids = {id(v): f"v{i}" for i, v in enumerate(shown)}
     scopes = list(scopes)
     names = naming.find(shown, scopes)
@@ -237,7 +237,7 @@ def describe(
     )
 
 
-def nearest(outputs: Sequence[Value], max_nodes: int) -> tuple[list[Value], set[int]]:
+def _nearest(outputs: Sequence[Value], max_nodes: int) -> tuple[list[Value], set[int]]:
     """The Values nearest to the outputs in the order of the program, and which show their operands.
 
     An operation is drawn with all of its operands or not at all: half of them would be a lie.

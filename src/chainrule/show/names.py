@@ -148,7 +148,9 @@ def _attributes(path: str, x: Any) -> Iterator[tuple[str, Any]]:
     except AttributeError:
         return
     if type(attributes) is dict:
-        yield from ((f"{path}.{name}", y) for name, y in tuple(attributes.items())[:_LONGEST])
+        for name, y in tuple(attributes.items())[:_LONGEST]:
+            # modules in a row are attributes with numbers for names, and found by index
+            yield f"{path}[{name}]" if name.isdigit() else f"{path}.{name}", y
 
 
 def _inside(path: str, x: Any) -> Iterator[tuple[str, Any]]:

@@ -21,7 +21,6 @@ from chainrule.primitive import ONE, Elementwise, Primitive, fit
 from chainrule.show import names as naming
 from chainrule.show import summary
 from chainrule.show.contributions import contributions
-from chainrule.show.description import nearest
 from chainrule.show.gradients import NOT_KEPT, gradients, sources
 from chainrule.show.groups import Graph, Group, as_data, grouped
 from chainrule.show.local import Local, local_derivative, partial_in_symbols
@@ -35,7 +34,7 @@ __all__ = ["survey"]
 
 VERSION = 2
 LARGEST = 70_000  # Values of a graph that is shown whole
-CUT = 20_000  # of a larger one so many, those nearest to the outputs
+CUT = 20_000  # of a larger one so many, those computed last
 ARRAYS = 1_000  # among the nodes, up to which each has its picture
 _LONGEST_NAME = 200
 _RESULT = Formula("$y")
@@ -88,7 +87,7 @@ def survey(
     shown, expanded = everything, None
     arrays = sum(isinstance(v._data, np.ndarray) for v in everything)
     if len(everything) > LARGEST or arrays > CUT:
-        shown, expanded = nearest(outputs, CUT)
+        shown, expanded = _newest(everything, CUT)
     small = arrays <= ARRAYS
 
     def note(g: Any) -> tuple[Any, Any]:
@@ -137,6 +136,22 @@ class Survey:
     data: dict[str, Any]
     ids: dict[int, int]
     groups: list[Group]
+
+
+def _newest(everything: Sequence[Value], most: int) -> tuple[list[Value], set[int]]:
+    """What was computed last, with its operands; and which show theirs.
+
+    In the order of the program, so that of a sum over many samples the last ones are there as a whole.
+    """
+    shown: dict[int, Value] = {}
+    expanded: set[int] = set()
+    for v in reversed(everything):
+        new = {id(x): x for x in (v, *v.inputs) if isinstance(x, Value) and id(x) not in shown}
+        if len(shown) + len(new) > most:
+            break
+        shown.update(new)
+        expanded.add(id(v))
+    return sorted(shown.values(), key=lambda v: v.serial), expanded
 
 
 def _ones(outputs: Sequence[Value]) -> list[tuple[Value, Any]]:
@@ -229,10 +244,11 @@ class Columns:
         self.gradient[me], gradient = self.gradients.get(id(v), (None, None))
         if pictures and (picture := thumbnail(data)) is not None:
             self.arrays[str(me)] = {"data": picture} | ({} if gradient is None else {"gradient": gradient})
-        if primitive is not None and is_open:
+        if primitive is not None:
             symbol = {"name": primitive.name, "symbol": primitive.symbol}
-            self.serials[me] = v.serial
             self.op[me] = self.operations(symbol, (primitive.name, primitive.symbol))
+        if primitive is not None and is_open:
+            self.serials[me] = v.serial
             self.expression[me] = self._expression(primitive, len(operands), v.params)
             self._derivatives(v, pictures)
 
