@@ -143,9 +143,9 @@ def test_it_takes_time_in_proportion_to_the_graph():
         shared = [[] for _ in range(50)]  # used everywhere, so that ancestors are far away
         inputs = [*shared, *[[i - 1, r.randrange(50)] for i in range(50, count)]]
         labels = ["leaf"] * 50 + [r.choice("abc") for _ in range(50, count)]
-        start = time.perf_counter()
+        start = time.process_time()
         found(inputs, labels, [count - 1])
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     seconds(2_000)
     assert seconds(80_000) < 100 * max(seconds(4_000), 0.005)  # quadratic would be 400

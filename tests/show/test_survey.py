@@ -224,10 +224,10 @@ def moons_loss(samples=100):
 def test_the_loss_of_a_hundred_samples_is_shown_whole_and_one_sample_stands_for_all():
     loss, model = moons_loss()
     loss.backward()
-    start = time.perf_counter()
+    start = time.process_time()
     data = survey([loss], [{"model": model}]).data
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    assert time.perf_counter() - start < 8.0  # it takes about 2
+    assert time.process_time() - start < 8.0  # it takes about 2
     assert data["left_out"] == 0
     assert len(data["nodes"]["kind"]) > 65_000
     assert len(text) < 8e6
