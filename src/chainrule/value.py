@@ -555,6 +555,16 @@ def _same_bytes(a: Any, b: Any) -> bool:
     return a.dtype == b.dtype and np.array_equal(a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8))
 
 
+freezes = [0]  # how often a leaf was frozen or let go: who compiled for leaves as they were looks again
+
+
+def freeze(leaf: Value, more: int) -> None:
+    """Let one more, or with -1 one fewer, hold a leaf frozen; while somebody does, it gets no gradient."""
+    count = leaf.params.get("frozen", 0) + more
+    leaf.params = {"frozen": count} if count > 0 else _NONE
+    freezes[0] += 1
+
+
 def _restore(data: Any, name: str | None, grad: Any, params: Mapping[str, Any] = _NONE) -> Value:
     value = Value(data, name)
     value.params = params

@@ -11,7 +11,7 @@ from typing import Any
 from chainrule.graph import order
 from chainrule.show.thumbnails import plain, text
 from chainrule.show.training import BoundaryFilm
-from chainrule.train.fit import Callback, Run
+from chainrule.train.fitting import Callback, Run
 from chainrule.value import Value
 
 __all__ = ["TrainingFilm"]

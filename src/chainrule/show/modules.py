@@ -13,7 +13,8 @@ from chainrule import nn
 from chainrule.containers import flatten
 from chainrule.nn.calls import repeated
 from chainrule.nn.messages import Watched
-from chainrule.nn.module import Module, values_of
+from chainrule.nn.module import Module
+from chainrule.nn.tree import values_of
 from chainrule.primitive import fit, raw
 from chainrule.show import summary
 from chainrule.show.groups import Group

@@ -11,7 +11,8 @@ import optree
 
 from chainrule.nn.convolution import is_depthwise
 from chainrule.nn.messages import Call, watch
-from chainrule.nn.module import Module, values_of
+from chainrule.nn.module import Module
+from chainrule.nn.tree import values_of
 from chainrule.sweeps.cost import product_flops
 
 __all__ = ["Row", "Summary", "summary"]
