@@ -65,6 +65,7 @@ __all__ = [
     "entropy",
     "erf",
     "explain",
+    "explore",
     "fori",
     "gelu",
     "grad",
@@ -101,6 +102,7 @@ _LOADED_LATER = {
     "cost_report": "chainrule.show.cost",
     "draw": "chainrule.show.picture",
     "explain": "chainrule.show.derivation",
+    "explore": "chainrule.show.explorer",
     "paths": "chainrule.show.paths",
 }
 

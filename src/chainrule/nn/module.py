@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, ClassVar
+from weakref import ref
 
 from chainrule.nn.messages import Call, Hook, call_as_node, now
 from chainrule.nn.tree import Tree, modules_of
 from chainrule.traced import current_trace
+from chainrule.value import next_serial
 
 __all__ = ["Module"]
 
@@ -94,10 +96,12 @@ class Module(Tree):
         self._last = call = Call(self, args, kwargs, keep=False)
         running = now.running
         running.append(call)
+        first = next_serial()
         try:
             return self.forward(*args, **kwargs)
         finally:
             running.pop()
+            now.log.append((first, next_serial(), ref(self)))
 
     # ---------------------------------------------------------------- messages
 
