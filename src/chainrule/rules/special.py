@@ -1,0 +1,375 @@
+"""scipy.special's universal functions: the error function, Bessel functions, and what stands alone.
+
+SciPy is imported here and nowhere below: the library itself needs NumPy alone, and loads this file when one of
+these functions meets a Value. Each family is closed: a derivative is a function of the same family, so that
+every order is as exact as the first. ``CALLS`` says what answers which of SciPy's
+functions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy import special as sp
+
+from chainrule.primitive import Elementwise, raw, where
+from chainrule.rules import elementary as el
+from chainrule.rules import gamma as gm
+from chainrule.rules.arithmetic import _absolute, clip, maximum, power
+from chainrule.rules.elementary import LN10, PI, _inside, exp, log, log1p, sin, sqrt
+from chainrule.rules.quadrature import computed
+
+# -------------------------------------------------------------------- the normal distribution
+
+ROOT_PI, ROOT_2 = math.sqrt(PI), math.sqrt(2)
+
+
+def _bell_curve(x: Any, *, rate: float) -> Any:
+    """``exp(-rate x²)``: the square in two parts, the first of few digits, because exp enlarges its rounding."""
+    if np.iscomplexobj(x):
+        return np.exp(-rate * x * x)
+    size = np.minimum(np.abs(x), 60.0)  # where both exponents are far beyond the range of floats
+    first = np.rint(size * 16) / 16
+    return np.exp(-rate * first * first) * np.exp(-rate * (size - first) * (size + first))
+
+
+bell_curve = Elementwise(
+    _bell_curve, lambda y, x, *, rate: -2 * rate * (x * bell_curve(x, rate=rate)), name="bell_curve"
+)
+
+
+def _gauss(x: Any) -> Any:
+    return bell_curve(x, rate=1.0)
+
+
+def _phi(x: Any) -> Any:
+    """The density of the standard normal distribution."""
+    return bell_curve(x, rate=0.5) / math.sqrt(2 * PI)
+
+
+_erf_of_complex = Elementwise(sp.erf, lambda y, x: 2 / ROOT_PI * _gauss(x), name="erf_of_complex")
+
+
+def erf(x: Any) -> Any:
+    return _erf_of_complex(x) if np.iscomplexobj(raw(x)) else el.erf(x)
+
+
+erfc = Elementwise(sp.erfc, lambda y, x: -2 / ROOT_PI * _gauss(x))
+erfi = Elementwise(sp.erfi, lambda y, x: 2 / ROOT_PI * bell_curve(x, rate=-1.0))
+erfinv = Elementwise(sp.erfinv, lambda y, x: ROOT_PI / 2 * bell_curve(y, rate=-1.0))
+erfcinv = Elementwise(sp.erfcinv, lambda y, x: -ROOT_PI / 2 * bell_curve(y, rate=-1.0))
+ndtr = Elementwise(sp.ndtr, lambda y, x: _phi(x), symbol="Φ")
+ndtri = Elementwise(sp.ndtri, lambda y, x: math.sqrt(2 * PI) * bell_curve(y, rate=-0.5), symbol="Φ⁻¹")
+
+
+@computed
+def _erfc_integral(x: Any, *, order: int) -> Any:
+    """``exp(x²) iⁿ erfc(x)``, n ≥ 1, iⁿ for the repeated integral: DLMF 7.18.
+
+    ``2n Fₙ = Fₙ₋₂ - 2x Fₙ₋₁``: upwards for small and negative x, elsewhere its continued fraction.
+    """
+    far = x > 1
+    z = np.where(far, x, 1.0)
+    ratio, product = np.zeros_like(z), np.ones_like(z)
+    for n in range(order + 200, 0, -1):
+        if n == order + 200:
+            ratio = 1 / (z + np.sqrt(z * z + 2 * n))
+        else:
+            ratio = 1 / (2 * z + 2 * (n + 1) * ratio)
+        if n <= order:
+            product = product * ratio
+    before, here = 2 / ROOT_PI, sp.erfcx(x)
+    for n in range(1, order + 1):
+        before, here = here, (before - 2 * x * here) / (2 * n)
+    return np.where(far, product * sp.erfcx(z), here)
+
+
+erfc_integral = Elementwise(
+    _erfc_integral,
+    lambda y, x, *, order: -2 * (order + 1) * erfc_integral(x, order=order + 1),
+    name="erfc_integral",
+)
+erfcx = Elementwise(
+    sp.erfcx,
+    lambda y, x: 2 * x * y - 2 / ROOT_PI if np.iscomplexobj(raw(x)) else -2 * erfc_integral(x, order=1),
+)
+
+
+def _mills(y: Any, x: Any) -> Any:
+    """``φ(x) / Φ(x)``."""
+    if np.iscomplexobj(raw(x)):
+        return exp(-x * x / 2 - y) / math.sqrt(2 * PI)
+    right = raw(x) > 0
+    left = where(right, 0.0, x)
+    return where(right, _phi(x) / ndtr(where(right, x, 0.0)), math.sqrt(2 / PI) / erfcx(-left / ROOT_2))
+
+
+log_ndtr = Elementwise(sp.log_ndtr, _mills)
+ndtri_exp = Elementwise(sp.ndtri_exp, lambda y, x: exp(x - log_phi(y)))
+
+
+def log_phi(x: Any) -> Any:
+    return -0.5 * (x * x) - 0.5 * math.log(2 * PI)
+
+
+wofz = Elementwise(sp.wofz, lambda y, x: 2j / ROOT_PI - 2 * x * y)
+dawsn = Elementwise(sp.dawsn, lambda y, x: 1 - 2 * x * y)
+
+# -------------------------------------------------------------------- logarithms and exponentials
+
+
+@computed
+def _log_ratio(x: Any, y: Any) -> Any:
+    near = np.abs(x - y) < y / 2
+    return np.where(near, np.log1p(np.where(near, (x - y) / y, 0.0)), np.log(x) - np.log(y))
+
+
+log_ratio = Elementwise(_log_ratio, lambda z, x, y: 1 / x, lambda z, x, y: -1 / y, name="log_ratio")
+
+
+def _entr(x: Any) -> Any:
+    return np.where(x < 0, -np.inf, -el.xlogy.run(x, x))[()]
+
+
+def _both(x: Any, y: Any) -> Any:
+    """Whether the point lies where an entropy is defined."""
+    return (raw(x) >= 0) & (raw(y) >= 0)
+
+
+rel_entr = Elementwise(
+    sp.rel_entr,
+    lambda z, x, y: _inside(_both(x, y), log_ratio(x, y) + 1),
+    lambda z, x, y: _inside(_both(x, y), -where((raw(x) == 0) & (raw(y) == 0), 0.0, x / y)),
+)
+kl_div = Elementwise(
+    sp.kl_div,
+    lambda z, x, y: _inside(_both(x, y), log_ratio(x, y)),
+    lambda z, x, y: _inside(_both(x, y), where((raw(x) == 0) & (raw(y) == 0), 1.0, (y - x) / y)),
+)
+entr = Elementwise(
+    _entr, lambda y, x: _inside(raw(x) >= 0, -1 - log(where(raw(x) >= 0, x, 1.0))), name="entr"
+)
+exp10 = Elementwise(sp.exp10, lambda y, x: LN10 * y)
+cosm1 = Elementwise(sp.cosm1, lambda y, x: -sin(x))
+
+
+@computed
+def _exprel(x: Any, *, order: int) -> Any:
+    """``∫₀¹ tⁿ exp(xt) dt``.
+
+    To the left an incomplete gamma function; to the right ``(exp x - n Fₙ₋₁) / x``, and its series where that
+    would cancel.
+    """
+    left = math.factorial(order) * sp.gammainc(order + 1, -x) / (-x) ** (order + 1)
+    f = sp.exprel(x)
+    for n in range(1, order + 1):
+        f = (np.exp(x) - n * f) / x
+    small = (x > -1) & (x < order + 20)
+    s, term, series = np.where(small, x, 0.0), np.ones_like(x), np.zeros_like(x)
+    for n in range(1, 3 * order + 100):
+        series += term / (n + order)
+        term = term * s / n
+    return np.where(small, series, np.where(x < 0, np.where(x == -np.inf, 0.0, left), np.where(x == np.inf, x, f)))
+
+
+exprel_integral = Elementwise(
+    _exprel, lambda y, x, *, order: exprel_integral(x, order=order + 1), name="exprel_integral"
+)
+exprel = Elementwise(sp.exprel, lambda y, x: exprel_integral(x, order=1))
+
+
+def _log_over(w: Any, *, order: int) -> Any:
+    """The derivative of ``log(1 + w) / w`` of the given order, by its series near 0 and else by Leibniz."""
+    near = np.abs(w) < 0.35
+    z = np.where(near, 1.0, w)
+    f = np.log1p(z) / z
+    for k in range(1, order + 1):
+        f = ((-1) ** (k - 1) * math.factorial(k - 1) * (1 + z) ** (-1.0 * k) - k * f) / z
+    s = np.where(near, w, 0.0)
+    series = np.zeros_like(s)
+    for n in range(order + 75, order - 1, -1):
+        series = series * s + (-1) ** n * (math.factorial(n) // math.factorial(n - order)) / (n + 1)
+    return np.where(near, series, f)
+
+
+def _log_over_any(w: Any, *, order: int) -> Any:
+    if np.iscomplexobj(w):
+        if hasattr(w, "origin"):
+            return w.__array_function__(_log_over, (), (w,), {"order": order})
+        with np.errstate(all="ignore"):
+            return _log_over(w, order=order)[()]
+    return _log_over_real(w, order=order)
+
+
+_log_over_real = computed(_log_over)
+log_over = Elementwise(_log_over_any, lambda y, w, *, order: log_over(w, order=order + 1), name="log_over")
+
+# ∫₁ᶻ log t / (1 - t) dt
+spence = Elementwise(sp.spence, lambda y, z: -log_over(z - 1, order=0))
+
+# -------------------------------------------------------------------- Box's and Cox's, Huber's
+
+
+def _boxcox_in_lambda(x: Any, logarithm: Any, lam: Any, at_edge: Any) -> Any:
+    """``L² ∂/∂(λL) exprel(λL)`` with L the logarithm; at L = -∞ what that tends to."""
+    edge = raw(logarithm) == -math.inf
+    finite = where(edge, -1.0, logarithm)
+    return where(edge, at_edge, finite * finite * exprel_integral(lam * finite, order=1))
+
+
+def _edge(lam: Any) -> Any:
+    return where(raw(lam) > 0, 1 / (lam * lam), math.inf)
+
+
+boxcox = Elementwise(
+    sp.boxcox, lambda y, x, lam: power(x, lam - 1), lambda y, x, lam: _boxcox_in_lambda(x, log(x), lam, _edge(lam))
+)
+boxcox1p = Elementwise(
+    sp.boxcox1p,
+    lambda y, x, lam: exp((lam - 1) * log1p(x)),
+    lambda y, x, lam: _boxcox_in_lambda(x, log1p(x), lam, _edge(lam)),
+)
+inv_boxcox = Elementwise(
+    sp.inv_boxcox,
+    lambda x, y, lam: x / (1 + lam * y),
+    lambda x, y, lam: x * (y * y) * log_over(lam * y, order=1),
+)
+inv_boxcox1p = Elementwise(
+    sp.inv_boxcox1p,
+    lambda x, y, lam: (x + 1) / (1 + lam * y),
+    lambda x, y, lam: (x + 1) * (y * y) * log_over(lam * y, order=1),
+)
+huber = Elementwise(
+    sp.huber,
+    lambda y, delta, r: maximum(_absolute(r) - delta, 0.0),
+    lambda y, delta, r: clip(r, -delta, delta),
+)
+
+
+def _pseudo_huber_in_delta(y: Any, delta: Any, r: Any) -> Any:
+    q = r / delta
+    q2 = q * q
+    s = sqrt(1 + q2)
+    return delta * (q2 * q2) / (s * ((1 + s) * (1 + s)))
+
+
+pseudo_huber = Elementwise(
+    sp.pseudo_huber, _pseudo_huber_in_delta, lambda y, delta, r: r / sqrt(1 + (r / delta) * (r / delta))
+)
+
+# -------------------------------------------------------------------- Bessel functions
+
+
+def _no_order(name: str, argument: str = "v, the order") -> Callable[..., Any]:
+    def refuse(*_: Any) -> Any:
+        raise TypeError(
+            f"{name}: received a Value as {argument}; there is no derivative in it here, only in the last "
+            f"argument; give {argument.partition(',')[0]} as a plain number or array"
+        )
+
+    return refuse
+
+
+def _cylinder(f: np.ufunc, down: float, up: float) -> Elementwise:
+    """A Bessel function: its derivative is ``down f(v - 1) + up f(v + 1)`` for every order."""
+    made: Elementwise = Elementwise(
+        f, _no_order(f.__name__), lambda y, v, z: down * made(v - 1, z) + up * made(v + 1, z)
+    )
+    return made
+
+
+jv, yv = _cylinder(sp.jv, 0.5, -0.5), _cylinder(sp.yv, 0.5, -0.5)
+iv, kv = _cylinder(sp.iv, 0.5, 0.5), _cylinder(sp.kv, -0.5, -0.5)
+yn, kn = _cylinder(sp.yn, 0.5, -0.5), _cylinder(sp.kn, -0.5, -0.5)
+
+
+def _real(name: str, z: Any) -> Any:
+    if np.iscomplexobj(raw(z)):
+        raise TypeError(
+            f"{name}: received a complex argument; its scale, of the real or imaginary part, is not analytic; "
+            f"expected a real one, or use {name[:-1]}"
+        )
+    return z
+
+
+def _sign(z: Any) -> Any:
+    return np.sign(raw(z))
+
+
+ive = Elementwise(
+    sp.ive,
+    _no_order("ive"),
+    lambda y, v, z: 0.5 * (ive(v - 1, _real("ive", z)) + ive(v + 1, z)) - _sign(z) * y,
+)
+kve = Elementwise(sp.kve, _no_order("kve"), lambda y, v, z: y - 0.5 * (kve(v - 1, z) + kve(v + 1, z)))
+jve = Elementwise(
+    sp.jve, _no_order("jve"), lambda y, v, z: 0.5 * (jve(v - 1, _real("jve", z)) - jve(v + 1, z))
+)
+yve = Elementwise(
+    sp.yve, _no_order("yve"), lambda y, v, z: 0.5 * (yve(v - 1, _real("yve", z)) - yve(v + 1, z))
+)
+j0 = Elementwise(sp.j0, lambda y, x: -j1(x))
+j1 = Elementwise(sp.j1, lambda y, x: 0.5 * (j0(x) - jv(2.0, x)))
+y0 = Elementwise(sp.y0, lambda y, x: -y1(x))
+y1 = Elementwise(sp.y1, lambda y, x: 0.5 * (y0(x) - yn(2, x)))
+i0 = Elementwise(sp.i0, lambda y, x: i1(x))
+i1 = Elementwise(sp.i1, lambda y, x: 0.5 * (i0(x) + iv(2.0, x)))
+k0 = Elementwise(sp.k0, lambda y, x: -k1(x))
+k1 = Elementwise(sp.k1, lambda y, x: -0.5 * (k0(x) + kn(2, x)))
+
+
+i0e = Elementwise(sp.i0e, lambda y, x: i1e(x) - _sign(x) * y)
+i1e = Elementwise(sp.i1e, lambda y, x: 0.5 * (i0e(x) + ive(2.0, x)) - _sign(x) * y)
+k0e = Elementwise(sp.k0e, lambda y, x: y - k1e(x))
+k1e = Elementwise(sp.k1e, lambda y, x: y - 0.5 * (k0e(x) + kve(2.0, x)))
+
+# -------------------------------------------------------------------- zeta, Lambert's, exponential integrals
+
+hurwitz = Elementwise(
+    lambda s, q: sp.zeta(s, q),
+    _no_order("zeta", "x, the exponent"),
+    lambda y, s, q: -s * hurwitz(s + 1, q),
+    name="zeta",
+)
+
+
+def riemann(x: Any) -> Any:
+    raise TypeError(
+        "zeta: received a Value as x, the exponent; there is no derivative in it here, only in q; "
+        "if none is wanted, call it on v.data"
+    )
+
+
+lambertw = Elementwise(
+    lambda z, k, tol: sp.lambertw(z, k, tol),
+    lambda w, z, k, tol: where(raw(z) == 0, exp(-w) / (1 + w), w / (where(raw(z) == 0, 1.0, z) * (1 + w))),
+    None,
+    None,
+    name="lambertw",
+)
+wrightomega = Elementwise(sp.wrightomega, lambda w, z: w / (1 + w))
+exp1 = Elementwise(sp.exp1, lambda y, x: -exp(-x) / x)
+expi = Elementwise(sp.expi, lambda y, x: exp(x) / x)
+
+# -------------------------------------------------------------------- what answers SciPy's functions
+
+CALLS: dict[np.ufunc, Callable[..., Any]] = {
+    p.run: p
+    for p in (
+        gm.gamma, gm.rgamma, gm.gammaln, gm.loggamma, gm.beta, gm.betaln, gm.binom, gm.poch, gm.gammainc,
+        gm.gammaincc, gm.gammaincinv, gm.gammainccinv, gm.betainc, gm.betaincc, gm.betaincinv, gm.betainccinv,
+        erfc, erfi, erfinv, erfcinv, erfcx, ndtr, ndtri, log_ndtr, ndtri_exp, wofz, dawsn, rel_entr, kl_div,
+        exp10, cosm1, exprel, spence, boxcox, boxcox1p, inv_boxcox, inv_boxcox1p, huber, pseudo_huber, jv, yv, iv,
+        kv, yn, kn, ive, kve, jve, yve, j0, j1, y0, y1, i0, i1, k0, k1, i0e, i1e, k0e, k1e, wrightomega, exp1,
+        expi,
+    )
+} | {
+    sp.psi: gm.digamma, sp.erf: erf, sp.entr: entr, sp.expit: el.sigmoid, sp.log_expit: el.log_sigmoid,
+    sp.logit: el.logit, sp.xlogy: el.xlogy, sp.xlog1py: el.xlog1py, sp.expm1: el.expm1, sp.log1p: el.log1p,
+    sp.exp2: el.exp2, sp.cbrt: el.cbrt,
+    # behind SciPy's functions of these names
+    sp._ufuncs._zeta: hurwitz, sp._ufuncs._riemann_zeta: riemann, sp._ufuncs._lambertw: lambertw,
+}  # fmt: skip
