@@ -28,6 +28,7 @@ from chainrule.rules import matrix as mx
 from chainrule.rules import reduction as rd
 from chainrule.rules import shape as sh
 from chainrule.rules import special as sc
+from chainrule.rules import student as st
 
 Domain = Callable[[np.random.Generator, tuple[int, ...]], Any]
 
@@ -387,7 +388,7 @@ SPECIAL = [
     *(elementwise(p, anywhere) for p in (gm.gamma, gm.rgamma, gm.loggamma)),
     elementwise(gm.rgamma, whole(0.0, -1.0, -3.0)),
     elementwise(gm.loggamma, positive),
-    *(elementwise(gm.polygamma, d, order=k) for d in (positive, low, plane(0.6, 1.5)) for k in (0, 1, 3)),
+    *(elementwise(gm.polygamma, d, order=k) for d in (positive, low, plane(1, 2)) for k in (0, 1, 3)),
     *(elementwise(gm.polygamma_difference, shapes, positive, order=k) for k in (0, 1, 2)),
     *(elementwise(p, shapes, shapes) for p in (gm.beta, gm.betaln, gm.poch, gm.gamma_density)),
     elementwise(gm.binom, between(3, 5), between(0.5, 2.5)),
@@ -428,14 +429,16 @@ SPECIAL = [
         elementwise(p, positive)
         for p in (sc.y0, sc.y1, sc.k0, sc.k1, sc.i0e, sc.i1e, sc.k0e, sc.k1e, sc.exp1, sc.expi)
     ),
+    elementwise(st.stdtr, shapes, real_line),
+    elementwise(st.stdtrit, between(1, 4), between(0.2, 0.45)),
     elementwise(sc.hurwitz, constant(between(1.5, 4)), positive),
     elementwise(sc.lambertw, anywhere, whole(0, 1), constant(whole(1e-8))),
     *(elementwise(sc.wrightomega, d) for d in (real_line, anywhere)),
     *(elementwise(p, anywhere) for p in (sc.exp1, sc.expi)),
 ]
 
-# Loops and branches take functions: tests/test_control.py and tests/native/test_loops.py try them. The derivative
-# of a sample is not that of the function that gives it: tests/test_random.py.
+# Loops and branches take functions: tests/test_control.py and tests/native/test_loops.py try them. No function
+# of a sample has the sample's derivative for its difference: tests/test_random.py.
 ELSEWHERE = {ct.scan, ct.item, ct.while_, ct.cond, gm.gamma_sample, gm.beta_sample}
 
 CASES: list[Case] = [

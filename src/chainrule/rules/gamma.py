@@ -13,14 +13,21 @@ import numpy as np
 from scipy import special as sp
 
 from chainrule.primitive import Elementwise, raw, where
-from chainrule.rules.elementary import _sin_pi, exp, log, log1p
+from chainrule.rules.elementary import _sin_pi, log, log1p
 from chainrule.rules.quadrature import bell, computed, tail
+from chainrule.traced import Traced
 
 # -------------------------------------------------------------------- ψ and its derivatives
 
 # B₂ₖ / (2k)!, for the sum of Euler and Maclaurin
-_BERNOULLI = [b / math.factorial(2 * k) for k, b in enumerate(
-    (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330), 1)]
+_BERNOULLI = [
+    b / math.factorial(2 * k)
+    for k, b in enumerate(
+        (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66,
+         -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330),
+        start=1,
+    )
+]
 _SHIFT = 14
 
 
@@ -42,32 +49,12 @@ def _zeta_of_complex(s: int, z: Any) -> Any:
     return total
 
 
-def _polygamma_of_complex(x: Any, *, order: int) -> Any:
-    z = np.asarray(x, np.complex128)
-    y = (-1) ** (order + 1) * math.factorial(order) * _zeta_of_complex(order + 1, z)
-    return y.astype(x.dtype)[()]
-
-
-def _polygamma(x: Any, *, order: int) -> Any:
-    if np.iscomplexobj(x):
-        return sp.psi(x) if order == 0 else _on_complex(x, order)
-    return sp.psi(x) if order == 0 else _scaled_zeta(x, order)
-
-
-def _on_complex(x: Any, order: int) -> Any:
-    if hasattr(x, "origin"):  # traced: NumPy runs it
-        return x.__array_function__(_polygamma_of_complex, (), (x,), {"order": order})
-    with np.errstate(all="ignore"):
-        return _polygamma_of_complex(np.asarray(x), order=order)
-
-
 @computed
-def _polygamma_of_real(x: Any, *, order: int) -> Any:
-    return (-1) ** (order + 1) * math.factorial(order) * sp.zeta(order + 1, x)
-
-
-def _scaled_zeta(x: Any, order: int) -> Any:
-    return _polygamma_of_real(x, order=order)
+def _polygamma(x: Any, *, order: int) -> Any:
+    if order == 0:
+        return sp.psi(x)
+    zeta = _zeta_of_complex(order + 1, x) if np.iscomplexobj(x) else sp.zeta(order + 1, x)
+    return (-1) ** (order + 1) * math.factorial(order) * zeta
 
 
 # ψ of order 0, ψ′ of order 1, ...
@@ -102,8 +89,7 @@ def _polygamma_difference(a: Any, b: Any, *, order: int) -> Any:
     total *= (-1) ** order * math.factorial(order)
     if simple.all():
         return total
-    psi = sp.psi if order == 0 else lambda x: _polygamma_of_real(x, order=order)
-    return np.where(simple, total, psi(a + b) - psi(a))
+    return np.where(simple, total, _polygamma(a + b, order=order) - _polygamma(a, order=order))
 
 
 polygamma_difference = Elementwise(
@@ -131,10 +117,15 @@ def _is_pole(x: Any) -> Any:
     return (x == np.rint(x.real)) & (x.real <= 0) if np.iscomplexobj(x) else (x == np.rint(x)) & (x <= 0)
 
 
+def _somewhere(mask: Any) -> bool:
+    """Whether a mask is true anywhere, or may be: what is traced has no numbers yet."""
+    return type(mask) is Traced or bool(np.any(mask))
+
+
 def _slope_of_rgamma(x: Any, y: Any) -> Any:
     """``-ψ(x)/Γ(x)``; at a pole of Γ, by its reflection there, what that tends to."""
     pole = _is_pole(x)
-    if not np.any(pole):
+    if not _somewhere(pole):
         return -digamma(x) * y
     z = where(pole, 1 - x, 1.0)
     reflected = gamma(z) * (_cospi(x) - digamma(z) * _sinpi(x) / math.pi)
@@ -168,7 +159,7 @@ def _binom_in_k(y: Any, n: Any, k: Any) -> Any:
     """``(n over k) (ψ(n - k + 1) - ψ(k + 1))``, and its limit where one of the two is infinite."""
     usual = y * _ahead(k + 1, n - 2 * k)
     edge = _is_pole(k + 1) | _is_pole(n - k + 1)
-    if not np.any(edge):
+    if not _somewhere(edge):
         return usual
     p, q = n - k + 1, k + 1
     rp, rq = rgamma(p), rgamma(q)
@@ -200,7 +191,8 @@ def _gamma_density(a: Any, x: Any) -> Any:
     n = np.maximum(a, 10.0)
     many = np.exp(-n * _lag((x - n) / n) - _stirling(n)) * np.sqrt(n / (2 * np.pi)) / x
     y = np.where(a > 100, many, np.where(x > 600, far, few))
-    return np.where((sp.rgamma(a) == 0) & (a < 1) | (x == np.inf), 0.0, np.where((a > 100) & (x == 0), 0.0, y))
+    nothing = (sp.rgamma(a) == 0) & (a < 1) | (x == np.inf) | (a > 100) & (x == 0)
+    return np.where(nothing, 0.0, y)
 
 
 # xᵃ⁻¹ e⁻ˣ / Γ(a)
@@ -208,7 +200,9 @@ gamma_density = Elementwise(
     _gamma_density,
     lambda y, a, x: _unless_nothing(y, y * (log(x) - digamma(a))),
     lambda y, a, x: where(
-        raw(x) == 0, gamma_density(a - 1, x) - gamma_density(a, x), _unless_nothing(y, y * ((a - 1 - x) / x))
+        raw(x) == 0,
+        gamma_density(a - 1, x) - gamma_density(a, x),
+        _unless_nothing(y, y * ((a - 1 - x) / x)),
     ),
     name="gamma_density",
 )
@@ -232,7 +226,8 @@ def _log_over(a: Any, x: Any) -> Any:
     n = np.maximum(a, 10.0)
     series = 1 / (2 * n) + sum(c * (2 * k + 1) * n ** (-2.0 - 2 * k) for k, c in enumerate(_STIRLING))
     u = (x - n) / n
-    return np.where(a >= 10, np.where(np.abs(u) < 0.5, np.log1p(u), np.log(x / n)) + series, np.log(x) - sp.psi(a))
+    ratio = np.where(np.abs(u) < 0.5, np.log1p(u), np.log(x / n))
+    return np.where(a >= 10, ratio + series, np.log(x) - sp.psi(a))
 
 
 @computed
@@ -425,9 +420,11 @@ betainccinv = Elementwise(
 
 # -------------------------------------------------------------------- samples
 
-# What a generator drew for a shape: the draw itself, which moves with the shape as the quantile does. M. Figurnov,
-# S. Mohamed and A. Mnih, "Implicit reparameterization gradients", NeurIPS 2018.
-gamma_sample = Elementwise(lambda z, a: z + 0 * a, None, lambda y, z, a: _gamma_flow(y, a, None), name="gamma_sample")
+# What a generator drew for a shape: the draw itself, which moves with the shape as the quantile does.
+# M. Figurnov, S. Mohamed and A. Mnih, "Implicit reparameterization gradients", NeurIPS 2018.
+gamma_sample = Elementwise(
+    lambda z, a: z + 0 * a, None, lambda y, z, a: _gamma_flow(y, a, None), name="gamma_sample"
+)
 beta_sample = Elementwise(
     lambda z, a, b: z + 0 * (a + b),
     None,

@@ -1,11 +1,11 @@
 """Derivatives of the incomplete gamma and beta functions in their shapes, by quadrature.
 
-Both are distribution functions of densities that are log-concave in ``u`` (the logarithm, the logit), and a
-derivative in a shape is an integral of the density times a polynomial in the score, ``log t - E log t`` and its
-kin. The score integrates to 0 over the whole line and changes its sign once, so that the integral over the
-side of ``x`` on which it has one sign loses nothing to cancellation. Everything is taken relative to the
-density at ``x``. A double exponential rule (H. Takahasi and M. Mori, Publ. RIMS 9, 1974) copes with every
-width from 1e-8 to 1e8; where a density has a corner far from ``x``, the way there is an interval of its own.
+Both are distribution functions of densities that are log-concave in ``u`` (the logarithm, the logit), and
+a derivative in a shape is an integral of the density times a polynomial in the score, ``log t - E log t``
+and its kin. The score integrates to 0 over the whole line and changes its sign once, so that the integral
+over the side of ``x`` on which it has one sign loses nothing to cancellation. Everything is taken relative
+to the density at ``x``. A double exponential rule (H. Takahasi and M. Mori, Publ. RIMS 9, 1974) copes with
+every width from 1e-8 to 1e8; where a density has a corner far from ``x``, the way there is an interval of its own.
 """
 
 from __future__ import annotations
@@ -23,18 +23,17 @@ __all__ = ["bell", "computed", "tail"]
 
 
 def computed(f: Callable[..., Any]) -> Callable[..., Any]:
-    """``f`` of float64 arrays of one shape, called as a ufunc is; inside a program NumPy runs it."""
+    """``f`` of float64 or complex128 arrays, called as a ufunc is; in a program NumPy runs it."""
 
     @functools.wraps(f)
     def run(*args: Any, **params: Any) -> Any:
+        numbers = all(type(x) in (float, int, complex) for x in args)
         traced = [x for x in args if type(x) is Traced]
         if traced:
             y = traced[0].__array_function__(run, (), args, params)
             weak = all(x.weak if type(x) is Traced else type(x) in (float, int) for x in args)
-            return y.as_number() if weak else y
-        kind = np.result_type(*args, np.float16)  # of integers float64
-        if all(type(x) in (float, int) for x in args):
-            kind = np.dtype(float)
+            return y.as_number() if weak and y.dtype.kind == "f" else y
+        kind = np.result_type(*map(np.asarray, args) if numbers else args, np.float16)  # of integers float64
         wide = np.result_type(kind, np.float64)
         arrays = np.broadcast_arrays(*[np.asarray(x, wide) for x in args])
         shape = arrays[0].shape

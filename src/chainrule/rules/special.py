@@ -1,9 +1,8 @@
 """scipy.special's universal functions: the error function, Bessel functions, and what stands alone.
 
-SciPy is imported here and nowhere below: the library itself needs NumPy alone, and loads this file when one of
-these functions meets a Value. Each family is closed: a derivative is a function of the same family, so that
-every order is as exact as the first. ``CALLS`` says what answers which of SciPy's
-functions.
+The library itself needs NumPy alone; this file and those it imports are loaded when one of SciPy's functions
+meets a Value. Each family is closed: a derivative is a function of the same family, so that every order is as
+exact as the first. ``CALLS`` says what answers which of SciPy's functions.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from scipy import special as sp
 from chainrule.primitive import Elementwise, raw, where
 from chainrule.rules import elementary as el
 from chainrule.rules import gamma as gm
+from chainrule.rules import student
 from chainrule.rules.arithmetic import _absolute, clip, maximum, power
 from chainrule.rules.elementary import LN10, PI, _inside, exp, log, log1p, sin, sqrt
 from chainrule.rules.quadrature import computed
@@ -28,7 +28,7 @@ ROOT_PI, ROOT_2 = math.sqrt(PI), math.sqrt(2)
 
 
 def _bell_curve(x: Any, *, rate: float) -> Any:
-    """``exp(-rate x²)``: the square in two parts, the first of few digits, because exp enlarges its rounding."""
+    """``exp(-rate x²)``, the square in two parts, the first of few digits: exp enlarges its rounding."""
     if np.iscomplexobj(x):
         return np.exp(-rate * x * x)
     size = np.minimum(np.abs(x), 60.0)  # where both exponents are far beyond the range of floats
@@ -172,7 +172,9 @@ def _exprel(x: Any, *, order: int) -> Any:
     for n in range(1, 3 * order + 100):
         series += term / (n + order)
         term = term * s / n
-    return np.where(small, series, np.where(x < 0, np.where(x == -np.inf, 0.0, left), np.where(x == np.inf, x, f)))
+    at_infinity = np.where(x > 0, x, 0.0)
+    far = np.where(np.isinf(x), at_infinity, np.where(x < 0, left, f))
+    return np.where(small, series, far)
 
 
 exprel_integral = Elementwise(
@@ -181,6 +183,7 @@ exprel_integral = Elementwise(
 exprel = Elementwise(sp.exprel, lambda y, x: exprel_integral(x, order=1))
 
 
+@computed
 def _log_over(w: Any, *, order: int) -> Any:
     """The derivative of ``log(1 + w) / w`` of the given order, by its series near 0 and else by Leibniz."""
     near = np.abs(w) < 0.35
@@ -195,17 +198,7 @@ def _log_over(w: Any, *, order: int) -> Any:
     return np.where(near, series, f)
 
 
-def _log_over_any(w: Any, *, order: int) -> Any:
-    if np.iscomplexobj(w):
-        if hasattr(w, "origin"):
-            return w.__array_function__(_log_over, (), (w,), {"order": order})
-        with np.errstate(all="ignore"):
-            return _log_over(w, order=order)[()]
-    return _log_over_real(w, order=order)
-
-
-_log_over_real = computed(_log_over)
-log_over = Elementwise(_log_over_any, lambda y, w, *, order: log_over(w, order=order + 1), name="log_over")
+log_over = Elementwise(_log_over, lambda y, w, *, order: log_over(w, order=order + 1), name="log_over")
 
 # ∫₁ᶻ log t / (1 - t) dt
 spence = Elementwise(sp.spence, lambda y, z: -log_over(z - 1, order=0))
@@ -213,24 +206,21 @@ spence = Elementwise(sp.spence, lambda y, z: -log_over(z - 1, order=0))
 # -------------------------------------------------------------------- Box's and Cox's, Huber's
 
 
-def _boxcox_in_lambda(x: Any, logarithm: Any, lam: Any, at_edge: Any) -> Any:
-    """``L² ∂/∂(λL) exprel(λL)`` with L the logarithm; at L = -∞ what that tends to."""
+def _boxcox_in_lambda(logarithm: Any, lam: Any) -> Any:
+    """``L² exprel'(λL)``, L the logarithm; at L = -∞ what that tends to."""
     edge = raw(logarithm) == -math.inf
     finite = where(edge, -1.0, logarithm)
-    return where(edge, at_edge, finite * finite * exprel_integral(lam * finite, order=1))
-
-
-def _edge(lam: Any) -> Any:
-    return where(raw(lam) > 0, 1 / (lam * lam), math.inf)
+    limit = where(raw(lam) > 0, 1 / (lam * lam), math.inf)
+    return where(edge, limit, finite * finite * exprel_integral(lam * finite, order=1))
 
 
 boxcox = Elementwise(
-    sp.boxcox, lambda y, x, lam: power(x, lam - 1), lambda y, x, lam: _boxcox_in_lambda(x, log(x), lam, _edge(lam))
+    sp.boxcox, lambda y, x, lam: power(x, lam - 1), lambda y, x, lam: _boxcox_in_lambda(log(x), lam)
 )
 boxcox1p = Elementwise(
     sp.boxcox1p,
     lambda y, x, lam: exp((lam - 1) * log1p(x)),
-    lambda y, x, lam: _boxcox_in_lambda(x, log1p(x), lam, _edge(lam)),
+    lambda y, x, lam: _boxcox_in_lambda(log1p(x), lam),
 )
 inv_boxcox = Elementwise(
     sp.inv_boxcox,
@@ -289,8 +279,8 @@ yn, kn = _cylinder(sp.yn, 0.5, -0.5), _cylinder(sp.kn, -0.5, -0.5)
 def _real(name: str, z: Any) -> Any:
     if np.iscomplexobj(raw(z)):
         raise TypeError(
-            f"{name}: received a complex argument; its scale, of the real or imaginary part, is not analytic; "
-            f"expected a real one, or use {name[:-1]}"
+            f"{name}: received a complex argument; its scale, of the real or imaginary part, is not "
+            f"analytic; expected a real one, or use {name[:-1]}"
         )
     return z
 
@@ -362,9 +352,9 @@ CALLS: dict[np.ufunc, Callable[..., Any]] = {
         gm.gamma, gm.rgamma, gm.gammaln, gm.loggamma, gm.beta, gm.betaln, gm.binom, gm.poch, gm.gammainc,
         gm.gammaincc, gm.gammaincinv, gm.gammainccinv, gm.betainc, gm.betaincc, gm.betaincinv, gm.betainccinv,
         erfc, erfi, erfinv, erfcinv, erfcx, ndtr, ndtri, log_ndtr, ndtri_exp, wofz, dawsn, rel_entr, kl_div,
-        exp10, cosm1, exprel, spence, boxcox, boxcox1p, inv_boxcox, inv_boxcox1p, huber, pseudo_huber, jv, yv, iv,
-        kv, yn, kn, ive, kve, jve, yve, j0, j1, y0, y1, i0, i1, k0, k1, i0e, i1e, k0e, k1e, wrightomega, exp1,
-        expi,
+        exp10, cosm1, exprel, spence, boxcox, boxcox1p, inv_boxcox, inv_boxcox1p, huber, pseudo_huber, jv, yv,
+        iv, kv, yn, kn, ive, kve, jve, yve, j0, j1, y0, y1, i0, i1, k0, k1, i0e, i1e, k0e, k1e, wrightomega,
+        exp1, expi, student.stdtr, student.stdtrit,
     )
 } | {
     sp.psi: gm.digamma, sp.erf: erf, sp.entr: entr, sp.expit: el.sigmoid, sp.log_expit: el.log_sigmoid,

@@ -1,0 +1,476 @@
+"""scipy.stats's distributions, of Values too: ``from chainrule.scipy import stats``.
+
+Each has ``pdf`` (``pmf``), ``logpdf``, ``cdf``, ``logcdf``, ``sf``, ``logsf``, and where it is continuous
+``ppf`` and ``isf``, with SciPy's names of the parameters and its numbers. There are derivatives in the
+argument and in every parameter, of every order.
+
+>>> import chainrule as cr
+>>> from chainrule.scipy import stats
+>>> data = np.array([1.2, 0.7, 3.1])
+>>> loss = lambda shape, scale: -np.sum(stats.gamma.logpdf(data, shape, scale=scale))
+>>> cr.grad(loss, argnums=(0, 1))(2.0, 1.0)
+(0.309432, 1.000000)
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from chainrule.functions import _operand
+from chainrule.numpy import functions as fn
+from chainrule.primitive import raw, where
+from chainrule.rules import gamma as gm
+from chainrule.rules import special as sc
+from chainrule.rules import student
+from chainrule.rules.arithmetic import _absolute, arctan2
+from chainrule.rules.elementary import (
+    PI,
+    exp,
+    expm1,
+    hypot,
+    log,
+    log1p,
+    log_sigmoid,
+    logit,
+    sigmoid,
+    tan,
+    xlog1py,
+    xlogy,
+)
+from chainrule.scipy.distributions import Continuous, Discrete, only
+
+__all__ = (
+    "bernoulli beta binom cauchy chi2 dirichlet expon gamma halfnorm laplace logistic lognorm "
+    "multivariate_normal norm poisson t uniform"
+).split()
+
+HALF_LOG_2PI = 0.5 * math.log(2 * PI)
+
+# -------------------------------------------------------------------- on the whole line
+
+
+class Norm(Continuous):
+    """``exp(-z²/2) / √2π``."""
+
+    def log_density(self, z: Any) -> Any:
+        return -z * z / 2 - HALF_LOG_2PI
+
+    density = staticmethod(sc._phi)
+    below = staticmethod(sc.ndtr)
+    log_below = staticmethod(sc.log_ndtr)
+    quantile = staticmethod(sc.ndtri)
+
+    def above(self, z: Any) -> Any:
+        return sc.ndtr(-z)
+
+    def log_above(self, z: Any) -> Any:
+        return sc.log_ndtr(-z)
+
+    def upper_quantile(self, p: Any) -> Any:
+        return -sc.ndtri(p)
+
+
+class T(Continuous):
+    """Student's: ``Γ((ν+1)/2) / (√νπ Γ(ν/2)) (1 + z²/ν)^(-(ν+1)/2)``."""
+
+    shapes = ("df",)
+
+    def log_density(self, z: Any, df: Any) -> Any:
+        return student.log_density(df, z)
+
+    def below(self, z: Any, df: Any) -> Any:
+        return student.stdtr(df, z)
+
+    def above(self, z: Any, df: Any) -> Any:
+        return student.stdtr(df, -z)
+
+    def quantile(self, p: Any, df: Any) -> Any:
+        return student.stdtrit(df, p)
+
+    def upper_quantile(self, p: Any, df: Any) -> Any:
+        return -student.stdtrit(df, p)
+
+
+class Cauchy(Continuous):
+    """``1 / (π (1 + z²))``."""
+
+    def log_density(self, z: Any) -> Any:
+        return -math.log(PI) - 2 * log(hypot(1.0, z))
+
+    def below(self, z: Any) -> Any:
+        return arctan2(1.0, -z) / PI
+
+    def above(self, z: Any) -> Any:
+        return arctan2(1.0, z) / PI
+
+    def quantile(self, p: Any) -> Any:
+        near = abs(raw(p) - 0.5) < 0.25
+        middle = tan(PI * (where(near, p, 0.5) - 0.5))
+        outer = _by_side(raw(p) > 0.5, p, lambda p: 1 / tan(PI * (1 - p)), lambda p: -1 / tan(PI * p))
+        return where(near, middle, outer)
+
+    def upper_quantile(self, p: Any) -> Any:
+        return -self.quantile(p)
+
+
+class Laplace(Continuous):
+    """``exp(-|z|) / 2``."""
+
+    def log_density(self, z: Any) -> Any:
+        return -math.log(2) - _absolute(z)
+
+    def below(self, z: Any) -> Any:
+        return _by_side(raw(z) > 0, z, lambda z: 1 - 0.5 * exp(-z), lambda z: 0.5 * exp(z))
+
+    def above(self, z: Any) -> Any:
+        return self.below(-z)
+
+    def log_below(self, z: Any) -> Any:
+        return _by_side(raw(z) > 0, z, lambda z: log1p(-0.5 * exp(-z)), lambda z: z - math.log(2))
+
+    def log_above(self, z: Any) -> Any:
+        return self.log_below(-z)
+
+    def quantile(self, p: Any) -> Any:
+        return _by_side(raw(p) > 0.5, p, lambda p: -log(2 * (1 - p)), lambda p: log(2 * p))
+
+    def upper_quantile(self, p: Any) -> Any:
+        return -self.quantile(p)
+
+
+def _by_side(right: Any, z: Any, f: Any, g: Any) -> Any:
+    """``f(z)`` where it is true, elsewhere ``g(z)``; neither is computed where it could overflow."""
+    return where(right, f(where(right, z, 0.5)), g(where(right, 0.5, z)))
+
+
+class Logistic(Continuous):
+    """``σ(z) σ(-z)``."""
+
+    def log_density(self, z: Any) -> Any:
+        return log_sigmoid(z) + log_sigmoid(-z)
+
+    below = staticmethod(sigmoid)
+    log_below = staticmethod(log_sigmoid)
+    quantile = staticmethod(logit)
+
+    def above(self, z: Any) -> Any:
+        return sigmoid(-z)
+
+    def log_above(self, z: Any) -> Any:
+        return log_sigmoid(-z)
+
+    def upper_quantile(self, p: Any) -> Any:
+        return -logit(p)
+
+
+# -------------------------------------------------------------------- of positive numbers
+
+
+class Gamma(Continuous):
+    """``zᵃ⁻¹ e⁻ᶻ / Γ(a)``."""
+
+    shapes = ("a",)
+    support = (0.0, math.inf)
+
+    def log_density(self, z: Any, a: Any) -> Any:
+        return xlogy(a - 1, z) - z - gm.gammaln(a)
+
+    def density(self, z: Any, a: Any) -> Any:
+        return gm.gamma_density(a, z)
+
+    def below(self, z: Any, a: Any) -> Any:
+        return gm.gammainc(a, z)
+
+    def above(self, z: Any, a: Any) -> Any:
+        return gm.gammaincc(a, z)
+
+    def quantile(self, p: Any, a: Any) -> Any:
+        return gm.gammaincinv(a, p)
+
+    def upper_quantile(self, p: Any, a: Any) -> Any:
+        return gm.gammainccinv(a, p)
+
+
+class Chi2(Continuous):
+    """The gamma distribution of shape ν/2, stretched by 2."""
+
+    shapes = ("df",)
+    support = (0.0, math.inf)
+
+    def log_density(self, z: Any, df: Any) -> Any:
+        return Gamma().log_density(z / 2, df / 2) - math.log(2)
+
+    def density(self, z: Any, df: Any) -> Any:
+        return gm.gamma_density(df / 2, z / 2) / 2
+
+    def below(self, z: Any, df: Any) -> Any:
+        return gm.gammainc(df / 2, z / 2)
+
+    def above(self, z: Any, df: Any) -> Any:
+        return gm.gammaincc(df / 2, z / 2)
+
+    def quantile(self, p: Any, df: Any) -> Any:
+        return 2 * gm.gammaincinv(df / 2, p)
+
+    def upper_quantile(self, p: Any, df: Any) -> Any:
+        return 2 * gm.gammainccinv(df / 2, p)
+
+
+class Expon(Continuous):
+    """``e⁻ᶻ``."""
+
+    support = (0.0, math.inf)
+
+    def log_density(self, z: Any) -> Any:
+        return -z
+
+    def below(self, z: Any) -> Any:
+        return -expm1(-z)
+
+    def above(self, z: Any) -> Any:
+        return exp(-z)
+
+    def log_above(self, z: Any) -> Any:
+        return -z
+
+    def quantile(self, p: Any) -> Any:
+        return -log1p(-p)
+
+    def upper_quantile(self, p: Any) -> Any:
+        return -log(p)
+
+
+class HalfNorm(Continuous):
+    """``√(2/π) exp(-z²/2)``."""
+
+    support = (0.0, math.inf)
+
+    def log_density(self, z: Any) -> Any:
+        return 0.5 * math.log(2 / PI) - z * z / 2
+
+    def below(self, z: Any) -> Any:
+        return sc.erf(z / math.sqrt(2))
+
+    def above(self, z: Any) -> Any:
+        return 2 * sc.ndtr(-z)
+
+    def quantile(self, p: Any) -> Any:
+        return sc.ndtri((1 + p) / 2)
+
+    def upper_quantile(self, p: Any) -> Any:
+        return -sc.ndtri(p / 2)
+
+
+class LogNorm(Continuous):
+    """``exp(-(log z)²/2s²) / (s z √2π)``: what has a normal logarithm, of deviation s."""
+
+    shapes = ("s",)
+    support = (0.0, math.inf)
+
+    def log_density(self, z: Any, s: Any) -> Any:
+        u = _log_inside(z)
+        y = -u * u / (2 * s * s) - log(s) - u - HALF_LOG_2PI
+        return only(_positive(z), y, -math.inf)
+
+    def below(self, z: Any, s: Any) -> Any:
+        return only(_positive(z), sc.ndtr(_log_inside(z) / s), 0.0)
+
+    def above(self, z: Any, s: Any) -> Any:
+        return only(_positive(z), sc.ndtr(-_log_inside(z) / s), 1.0)
+
+    def log_below(self, z: Any, s: Any) -> Any:
+        return only(_positive(z), sc.log_ndtr(_log_inside(z) / s), -math.inf)
+
+    def log_above(self, z: Any, s: Any) -> Any:
+        return only(_positive(z), sc.log_ndtr(-_log_inside(z) / s), 0.0)
+
+    def quantile(self, p: Any, s: Any) -> Any:
+        return exp(s * sc.ndtri(p))
+
+    def upper_quantile(self, p: Any, s: Any) -> Any:
+        return exp(-s * sc.ndtri(p))
+
+
+def _log_inside(z: Any) -> Any:
+    return log(only(_positive(z), z, 1.0))
+
+
+def _positive(z: Any) -> Any:
+    return np.logical_not(raw(z) <= 0)
+
+
+# -------------------------------------------------------------------- of an interval
+
+
+class Beta(Continuous):
+    """``zᵃ⁻¹ (1 - z)ᵇ⁻¹ / B(a, b)``."""
+
+    shapes = ("a", "b")
+    support = (0.0, 1.0)
+
+    def log_density(self, z: Any, a: Any, b: Any) -> Any:
+        return xlog1py(b - 1, -z) + xlogy(a - 1, z) - gm.betaln(a, b)
+
+    def density(self, z: Any, a: Any, b: Any) -> Any:
+        return gm.beta_density(a, b, z)
+
+    def below(self, z: Any, a: Any, b: Any) -> Any:
+        return gm.betainc(a, b, z)
+
+    def above(self, z: Any, a: Any, b: Any) -> Any:
+        return gm.betaincc(a, b, z)
+
+    def quantile(self, p: Any, a: Any, b: Any) -> Any:
+        return gm.betaincinv(a, b, p)
+
+    def upper_quantile(self, p: Any, a: Any, b: Any) -> Any:
+        return gm.betainccinv(a, b, p)
+
+
+class Uniform(Continuous):
+    """1 on the interval from 0 to 1: from ``loc`` to ``loc + scale``."""
+
+    support = (0.0, 1.0)
+
+    def log_density(self, z: Any) -> Any:
+        return 0.0 * z
+
+    def below(self, z: Any) -> Any:
+        return 1.0 * z
+
+    def quantile(self, p: Any) -> Any:
+        return 1.0 * p
+
+
+# -------------------------------------------------------------------- of whole numbers
+
+
+class Poisson(Discrete):
+    """``μᵏ e^-μ / k!``."""
+
+    shapes = ("mu",)
+
+    def valid(self, mu: Any) -> Any:
+        return raw(mu) >= 0
+
+    def log_mass(self, k: Any, mu: Any) -> Any:
+        return xlogy(k, mu) - gm.gammaln(k + 1) - mu
+
+    def below(self, k: Any, mu: Any) -> Any:
+        return gm.gammaincc(k + 1, mu)
+
+    def above(self, k: Any, mu: Any) -> Any:
+        return gm.gammainc(k + 1, mu)
+
+
+class Binom(Discrete):
+    """``(n over k) pᵏ (1 - p)ⁿ⁻ᵏ``; n plain whole numbers."""
+
+    shapes = ("n", "p")
+
+    def valid(self, n: Any, p: Any) -> Any:
+        if hasattr(n, "primitive"):
+            raise TypeError("binom: n is a Value, but there is no derivative in whole numbers; give n.data")
+        return (n >= 0) & (n == np.floor(n)) & (raw(p) >= 0) & (raw(p) <= 1)
+
+    def last(self, n: Any, p: Any) -> Any:
+        return n
+
+    def log_mass(self, k: Any, n: Any, p: Any) -> Any:
+        return xlogy(k, p) + xlog1py(n - k, -p) - gm.betaln(n - k + 1, k + 1) - np.log(n + 1)
+
+    def below(self, k: Any, n: Any, p: Any) -> Any:
+        return gm.betaincc(k + 1, np.maximum(n - k, 1), p)
+
+    def above(self, k: Any, n: Any, p: Any) -> Any:
+        return gm.betainc(k + 1, np.maximum(n - k, 1), p)
+
+
+class Bernoulli(Discrete):
+    """``p`` for 1, ``1 - p`` for 0."""
+
+    shapes = ("p",)
+
+    def valid(self, p: Any) -> Any:
+        return (raw(p) >= 0) & (raw(p) <= 1)
+
+    def last(self, p: Any) -> Any:
+        return 1.0
+
+    def log_mass(self, k: Any, p: Any) -> Any:
+        return xlogy(k, p) + xlog1py(1 - k, -p)
+
+    def below(self, k: Any, p: Any) -> Any:
+        return 1 - p + 0 * k
+
+    def above(self, k: Any, p: Any) -> Any:
+        return p + 0 * k
+
+
+# -------------------------------------------------------------------- of vectors
+
+
+class MultivariateNormal:
+    """``exp(-(x - μ)ᵀ Σ⁻¹ (x - μ)/2) / √det 2πΣ``; the last axis of x holds the components."""
+
+    def logpdf(self, x: Any, mean: Any = None, cov: Any = 1.0) -> Any:
+        """The logarithm of the density at x."""
+        x, cov = _operand("multivariate_normal", x), _operand("multivariate_normal", cov)
+        mean = None if mean is None else _operand("multivariate_normal", mean)
+        d = max(np.shape(raw(mean))[:1] or (1,)) if mean is not None else (np.shape(raw(cov)) or (1,))[-1]
+        if np.ndim(raw(cov)) < 2:
+            cov = cov * np.eye(d)
+        if np.shape(raw(cov)) != (d, d) or (mean is not None and np.shape(raw(mean)) not in ((), (d,))):
+            raise ValueError(
+                f"multivariate_normal: mean is {np.shape(raw(mean))}, cov is {np.shape(raw(cov))}; expected "
+                "a vector, and a square matrix of its length"
+            )
+        if d == 1 and np.shape(raw(x))[-1:] != (1,):
+            x = fn.expand_dims(x, -1)
+        if np.shape(raw(x))[-1] != d:
+            raise ValueError(f"multivariate_normal: x is {np.shape(raw(x))}; its last axis must be {d} long")
+        deviation = x if mean is None else x - mean
+        rows = fn.reshape(deviation, (-1, d))
+        distance = fn.sum(rows * np.linalg.solve(cov, rows.T).T, -1)
+        y = -0.5 * (d * math.log(2 * PI) + np.linalg.slogdet(cov)[1] + distance)
+        return fn.reshape(y, np.shape(raw(deviation))[:-1])
+
+    def pdf(self, x: Any, mean: Any = None, cov: Any = 1.0) -> Any:
+        """The density at x."""
+        return exp(self.logpdf(x, mean, cov))
+
+
+class Dirichlet:
+    """``∏ xᵢ^(αᵢ - 1) / B(α)``; the first axis of x holds the components, which add up to 1."""
+
+    def logpdf(self, x: Any, alpha: Any) -> Any:
+        """The logarithm of the density at x; the last component may be left out."""
+        x, alpha = _operand("dirichlet", x), _operand("dirichlet", alpha)
+        n, given = np.shape(raw(alpha)), np.shape(raw(x))
+        if len(n) != 1 or not given or given[0] not in (n[0], n[0] - 1):
+            raise ValueError(
+                f"dirichlet: alpha is {n}, x is {given}; expected a vector, and as many components, or one "
+                "less, along the first axis of x"
+            )
+        if given[0] == n[0] - 1:
+            x = fn.concatenate([x, fn.expand_dims(1 - fn.sum(x, 0), 0)], 0)
+        column = fn.reshape(alpha, (n[0],) + (1,) * (len(given) - 1))
+        constant = fn.sum(gm.gammaln(alpha)) - gm.gammaln(fn.sum(alpha))
+        y = fn.sum(xlogy(column - 1, x), 0) - constant
+        at = raw(x)
+        inside = (at >= 0).all(axis=0) & (abs(at.sum(axis=0) - 1) < 1e-9)
+        return only((raw(alpha) > 0).all() & inside, y, math.nan)
+
+    def pdf(self, x: Any, alpha: Any) -> Any:
+        """The density at x."""
+        return exp(self.logpdf(x, alpha))
+
+
+bernoulli, binom, poisson = Bernoulli(), Binom(), Poisson()
+beta, cauchy, chi2, expon, gamma = Beta(), Cauchy(), Chi2(), Expon(), Gamma()
+halfnorm, laplace, logistic, lognorm = HalfNorm(), Laplace(), Logistic(), LogNorm()
+norm, t, uniform = Norm(), T(), Uniform()
+dirichlet, multivariate_normal = Dirichlet(), MultivariateNormal()
