@@ -5,7 +5,8 @@ a derivative in a shape is an integral of the density times a polynomial in the 
 and its kin. The score integrates to 0 over the whole line and changes its sign once, so that the integral
 over the side of ``x`` on which it has one sign loses nothing to cancellation. Everything is taken relative
 to the density at ``x``. A double exponential rule (H. Takahasi and M. Mori, Publ. RIMS 9, 1974) copes with
-every width from 1e-8 to 1e8; where a density has a corner far from ``x``, the way there is an interval of its own.
+every width from 1e-8 to 1e8; where a density has a corner far from ``x``, the way there is an interval of its
+own.
 """
 
 from __future__ import annotations

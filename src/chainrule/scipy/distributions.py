@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.functions import _operand
 from chainrule.primitive import raw, where
-from chainrule.rules.elementary import exp, log
+from chainrule.rules.elementary import exp, log, log1p
 from chainrule.traced import Traced
 
 __all__ = ["Continuous", "Discrete", "Distribution", "only"]
