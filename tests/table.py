@@ -437,8 +437,8 @@ SPECIAL = [
     *(elementwise(p, anywhere) for p in (sc.exp1, sc.expi)),
 ]
 
-# Loops and branches take functions: tests/test_control.py and tests/native/test_loops.py try them. A sample has
-# a derivative that is not the difference of what gives it: tests/test_random.py.
+# Loops and branches take functions: tests/test_control.py and tests/native/test_loops.py try them. A sample
+# has a derivative that is not the difference of what gives it: tests/test_random.py.
 ELSEWHERE = {ct.scan, ct.item, ct.while_, ct.cond, gm.gamma_sample, gm.beta_sample}
 
 CASES: list[Case] = [
