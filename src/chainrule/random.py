@@ -149,7 +149,7 @@ class Generator(np.random.Generator):
         data = [current(x) for x in shapes]
         if any(type(x) is Traced for x in data):
             raise TracedError(
-                f"{where_in_user_code()}: {name}: a shape is traced, {data!r}, expected plain numbers, because "
+                f"{where_in_user_code()}: {name}: a shape is {data!r}, expected plain numbers, because "
                 "what is random is drawn before the program runs; draw outside of the compiled function"
             )
         try:

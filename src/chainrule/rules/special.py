@@ -346,7 +346,7 @@ expi = Elementwise(sp.expi, lambda y, x: exp(x) / x)
 
 # -------------------------------------------------------------------- what answers SciPy's functions
 
-CALLS: dict[np.ufunc, Callable[..., Any]] = {
+CALLS: dict[Any, Callable[..., Any]] = {
     p.run: p
     for p in (
         gm.gamma, gm.rgamma, gm.gammaln, gm.loggamma, gm.beta, gm.betaln, gm.binom, gm.poch, gm.gammainc,

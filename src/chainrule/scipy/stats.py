@@ -58,10 +58,12 @@ class Norm(Continuous):
     def log_density(self, z: Any) -> Any:
         return -z * z / 2 - HALF_LOG_2PI
 
-    density = staticmethod(sc._phi)
     below = staticmethod(sc.ndtr)
     log_below = staticmethod(sc.log_ndtr)
     quantile = staticmethod(sc.ndtri)
+
+    def density(self, z: Any) -> Any:
+        return sc._phi(z)
 
     def above(self, z: Any) -> Any:
         return sc.ndtr(-z)
