@@ -401,7 +401,7 @@ SPECIAL = [
     *(elementwise(sc.bell_curve, d, rate=r) for d in (real_line, anywhere) for r in (1.0, 0.5, -1.0)),
     *(
         elementwise(p, d)
-        for p in (sc._erf_of_complex, sc.erfc, sc.erfi, sc.erfcx, sc.ndtr, sc.log_ndtr, sc.dawsn)
+        for p in (sc.erf, sc.erfc, sc.erfi, sc.erfcx, sc.ndtr, sc.log_ndtr, sc.dawsn)
         for d in (real_line, anywhere)
     ),
     elementwise(sc.wofz, anywhere),
@@ -412,7 +412,12 @@ SPECIAL = [
     elementwise(sc.entr, positive),
     *(elementwise(p, real_line) for p in (sc.exp10, sc.cosm1, sc.exprel)),
     *(elementwise(sc.exprel_integral, real_line, order=k) for k in (1, 2)),
-    *(elementwise(sc.log_over, d, order=k) for d in (unit, positive, anywhere) for k in (0, 1, 3)),
+    *(
+        elementwise(sc.log_over, d, order=k, start=i)
+        for i, domains in enumerate([(unit, positive, anywhere), (between(0.8, 3), plane(0.8, 2))])
+        for d in domains
+        for k in (0, 1, 3)
+    ),
     *(elementwise(sc.spence, d) for d in (positive, anywhere)),
     *(elementwise(p, positive, real_line) for p in (sc.boxcox, sc.boxcox1p, sc.pseudo_huber)),
     *(elementwise(p, positive, positive) for p in (sc.inv_boxcox, sc.inv_boxcox1p)),

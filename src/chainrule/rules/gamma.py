@@ -49,10 +49,18 @@ def _zeta_of_complex(s: int, z: Any) -> Any:
     return total
 
 
+def _tan_pi(x: Any) -> Any:
+    r = x - np.rint(x)
+    return np.where(r == 0, np.nan, np.tan(math.pi * r))
+
+
 @computed
 def _polygamma(x: Any, *, order: int) -> Any:
-    if order == 0:
+    if order == 0 and np.iscomplexobj(x):
         return sp.psi(x)
+    if order == 0:  # reflected, because SciPy rounds πx; but not where that cancels, about the root at -0.504
+        left = np.where(x < -0.6, x, -0.75)
+        return np.where(x < -0.6, sp.psi(1 - left) - math.pi / _tan_pi(left), sp.psi(x))
     zeta = _zeta_of_complex(order + 1, x) if np.iscomplexobj(x) else sp.zeta(order + 1, x)
     return (-1) ** (order + 1) * math.factorial(order) * zeta
 

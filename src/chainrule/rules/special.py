@@ -21,6 +21,7 @@ from chainrule.rules import student
 from chainrule.rules.arithmetic import _absolute, clip, maximum, power
 from chainrule.rules.elementary import LN10, PI, _inside, exp, log, log1p, sin, sqrt
 from chainrule.rules.quadrature import computed
+from chainrule.traced import Traced
 
 # -------------------------------------------------------------------- the normal distribution
 
@@ -50,13 +51,12 @@ def _phi(x: Any) -> Any:
     return bell_curve(x, rate=0.5) / math.sqrt(2 * PI)
 
 
-_erf_of_complex = Elementwise(sp.erf, lambda y, x: 2 / ROOT_PI * _gauss(x), name="erf_of_complex")
+def _erf(x: Any) -> Any:
+    """SciPy's, and in a program the library's, which has machine code."""
+    return el.erf.run(x) if type(x) is Traced and x.dtype.kind == "f" else sp.erf(x)
 
 
-def erf(x: Any) -> Any:
-    return _erf_of_complex(x) if np.iscomplexobj(raw(x)) else el.erf(x)
-
-
+erf = Elementwise(_erf, lambda y, x: 2 / ROOT_PI * _gauss(x), name="erf")
 erfc = Elementwise(sp.erfc, lambda y, x: -2 / ROOT_PI * _gauss(x))
 erfi = Elementwise(sp.erfi, lambda y, x: 2 / ROOT_PI * bell_curve(x, rate=-1.0))
 erfinv = Elementwise(sp.erfinv, lambda y, x: ROOT_PI / 2 * bell_curve(y, rate=-1.0))
@@ -167,9 +167,9 @@ def _exprel(x: Any, *, order: int) -> Any:
     f = sp.exprel(x)
     for n in range(1, order + 1):
         f = (np.exp(x) - n * f) / x
-    small = (x > -1) & (x < order + 20)
+    small = (x > -1) & (x < 2 + 2 * order)
     s, term, series = np.where(small, x, 0.0), np.ones_like(x), np.zeros_like(x)
-    for n in range(1, 3 * order + 100):
+    for n in range(1, 6 * order + 40):
         series += term / (n + order)
         term = term * s / n
     at_infinity = np.where(x > 0, x, 0.0)
@@ -184,24 +184,27 @@ exprel = Elementwise(sp.exprel, lambda y, x: exprel_integral(x, order=1))
 
 
 @computed
-def _log_over(w: Any, *, order: int) -> Any:
-    """The derivative of ``log(1 + w) / w`` of the given order, by its series near 0 and else by Leibniz."""
-    near = np.abs(w) < 0.35
-    z = np.where(near, 1.0, w)
-    f = np.log1p(z) / z
+def _log_over(x: Any, *, order: int, start: int) -> Any:
+    """The derivative of ``log(1 + w) / w``, w = x - start, by its series near 0 and else by Leibniz."""
+    near = np.abs(x - start) < 0.35
+    z = np.where(near, start + 1.0, x)
+    w, whole = z - start, z + (1 - start)
+    f = (np.log(z) if start else np.log1p(z)) / w
     for k in range(1, order + 1):
-        f = ((-1) ** (k - 1) * math.factorial(k - 1) * (1 + z) ** (-1.0 * k) - k * f) / z
-    s = np.where(near, w, 0.0)
+        f = ((-1) ** (k - 1) * math.factorial(k - 1) * whole ** (-1.0 * k) - k * f) / w
+    s = np.where(near, x - start, 0.0)
     series = np.zeros_like(s)
     for n in range(order + 75, order - 1, -1):
         series = series * s + (-1) ** n * (math.factorial(n) // math.factorial(n - order)) / (n + 1)
     return np.where(near, series, f)
 
 
-log_over = Elementwise(_log_over, lambda y, w, *, order: log_over(w, order=order + 1), name="log_over")
+log_over = Elementwise(
+    _log_over, lambda y, x, *, order, start: log_over(x, order=order + 1, start=start), name="log_over"
+)
 
 # ∫₁ᶻ log t / (1 - t) dt
-spence = Elementwise(sp.spence, lambda y, z: -log_over(z - 1, order=0))
+spence = Elementwise(sp.spence, lambda y, z: -log_over(z, order=0, start=1))
 
 # -------------------------------------------------------------------- Box's and Cox's, Huber's
 
@@ -225,12 +228,12 @@ boxcox1p = Elementwise(
 inv_boxcox = Elementwise(
     sp.inv_boxcox,
     lambda x, y, lam: x / (1 + lam * y),
-    lambda x, y, lam: x * (y * y) * log_over(lam * y, order=1),
+    lambda x, y, lam: x * (y * y) * log_over(lam * y, order=1, start=0),
 )
 inv_boxcox1p = Elementwise(
     sp.inv_boxcox1p,
     lambda x, y, lam: (x + 1) / (1 + lam * y),
-    lambda x, y, lam: (x + 1) * (y * y) * log_over(lam * y, order=1),
+    lambda x, y, lam: (x + 1) * (y * y) * log_over(lam * y, order=1, start=0),
 )
 huber = Elementwise(
     sp.huber,
