@@ -20,6 +20,7 @@ from chainrule import primitive as pr
 from chainrule import recording as rc
 from chainrule.primitive import Primitive
 from chainrule.rules import arithmetic as ar
+from chainrule.rules import bessel as bs
 from chainrule.rules import control as ct
 from chainrule.rules import convolution as cv
 from chainrule.rules import elementary as el
@@ -424,18 +425,25 @@ SPECIAL = [
     elementwise(sc.huber, between(0.6, 0.65), steps(0.23)),
     *(
         elementwise(p, orders, d)
-        for p in (sc.jv, sc.yv, sc.iv, sc.kv, sc.kve)
+        for p in (bs.jv, bs.yv, bs.iv, bs.kv, bs.kve)
         for d in (positive, anywhere)
     ),
-    *(elementwise(p, orders, positive) for p in (sc.ive, sc.jve, sc.yve)),
-    *(elementwise(p, whole(0, 1, 3), positive) for p in (sc.yn, sc.kn)),
-    *(elementwise(p, real_line) for p in (sc.j0, sc.j1, sc.i0, sc.i1)),
+    *(elementwise(p, orders, positive) for p in (bs.ive, bs.jve, bs.yve)),
+    *(elementwise(p, whole(0, 1, 3), positive) for p in (bs.yn, bs.kn)),
+    *(elementwise(p, real_line) for p in (bs.j0, bs.j1, bs.i0, bs.i1)),
     *(
         elementwise(p, positive)
-        for p in (sc.y0, sc.y1, sc.k0, sc.k1, sc.i0e, sc.i1e, sc.k0e, sc.k1e, sc.exp1, sc.expi)
+        for p in (bs.y0, bs.y1, bs.k0, bs.k1, bs.i0e, bs.i1e, bs.k0e, bs.k1e, sc.exp1, sc.expi)
     ),
     elementwise(st.stdtr, shapes, real_line),
     elementwise(st.stdtrit, between(1, 4), between(0.2, 0.45)),
+    *(elementwise(bs.scaled_i, d, v=v, order=k) for d in (positive, low) for v in (0, 1) for k in (1, 2)),
+    *(
+        elementwise(bs.scaled_k, d, v=v, order=k)
+        for d in (between(0.5, 0.9), between(1.1, 3))
+        for v in (0, 1)
+        for k in (1, 2)
+    ),
     elementwise(sc.hurwitz, constant(between(1.5, 4)), positive),
     elementwise(sc.lambertw, anywhere, whole(0, 1), constant(whole(1e-8))),
     *(elementwise(sc.wrightomega, d) for d in (real_line, anywhere)),

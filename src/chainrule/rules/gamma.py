@@ -62,7 +62,8 @@ def _polygamma(x: Any, *, order: int) -> Any:
         left = np.where(x < -0.6, x, -0.75)
         return np.where(x < -0.6, sp.psi(1 - left) - math.pi / _tan_pi(left), sp.psi(x))
     zeta = _zeta_of_complex(order + 1, x) if np.iscomplexobj(x) else sp.zeta(order + 1, x)
-    return (-1) ** (order + 1) * math.factorial(order) * zeta
+    zeta = (-1) ** (order + 1) * math.factorial(order) * zeta
+    return zeta if np.iscomplexobj(x) else np.where(x == -np.inf, np.nan, zeta)
 
 
 # ψ of order 0, ψ′ of order 1, ...
@@ -141,7 +142,9 @@ def _slope_of_rgamma(x: Any, y: Any) -> Any:
 
 
 gamma = Elementwise(sp.gamma, lambda y, x: y * digamma(x), symbol="Γ")
-rgamma = Elementwise(sp.rgamma, lambda y, x: _slope_of_rgamma(x, y), symbol="1/Γ")
+rgamma = Elementwise(
+    sp.rgamma, lambda y, x: where(raw(x) == math.inf, 0.0, _slope_of_rgamma(x, y)), symbol="1/Γ"
+)
 gammaln = Elementwise(sp.gammaln, lambda y, x: digamma(x))
 loggamma = Elementwise(
     sp.loggamma,
@@ -156,11 +159,34 @@ beta = Elementwise(
 betaln = Elementwise(sp.betaln, lambda y, a, b: -_ahead(a, b), lambda y, a, b: -_ahead(b, a))
 binom = Elementwise(
     sp.binom,
-    lambda y, n, k: y * _ahead(n - k + 1, k),
+    lambda y, n, k: _binom_in_n(y, n, k),
     lambda y, n, k: _binom_in_k(y, n, k),
 )
 # Γ(z + m)/Γ(z)
-poch = Elementwise(sp.poch, lambda y, z, m: y * _ahead(z, m), lambda y, z, m: y * digamma(z + m))
+poch = Elementwise(
+    sp.poch, lambda y, z, m: _poch_in_z(y, z, m), lambda y, z, m: y * digamma(z + m)
+)
+
+
+def _binom_in_n(y: Any, n: Any, k: Any) -> Any:
+    """``(n over k) (ψ(n + 1) - ψ(n - k + 1))``, and its limit where the latter is infinite."""
+    p = n - k + 1
+    usual = y * _ahead(p, k)
+    edge = _is_pole(p)
+    if not _somewhere(edge):
+        return usual
+    rp = rgamma(p)
+    return where(edge, gamma(n + 1) * rgamma(k + 1) * (digamma(n + 1) * rp + _slope_of_rgamma(p, rp)), usual)
+
+
+def _poch_in_z(y: Any, z: Any, m: Any) -> Any:
+    """``Γ(z + m)/Γ(z) (ψ(z + m) - ψ(z))``, and its limit where Γ(z) is infinite."""
+    usual = y * _ahead(z, m)
+    edge = _is_pole(z)
+    if not _somewhere(edge):
+        return usual
+    r = rgamma(z)
+    return where(edge, gamma(z + m) * (digamma(z + m) * r + _slope_of_rgamma(z, r)), usual)
 
 
 def _binom_in_k(y: Any, n: Any, k: Any) -> Any:
@@ -200,20 +226,25 @@ def _gamma_density(a: Any, x: Any) -> Any:
     many = np.exp(-n * _lag((x - n) / n) - _stirling(n)) * np.sqrt(n / (2 * np.pi)) / x
     y = np.where(a > 100, many, np.where(x > 600, far, few))
     nothing = (sp.rgamma(a) == 0) & (a < 1) | (x == np.inf) | (a > 100) & (x == 0)
-    return np.where(nothing, 0.0, y)
+    return np.where((x < 0) | (a < 0) & (x != 0), np.nan, np.where(nothing, 0.0, y))
 
 
 # xᵃ⁻¹ e⁻ˣ / Γ(a)
 gamma_density = Elementwise(
     _gamma_density,
     lambda y, a, x: _unless_nothing(y, y * (log(x) - digamma(a))),
-    lambda y, a, x: where(
-        raw(x) == 0,
-        gamma_density(a - 1, x) - gamma_density(a, x),
-        _unless_nothing(y, y * ((a - 1 - x) / x)),
-    ),
+    lambda y, a, x: _slope_of_gamma_density(y, a, x),
     name="gamma_density",
 )
+
+
+def _slope_of_gamma_density(y: Any, a: Any, x: Any) -> Any:
+    usual = _unless_nothing(y, y * ((a - 1 - x) / x))
+    edge = raw(x) == 0
+    if not _somewhere(edge):
+        return usual
+    a, x = where(edge, a, 2.0), where(edge, x, 1.0)
+    return where(edge, gamma_density(a - 1, x) - gamma_density(a, x), usual)
 
 
 def _unless_nothing(density: Any, d: Any) -> Any:
@@ -290,9 +321,18 @@ gammainccinv = Elementwise(sp.gammainccinv, _gamma_flow, lambda y, a, p: -1 / ga
 # -------------------------------------------------------------------- the beta density
 
 
+def _one_over_beta(a: Any, b: Any) -> Any:
+    """``Γ(a + b) / Γ(a) Γ(b)``; with a large argument by Stirling's formula, because SciPy's rounds there."""
+    small, large = np.minimum(a, b), np.maximum(np.maximum(a, b), 10.0)
+    both = small + large
+    exponent = (both - 0.5) * np.log1p(small / large) - small + _stirling(both) - _stirling(large)
+    by_stirling = np.power(large, small) * np.exp(exponent) * sp.rgamma(small)
+    return np.where(np.maximum(a, b) < 10, 1 / sp.beta(a, b), by_stirling)
+
+
 @computed
 def _beta_density(a: Any, b: Any, x: Any) -> Any:
-    few = np.power(x, a - 1) * np.exp(sp.xlog1py(b - 1, -x)) / sp.beta(a, b)
+    few = np.power(x, a - 1) * np.exp(sp.xlog1py(b - 1, -x)) * _one_over_beta(a, b)
     far = np.exp(sp.xlogy(a - 1, x) + sp.xlog1py(b - 1, -x) - sp.betaln(a, b))
     p, q = np.maximum(a, 10.0), np.maximum(b, 10.0)
     n = p + q
@@ -304,7 +344,8 @@ def _beta_density(a: Any, b: Any, x: Any) -> Any:
     edge = np.where(x == 0, a, b)
     at_edge = np.where(edge > 1, 0.0, np.where(edge == 1, np.where(x == 0, b, a), np.inf))
     y = np.where((x == 0) | (x == 1), np.where(edge == 0, 0.0, np.where(edge < 0, -at_edge, at_edge)), y)
-    return np.where((x < 0) | (x > 1), np.nan, y)
+    none = (x < 0) | (x > 1) | ((a < 0) | (b < 0)) & (x != 0) & (x != 1)
+    return np.where(none, np.nan, y)
 
 
 # xᵃ⁻¹ (1 - x)ᵇ⁻¹ / B(a, b)
@@ -312,13 +353,19 @@ beta_density = Elementwise(
     _beta_density,
     lambda y, a, b, x: _unless_nothing(y, y * (log(x) + _ahead(a, b))),
     lambda y, a, b, x: _unless_nothing(y, y * (log1p(-x) + _ahead(b, a))),
-    lambda y, a, b, x: where(
-        (raw(x) == 0) | (raw(x) == 1),
-        (a + b - 1) * (beta_density(a - 1, b, x) - beta_density(a, b - 1, x)),
-        _unless_nothing(y, y * ((a - 1) / x - (b - 1) / (1 - x))),
-    ),
+    lambda y, a, b, x: _slope_of_beta_density(y, a, b, x),
     name="beta_density",
 )
+
+
+def _slope_of_beta_density(y: Any, a: Any, b: Any, x: Any) -> Any:
+    usual = _unless_nothing(y, y * ((a - 1) / x - (b - 1) / (1 - x)))
+    edge = (raw(x) == 0) | (raw(x) == 1)
+    if not _somewhere(edge):
+        return usual
+    a, b, x = where(edge, a, 2.0), where(edge, b, 2.0), where(edge, x, 0.5)
+    return where(edge, (a + b - 1) * (beta_density(a - 1, b, x) - beta_density(a, b - 1, x)), usual)
+
 
 # -------------------------------------------------------------------- incomplete beta functions
 

@@ -1,4 +1,4 @@
-"""scipy.special's universal functions: the error function, Bessel functions, and what stands alone.
+"""scipy.special's universal functions: those about the normal distribution, and what stands alone.
 
 The library itself needs NumPy alone; this file and those it imports are loaded when one of SciPy's functions
 meets a Value. Each family is closed: a derivative is a function of the same family, so that every order is as
@@ -15,11 +15,13 @@ import numpy as np
 from scipy import special as sp
 
 from chainrule.primitive import Elementwise, raw, where
+from chainrule.rules import bessel as bs
 from chainrule.rules import elementary as el
 from chainrule.rules import gamma as gm
 from chainrule.rules import student
 from chainrule.rules.arithmetic import _absolute, clip, maximum, power
-from chainrule.rules.elementary import LN10, PI, _inside, exp, log, log1p, sin, sqrt
+from chainrule.rules.bessel import no_order
+from chainrule.rules.elementary import LN10, PI, _inside, exp, hypot, log, log1p, sin, unless_zero
 from chainrule.rules.quadrature import computed
 from chainrule.traced import Traced
 
@@ -38,7 +40,9 @@ def _bell_curve(x: Any, *, rate: float) -> Any:
 
 
 bell_curve = Elementwise(
-    _bell_curve, lambda y, x, *, rate: -2 * rate * (x * bell_curve(x, rate=rate)), name="bell_curve"
+    _bell_curve,
+    lambda y, x, *, rate: -2 * rate * where(raw(y) == 0, 0.0, x * bell_curve(x, rate=rate)),
+    name="bell_curve",
 )
 
 
@@ -108,13 +112,7 @@ def _mills(y: Any, x: Any) -> Any:
 
 
 log_ndtr = Elementwise(sp.log_ndtr, _mills)
-ndtri_exp = Elementwise(sp.ndtri_exp, lambda y, x: exp(x - log_phi(y)))
-
-
-def log_phi(x: Any) -> Any:
-    return -0.5 * (x * x) - 0.5 * math.log(2 * PI)
-
-
+ndtri_exp = Elementwise(sp.ndtri_exp, lambda y, x: 1 / _mills(None, y))
 wofz = Elementwise(sp.wofz, lambda y, x: 2j / ROOT_PI - 2 * x * y)
 dawsn = Elementwise(sp.dawsn, lambda y, x: 1 - 2 * x * y)
 
@@ -124,7 +122,8 @@ dawsn = Elementwise(sp.dawsn, lambda y, x: 1 - 2 * x * y)
 @computed
 def _log_ratio(x: Any, y: Any) -> Any:
     near = np.abs(x - y) < y / 2
-    return np.where(near, np.log1p(np.where(near, (x - y) / y, 0.0)), np.log(x) - np.log(y))
+    ratio = np.where(near, np.log1p(np.where(near, (x - y) / y, 0.0)), np.log(x) - np.log(y))
+    return np.where((x == 0) & (y == 0), 0.0, ratio)
 
 
 log_ratio = Elementwise(_log_ratio, lambda z, x, y: 1 / x, lambda z, x, y: -1 / y, name="log_ratio")
@@ -139,15 +138,21 @@ def _both(x: Any, y: Any) -> Any:
     return (raw(x) >= 0) & (raw(y) >= 0)
 
 
+def _quotient(x: Any, y: Any) -> Any:
+    """``x / y``; where both are 0 it is 1, as it is where they are equal."""
+    nothing = (raw(x) == 0) & (raw(y) == 0)
+    return where(nothing, 1.0, x / where(nothing, 1.0, y))
+
+
 rel_entr = Elementwise(
     sp.rel_entr,
     lambda z, x, y: _inside(_both(x, y), log_ratio(x, y) + 1),
-    lambda z, x, y: _inside(_both(x, y), -where((raw(x) == 0) & (raw(y) == 0), 0.0, x / y)),
+    lambda z, x, y: _inside(_both(x, y), -_quotient(x, y)),
 )
 kl_div = Elementwise(
     sp.kl_div,
     lambda z, x, y: _inside(_both(x, y), log_ratio(x, y)),
-    lambda z, x, y: _inside(_both(x, y), where((raw(x) == 0) & (raw(y) == 0), 1.0, (y - x) / y)),
+    lambda z, x, y: _inside(_both(x, y), where((raw(x) == 0) & (raw(y) == 0), 0.0, (y - x) / y)),
 )
 entr = Elementwise(
     _entr, lambda y, x: _inside(raw(x) >= 0, -1 - log(where(raw(x) >= 0, x, 1.0))), name="entr"
@@ -173,7 +178,7 @@ def _exprel(x: Any, *, order: int) -> Any:
         series += term / (n + order)
         term = term * s / n
     at_infinity = np.where(x > 0, x, 0.0)
-    far = np.where(np.isinf(x), at_infinity, np.where(x < 0, left, f))
+    far = np.where(np.isinf(np.exp(x)), np.inf, np.where(np.isinf(x), at_infinity, np.where(x < 0, left, f)))
     return np.where(small, series, far)
 
 
@@ -191,7 +196,8 @@ def _log_over(x: Any, *, order: int, start: int) -> Any:
     w, whole = z - start, z + (1 - start)
     f = (np.log(z) if start else np.log1p(z)) / w
     for k in range(1, order + 1):
-        f = ((-1) ** (k - 1) * math.factorial(k - 1) * whole ** (-1.0 * k) - k * f) / w
+        term = (-1) ** (k - 1) * math.factorial(k - 1) * whole ** (-1.0 * k)
+        f = np.where(whole == 0, term, term - k * f) / w
     s = np.where(near, x - start, 0.0)
     series = np.zeros_like(s)
     for n in range(order + 75, order - 1, -1):
@@ -217,113 +223,55 @@ def _boxcox_in_lambda(logarithm: Any, lam: Any) -> Any:
     return where(edge, limit, finite * finite * exprel_integral(lam * finite, order=1))
 
 
+def _from(x: Any, least: float) -> Any:
+    return where(raw(x) < least, math.nan, x)
+
+
 boxcox = Elementwise(
-    sp.boxcox, lambda y, x, lam: power(x, lam - 1), lambda y, x, lam: _boxcox_in_lambda(log(x), lam)
+    sp.boxcox,
+    lambda y, x, lam: power(_from(x, 0.0), lam - 1),
+    lambda y, x, lam: _boxcox_in_lambda(log(x), lam),
 )
 boxcox1p = Elementwise(
     sp.boxcox1p,
-    lambda y, x, lam: exp((lam - 1) * log1p(x)),
+    lambda y, x, lam: power(1 + _from(x, -1.0), lam - 1),
     lambda y, x, lam: _boxcox_in_lambda(log1p(x), lam),
 )
 inv_boxcox = Elementwise(
     sp.inv_boxcox,
-    lambda x, y, lam: x / (1 + lam * y),
+    lambda x, y, lam: power(x, 1 - lam),
     lambda x, y, lam: x * (y * y) * log_over(lam * y, order=1, start=0),
 )
 inv_boxcox1p = Elementwise(
     sp.inv_boxcox1p,
-    lambda x, y, lam: (x + 1) / (1 + lam * y),
+    lambda x, y, lam: power(x + 1, 1 - lam),
     lambda x, y, lam: (x + 1) * (y * y) * log_over(lam * y, order=1, start=0),
 )
 huber = Elementwise(
     sp.huber,
-    lambda y, delta, r: maximum(_absolute(r) - delta, 0.0),
-    lambda y, delta, r: clip(r, -delta, delta),
+    lambda y, delta, r: _inside(raw(delta) >= 0, maximum(_absolute(r) - delta, 0.0)),
+    lambda y, delta, r: _inside(raw(delta) >= 0, clip(r, -delta, delta)),
 )
 
 
 def _pseudo_huber_in_delta(y: Any, delta: Any, r: Any) -> Any:
-    q = r / delta
-    q2 = q * q
-    s = sqrt(1 + q2)
-    return delta * (q2 * q2) / (s * ((1 + s) * (1 + s)))
+    h = hypot(delta, r)
+    q = r / (h + delta)
+    return _inside(raw(delta) >= 0, unless_zero(h, q * q * (r * (r / h))))
 
 
+# δ (√(δ² + r²) - δ)
 pseudo_huber = Elementwise(
-    sp.pseudo_huber, _pseudo_huber_in_delta, lambda y, delta, r: r / sqrt(1 + (r / delta) * (r / delta))
+    sp.pseudo_huber,
+    _pseudo_huber_in_delta,
+    lambda y, delta, r: _inside(raw(delta) >= 0, delta * unless_zero(hypot(delta, r), r / hypot(delta, r))),
 )
-
-# -------------------------------------------------------------------- Bessel functions
-
-
-def _no_order(name: str, argument: str = "v, the order") -> Callable[..., Any]:
-    def refuse(*_: Any) -> Any:
-        raise TypeError(
-            f"{name}: received a Value as {argument}; there is no derivative in it here, only in the last "
-            f"argument; give {argument.partition(',')[0]} as a plain number or array"
-        )
-
-    return refuse
-
-
-def _cylinder(f: np.ufunc, down: float, up: float) -> Elementwise:
-    """A Bessel function: its derivative is ``down f(v - 1) + up f(v + 1)`` for every order."""
-    made: Elementwise = Elementwise(
-        f, _no_order(f.__name__), lambda y, v, z: down * made(v - 1, z) + up * made(v + 1, z)
-    )
-    return made
-
-
-jv, yv = _cylinder(sp.jv, 0.5, -0.5), _cylinder(sp.yv, 0.5, -0.5)
-iv, kv = _cylinder(sp.iv, 0.5, 0.5), _cylinder(sp.kv, -0.5, -0.5)
-yn, kn = _cylinder(sp.yn, 0.5, -0.5), _cylinder(sp.kn, -0.5, -0.5)
-
-
-def _real(name: str, z: Any) -> Any:
-    if np.iscomplexobj(raw(z)):
-        raise TypeError(
-            f"{name}: received a complex argument; its scale, of the real or imaginary part, is not "
-            f"analytic; expected a real one, or use {name[:-1]}"
-        )
-    return z
-
-
-def _sign(z: Any) -> Any:
-    return np.sign(raw(z))
-
-
-ive = Elementwise(
-    sp.ive,
-    _no_order("ive"),
-    lambda y, v, z: 0.5 * (ive(v - 1, _real("ive", z)) + ive(v + 1, z)) - _sign(z) * y,
-)
-kve = Elementwise(sp.kve, _no_order("kve"), lambda y, v, z: y - 0.5 * (kve(v - 1, z) + kve(v + 1, z)))
-jve = Elementwise(
-    sp.jve, _no_order("jve"), lambda y, v, z: 0.5 * (jve(v - 1, _real("jve", z)) - jve(v + 1, z))
-)
-yve = Elementwise(
-    sp.yve, _no_order("yve"), lambda y, v, z: 0.5 * (yve(v - 1, _real("yve", z)) - yve(v + 1, z))
-)
-j0 = Elementwise(sp.j0, lambda y, x: -j1(x))
-j1 = Elementwise(sp.j1, lambda y, x: 0.5 * (j0(x) - jv(2.0, x)))
-y0 = Elementwise(sp.y0, lambda y, x: -y1(x))
-y1 = Elementwise(sp.y1, lambda y, x: 0.5 * (y0(x) - yn(2, x)))
-i0 = Elementwise(sp.i0, lambda y, x: i1(x))
-i1 = Elementwise(sp.i1, lambda y, x: 0.5 * (i0(x) + iv(2.0, x)))
-k0 = Elementwise(sp.k0, lambda y, x: -k1(x))
-k1 = Elementwise(sp.k1, lambda y, x: -0.5 * (k0(x) + kn(2, x)))
-
-
-i0e = Elementwise(sp.i0e, lambda y, x: i1e(x) - _sign(x) * y)
-i1e = Elementwise(sp.i1e, lambda y, x: 0.5 * (i0e(x) + ive(2.0, x)) - _sign(x) * y)
-k0e = Elementwise(sp.k0e, lambda y, x: y - k1e(x))
-k1e = Elementwise(sp.k1e, lambda y, x: y - 0.5 * (k0e(x) + kve(2.0, x)))
 
 # -------------------------------------------------------------------- zeta, Lambert's, exponential integrals
 
 hurwitz = Elementwise(
     lambda s, q: sp.zeta(s, q),
-    _no_order("zeta", "x, the exponent"),
+    no_order("zeta", "x, the exponent"),
     lambda y, s, q: -s * hurwitz(s + 1, q),
     name="zeta",
 )
@@ -343,7 +291,7 @@ lambertw = Elementwise(
     None,
     name="lambertw",
 )
-wrightomega = Elementwise(sp.wrightomega, lambda w, z: w / (1 + w))
+wrightomega = Elementwise(sp.wrightomega, lambda w, z: where(raw(w) == math.inf, 1.0, w / (1 + w)))
 exp1 = Elementwise(sp.exp1, lambda y, x: -exp(-x) / x)
 expi = Elementwise(sp.expi, lambda y, x: exp(x) / x)
 
@@ -355,14 +303,15 @@ CALLS: dict[Any, Callable[..., Any]] = {
         gm.gamma, gm.rgamma, gm.gammaln, gm.loggamma, gm.beta, gm.betaln, gm.binom, gm.poch, gm.gammainc,
         gm.gammaincc, gm.gammaincinv, gm.gammainccinv, gm.betainc, gm.betaincc, gm.betaincinv, gm.betainccinv,
         erfc, erfi, erfinv, erfcinv, erfcx, ndtr, ndtri, log_ndtr, ndtri_exp, wofz, dawsn, rel_entr, kl_div,
-        exp10, cosm1, exprel, spence, boxcox, boxcox1p, inv_boxcox, inv_boxcox1p, huber, pseudo_huber, jv, yv,
-        iv, kv, yn, kn, ive, kve, jve, yve, j0, j1, y0, y1, i0, i1, k0, k1, i0e, i1e, k0e, k1e, wrightomega,
-        exp1, expi, student.stdtr, student.stdtrit,
+        exp10, cosm1, exprel, spence, boxcox, boxcox1p, inv_boxcox, inv_boxcox1p, huber, pseudo_huber,
+        wrightomega, exp1, expi, student.stdtr, student.stdtrit, bs.jv, bs.yv, bs.iv, bs.kv, bs.yn, bs.kn,
+        bs.ive, bs.kve, bs.jve, bs.yve, bs.j0, bs.j1, bs.y0, bs.y1, bs.i0, bs.i1, bs.k0, bs.k1,
     )
 } | {
     sp.psi: gm.digamma, sp.erf: erf, sp.entr: entr, sp.expit: el.sigmoid, sp.log_expit: el.log_sigmoid,
     sp.logit: el.logit, sp.xlogy: el.xlogy, sp.xlog1py: el.xlog1py, sp.expm1: el.expm1, sp.log1p: el.log1p,
     sp.exp2: el.exp2, sp.cbrt: el.cbrt,
+    sp.i0e: bs.i0e, sp.i1e: bs.i1e, sp.k0e: bs.k0e, sp.k1e: bs.k1e,
     # behind SciPy's functions of these names
     sp._ufuncs._zeta: hurwitz, sp._ufuncs._riemann_zeta: riemann, sp._ufuncs._lambertw: lambertw,
 }  # fmt: skip
