@@ -389,7 +389,7 @@ def _right_of(a: Any, b: Any, x: Any, rest: Any, in_a: Any, in_b: Any, j: int, k
 
     def log_ratio(s: Any) -> Any:
         """``log(t / x)``."""
-        near = s < 0.5
+        near = (s < 0.5) | (rest < 0.5)
         e = np.expm1(-np.where(near, s, 0.0))
         return -np.where(near, np.log1p(rest * e), np.log(x + rest * np.exp(-s)))
 

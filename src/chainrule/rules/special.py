@@ -21,7 +21,18 @@ from chainrule.rules import gamma as gm
 from chainrule.rules import student
 from chainrule.rules.arithmetic import _absolute, clip, maximum, power
 from chainrule.rules.bessel import no_order
-from chainrule.rules.elementary import LN10, PI, _inside, exp, hypot, log, log1p, sin, unless_zero
+from chainrule.rules.elementary import (
+    LN10,
+    PI,
+    _inside,
+    _not_negative,
+    exp,
+    hypot,
+    log,
+    log1p,
+    sin,
+    unless_zero,
+)
 from chainrule.rules.quadrature import computed
 from chainrule.traced import Traced
 
@@ -165,18 +176,20 @@ cosm1 = Elementwise(sp.cosm1, lambda y, x: -sin(x))
 def _exprel(x: Any, *, order: int) -> Any:
     """``∫₀¹ tⁿ exp(xt) dt``.
 
-    To the left an incomplete gamma function; to the right ``(exp x - n Fₙ₋₁) / x``, and its series where that
-    would cancel.
+    Far to the left an incomplete gamma function, far to the right ``(exp x - n Fₙ₋₁) / x``; between them the
+    series of ``exp(xt)``, or of ``exp(x (t - 1))``, by Horner's rule: of positive terms, and the smallest first.
     """
     left = math.factorial(order) * sp.gammainc(order + 1, -x) / (-x) ** (order + 1)
     f = sp.exprel(x)
     for n in range(1, order + 1):
         f = (np.exp(x) - n * f) / x
-    small = (x > -1) & (x < 2 + 2 * order)
-    s, term, series = np.where(small, x, 0.0), np.ones_like(x), np.zeros_like(x)
-    for n in range(1, 6 * order + 40):
-        series += term / (n + order)
-        term = term * s / n
+    small = (x > -8) & (x < 2 + 2 * order)
+    s = np.where(small, x, 0.0)
+    right, back = np.zeros_like(s), np.zeros_like(s)
+    for n in range(6 * order + 50, -1, -1):
+        right = 1 / (order + n + 1) + s / (n + 1) * right
+        back = (1 - s * back) / (order + n + 1)
+    series = np.where(s < 0, np.exp(s) * back, right)
     at_infinity = np.where(x > 0, x, 0.0)
     far = np.where(np.isinf(np.exp(x)), np.inf, np.where(np.isinf(x), at_infinity, np.where(x < 0, left, f)))
     return np.where(small, series, far)
@@ -223,18 +236,14 @@ def _boxcox_in_lambda(logarithm: Any, lam: Any) -> Any:
     return where(edge, limit, finite * finite * exprel_integral(lam * finite, order=1))
 
 
-def _from(x: Any, least: float) -> Any:
-    return where(raw(x) < least, math.nan, x)
-
-
 boxcox = Elementwise(
     sp.boxcox,
-    lambda y, x, lam: power(_from(x, 0.0), lam - 1),
+    lambda y, x, lam: _inside(_not_negative(x), power(x, lam - 1)),
     lambda y, x, lam: _boxcox_in_lambda(log(x), lam),
 )
 boxcox1p = Elementwise(
     sp.boxcox1p,
-    lambda y, x, lam: power(1 + _from(x, -1.0), lam - 1),
+    lambda y, x, lam: _inside(_not_negative(x, -1.0), power(1 + x, lam - 1)),
     lambda y, x, lam: _boxcox_in_lambda(log1p(x), lam),
 )
 inv_boxcox = Elementwise(
