@@ -142,10 +142,10 @@ def test_incomplete_beta_functions_in_the_shapes() -> None:
     da = cr.jvp(lambda a: sp.betainc(a, b, x), (a,), (np.ones(24),))[1]
     db = cr.jvp(lambda b: sp.betaincc(a, b, x), (b,), (np.ones(24),))[1]
     with mp.workdps(40):
-        for p, q, u, d, e in zip(a, b, x, da, db, strict=True):
-            in_a = lambda p, q=mpf(q), u=mpf(u): mp.betainc(p, q, 0, u, regularized=True)
-            in_b = lambda q, p=mpf(p), u=mpf(u): mp.betainc(p, q, 0, u, regularized=True)
-            for got, want in ((d, quotient(in_a, mpf(p))), (-e, quotient(in_b, mpf(q)))):
+        for p, q, u, d, e in zip(*(map(mpf, each) for each in (a, b, x, da, db)), strict=True):
+            in_a = lambda p, q=q, u=u: mp.betainc(p, q, 0, u, regularized=True)
+            in_b = lambda q, p=p, u=u: mp.betainc(p, q, 0, u, regularized=True)
+            for got, want in ((d, quotient(in_a, p)), (-e, quotient(in_b, q))):
                 assert abs(want) < 1e-290 or abs(got / want - 1) < 2e-12, (p, q, u, got, want)
 
 

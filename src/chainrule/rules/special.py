@@ -177,7 +177,7 @@ def _exprel(x: Any, *, order: int) -> Any:
     """``∫₀¹ tⁿ exp(xt) dt``.
 
     Far to the left an incomplete gamma function, far to the right ``(exp x - n Fₙ₋₁) / x``; between them the
-    series of ``exp(xt)``, or of ``exp(x (t - 1))``, by Horner's rule: of positive terms, and the smallest first.
+    series of ``exp(xt)``, or of ``exp(x (t - 1))``, by Horner's rule: positive terms, the smallest first.
     """
     left = math.factorial(order) * sp.gammainc(order + 1, -x) / (-x) ** (order + 1)
     f = sp.exprel(x)

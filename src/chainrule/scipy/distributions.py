@@ -170,9 +170,9 @@ class Continuous(Distribution):
             low, high = raw(z) < least, raw(z) > most
             y = scaled(f(only(np.logical_not(low | high), z, self.inside), *shapes), scale)
         if math.isfinite(least):
-            y = only(~low, y, before)
+            y = only(np.logical_not(low), y, before)
         if math.isfinite(most):
-            y = only(~high, y, after)
+            y = only(np.logical_not(high), y, after)
         return only(self.valid(*shapes) & (raw(scale) > 0), y, math.nan)
 
     def _of_probability(

@@ -64,7 +64,9 @@ def logsumexp(
     top = np.where(np.isfinite(top), top, 0.0)
     total = cn.sum(b * el.exp(a - top), axis=axis, keepdims=True)
     sign = np.sign(raw(total))
-    y = el.log(abs(total) if return_sign else total) + top
+    nothing = raw(total) == 0
+    total = where(nothing, 1.0, abs(total) if return_sign else total)
+    y = where(nothing, -np.inf, el.log(total) + top)
     if not keepdims:
         y, sign = cn.squeeze(y, axis), np.squeeze(sign, axis)
     return (y, sign) if return_sign else y

@@ -90,10 +90,10 @@ class T(Continuous):
         return student.stdtr(df, -z)
 
     def quantile(self, p: Any, df: Any) -> Any:
-        return student.stdtrit(df, p)
+        return only(np.logical_not(raw(p) == 0), student.stdtrit(df, p), -math.inf)  # where SciPy has +∞
 
     def upper_quantile(self, p: Any, df: Any) -> Any:
-        return -student.stdtrit(df, p)
+        return -self.quantile(p, df)
 
 
 class Cauchy(Continuous):
