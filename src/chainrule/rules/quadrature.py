@@ -42,6 +42,7 @@ def computed(f: Callable[..., Any]) -> Callable[..., Any]:
             y = f(*[x.reshape(-1) for x in arrays], **params)
         return y.astype(kind).reshape(shape)[()]
 
+    run.__name__ = f.__name__.removeprefix("_")  # what reports about programs show
     return run
 
 

@@ -123,7 +123,7 @@ def multigammaln(a: Any, d: int) -> Any:
     Examples
     --------
     >>> print(round(float(multigammaln(2.5, 2)), 6))
-    0.856652
+    0.857048
     """
     a = _operand("multigammaln", a)
     if d != int(d) or d < 1:
