@@ -118,6 +118,11 @@ class Generator(np.random.Generator):
     def standard_gamma(self, shape: Any, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
         if _plain(shape):
             return self._draw("standard_gamma", shape, size, dtype, out)
+        if out is not None or np.dtype(dtype) != np.float64:
+            raise TypeError(
+                "standard_gamma: the shape is a Value, of which dtype= and out= are not supported; "
+                "use .astype on the result"
+            )
         return self._of_shapes("standard_gamma", (shape,), size)
 
     def gamma(self, shape: Any, scale: Any = 1.0, size: Any = None) -> Any:

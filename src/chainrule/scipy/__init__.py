@@ -1,1 +1,1 @@
-"""SciPy's functions that cannot be dispatched, under their own names: of Values, arrays and numbers alike."""
+"""SciPy's functions that cannot be overridden from outside, under SciPy's names; they take Values and arrays."""
