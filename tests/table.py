@@ -25,6 +25,7 @@ from chainrule.rules import control as ct
 from chainrule.rules import convolution as cv
 from chainrule.rules import elementary as el
 from chainrule.rules import gamma as gm
+from chainrule.rules import incomplete as ic
 from chainrule.rules import matrix as mx
 from chainrule.rules import reduction as rd
 from chainrule.rules import shape as sh
@@ -391,14 +392,14 @@ SPECIAL = [
     elementwise(gm.loggamma, positive),
     *(elementwise(gm.polygamma, d, order=k) for d in (positive, low, plane(1, 2)) for k in (0, 1, 3)),
     *(elementwise(gm.polygamma_difference, shapes, positive, order=k) for k in (0, 1, 2)),
-    *(elementwise(p, shapes, shapes) for p in (gm.beta, gm.betaln, gm.poch, gm.gamma_density)),
+    *(elementwise(p, shapes, shapes) for p in (gm.beta, gm.betaln, gm.poch, ic.gamma_density)),
     elementwise(gm.binom, between(3, 5), between(0.5, 2.5)),
-    elementwise(gm.beta_density, shapes, shapes, unit),
-    *(elementwise(p, shapes, shapes) for p in (gm.gammainc, gm.gammaincc)),
-    *(elementwise(p, between(1, 4), between(0.2, 0.8)) for p in (gm.gammaincinv, gm.gammainccinv)),
-    elementwise(gm.gammainc_shape, shapes, shapes, order=1),
-    *(elementwise(p, shapes, shapes, unit) for p in (gm.betainc, gm.betaincc, gm.betaincinv, gm.betainccinv)),
-    *(elementwise(gm.betainc_shape, shapes, shapes, unit, orders=o) for o in ((1, 0), (0, 1), (1, 1))),
+    elementwise(ic.beta_density, shapes, shapes, unit),
+    *(elementwise(p, shapes, shapes) for p in (ic.gammainc, ic.gammaincc)),
+    *(elementwise(p, between(1, 4), between(0.2, 0.8)) for p in (ic.gammaincinv, ic.gammainccinv)),
+    elementwise(ic.gammainc_shape, shapes, shapes, order=1),
+    *(elementwise(p, shapes, shapes, unit) for p in (ic.betainc, ic.betaincc, ic.betaincinv, ic.betainccinv)),
+    *(elementwise(ic.betainc_shape, shapes, shapes, unit, orders=o) for o in ((1, 0), (0, 1), (1, 1))),
     *(elementwise(sc.bell_curve, d, rate=r) for d in (real_line, anywhere) for r in (1.0, 0.5, -1.0)),
     *(
         elementwise(p, d)
@@ -452,7 +453,7 @@ SPECIAL = [
 
 # Loops and branches take functions: tests/test_control.py and tests/native/test_loops.py try them. A sample
 # has a derivative that is not the difference of what gives it: tests/test_random.py.
-ELSEWHERE = {ct.scan, ct.item, ct.while_, ct.cond, gm.gamma_sample, gm.beta_sample}
+ELSEWHERE = {ct.scan, ct.item, ct.while_, ct.cond, ic.gamma_sample, ic.beta_sample}
 
 CASES: list[Case] = [
     case

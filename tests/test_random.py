@@ -438,7 +438,7 @@ def test_scales_move_in_programs_and_shapes_are_refused() -> None:
         np.testing.assert_allclose(fast(1.5), np.sum(g + 1 + z), rtol=1e-14)
     with pytest.raises(TracedError, match=r"standard_gamma: a shape is .* draw outside of the compiled"):
         cr.compile(cr.grad(lambda a: rng.gamma(a)))(2.0)
-    with pytest.raises(TypeError, match=r"standard_gamma: .* dtype= and out= are not supported; use \.astype"):
+    with pytest.raises(TypeError, match=r"standard_gamma: .* dtype= and out= are not supported"):
         rng.standard_gamma(Value(2.0), dtype=np.float32)
     with pytest.raises(ValueError, match=r"gamma: size is 2, its parameters have the shapes \(3,\) and \(\)"):
         rng.gamma(Value(SHAPES), 1.0, 2)

@@ -158,7 +158,7 @@ class Generator(np.random.Generator):
                 "what is random is drawn before the program runs; draw outside of the compiled function"
             )
         try:
-            from chainrule.rules.gamma import beta_sample, gamma_sample
+            from chainrule.rules.incomplete import beta_sample, gamma_sample
         except ImportError as error:
             raise ImportError(f"{name}: its derivative in a shape needs SciPy: pip install scipy") from error
         drawn = self._draw(name, *data, _shape(name, size, *shapes))

@@ -18,6 +18,7 @@ from chainrule.primitive import Elementwise, raw, where
 from chainrule.rules import bessel as bs
 from chainrule.rules import elementary as el
 from chainrule.rules import gamma as gm
+from chainrule.rules import incomplete as ic
 from chainrule.rules import student
 from chainrule.rules.arithmetic import _absolute, clip, maximum, power
 from chainrule.rules.bessel import no_order
@@ -309,8 +310,8 @@ expi = Elementwise(sp.expi, lambda y, x: exp(x) / x)
 CALLS: dict[Any, Callable[..., Any]] = {
     p.run: p
     for p in (
-        gm.gamma, gm.rgamma, gm.gammaln, gm.loggamma, gm.beta, gm.betaln, gm.binom, gm.poch, gm.gammainc,
-        gm.gammaincc, gm.gammaincinv, gm.gammainccinv, gm.betainc, gm.betaincc, gm.betaincinv, gm.betainccinv,
+        gm.gamma, gm.rgamma, gm.gammaln, gm.loggamma, gm.beta, gm.betaln, gm.binom, gm.poch, ic.gammainc,
+        ic.gammaincc, ic.gammaincinv, ic.gammainccinv, ic.betainc, ic.betaincc, ic.betaincinv, ic.betainccinv,
         erfc, erfi, erfinv, erfcinv, erfcx, ndtr, ndtri, log_ndtr, ndtri_exp, wofz, dawsn, rel_entr, kl_div,
         exp10, cosm1, exprel, spence, boxcox, boxcox1p, inv_boxcox, inv_boxcox1p, huber, pseudo_huber,
         wrightomega, exp1, expi, student.stdtr, student.stdtrit, bs.jv, bs.yv, bs.iv, bs.kv, bs.yn, bs.kn,

@@ -9,7 +9,8 @@ from scipy import special as sp
 
 from chainrule.primitive import Elementwise, raw, where
 from chainrule.rules.elementary import PI, exp, log, log1p
-from chainrule.rules.gamma import beta_density, betainc_shape, flow, poch
+from chainrule.rules.gamma import poch
+from chainrule.rules.incomplete import beta_density, betainc_shape, flow
 
 
 def log_density(df: Any, z: Any) -> Any:

@@ -19,10 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.functions import _operand
-from chainrule.numpy import functions as fn
 from chainrule.primitive import raw, where
 from chainrule.rules import gamma as gm
+from chainrule.rules import incomplete as ic
 from chainrule.rules import special as sc
 from chainrule.rules import student
 from chainrule.rules.arithmetic import _absolute, arctan2
@@ -41,6 +40,7 @@ from chainrule.rules.elementary import (
     xlogy,
 )
 from chainrule.scipy.distributions import Continuous, Discrete, only
+from chainrule.scipy.multivariate import Dirichlet, MultivariateNormal
 
 __all__ = (
     "bernoulli beta binom cauchy chi2 dirichlet expon gamma halfnorm laplace logistic lognorm "
@@ -181,19 +181,19 @@ class Gamma(Continuous):
         return xlogy(a - 1, z) - z - gm.gammaln(a)
 
     def density(self, z: Any, a: Any) -> Any:
-        return gm.gamma_density(a, z)
+        return ic.gamma_density(a, z)
 
     def below(self, z: Any, a: Any) -> Any:
-        return gm.gammainc(a, z)
+        return ic.gammainc(a, z)
 
     def above(self, z: Any, a: Any) -> Any:
-        return gm.gammaincc(a, z)
+        return ic.gammaincc(a, z)
 
     def quantile(self, p: Any, a: Any) -> Any:
-        return gm.gammaincinv(a, p)
+        return ic.gammaincinv(a, p)
 
     def upper_quantile(self, p: Any, a: Any) -> Any:
-        return gm.gammainccinv(a, p)
+        return ic.gammainccinv(a, p)
 
 
 class Chi2(Continuous):
@@ -206,19 +206,19 @@ class Chi2(Continuous):
         return Gamma().log_density(z / 2, df / 2) - math.log(2)
 
     def density(self, z: Any, df: Any) -> Any:
-        return gm.gamma_density(df / 2, z / 2) / 2
+        return ic.gamma_density(df / 2, z / 2) / 2
 
     def below(self, z: Any, df: Any) -> Any:
-        return gm.gammainc(df / 2, z / 2)
+        return ic.gammainc(df / 2, z / 2)
 
     def above(self, z: Any, df: Any) -> Any:
-        return gm.gammaincc(df / 2, z / 2)
+        return ic.gammaincc(df / 2, z / 2)
 
     def quantile(self, p: Any, df: Any) -> Any:
-        return 2 * gm.gammaincinv(df / 2, p)
+        return 2 * ic.gammaincinv(df / 2, p)
 
     def upper_quantile(self, p: Any, df: Any) -> Any:
-        return 2 * gm.gammainccinv(df / 2, p)
+        return 2 * ic.gammainccinv(df / 2, p)
 
 
 class Expon(Continuous):
@@ -317,19 +317,19 @@ class Beta(Continuous):
         return xlog1py(b - 1, -z) + xlogy(a - 1, z) - gm.betaln(a, b)
 
     def density(self, z: Any, a: Any, b: Any) -> Any:
-        return gm.beta_density(a, b, z)
+        return ic.beta_density(a, b, z)
 
     def below(self, z: Any, a: Any, b: Any) -> Any:
-        return gm.betainc(a, b, z)
+        return ic.betainc(a, b, z)
 
     def above(self, z: Any, a: Any, b: Any) -> Any:
-        return gm.betaincc(a, b, z)
+        return ic.betaincc(a, b, z)
 
     def quantile(self, p: Any, a: Any, b: Any) -> Any:
-        return gm.betaincinv(a, b, p)
+        return ic.betaincinv(a, b, p)
 
     def upper_quantile(self, p: Any, a: Any, b: Any) -> Any:
-        return gm.betainccinv(a, b, p)
+        return ic.betainccinv(a, b, p)
 
 
 class Uniform(Continuous):
@@ -362,10 +362,10 @@ class Poisson(Discrete):
         return xlogy(k, mu) - gm.gammaln(k + 1) - mu
 
     def below(self, k: Any, mu: Any) -> Any:
-        return gm.gammaincc(k + 1, mu)
+        return ic.gammaincc(k + 1, mu)
 
     def above(self, k: Any, mu: Any) -> Any:
-        return gm.gammainc(k + 1, mu)
+        return ic.gammainc(k + 1, mu)
 
 
 class Binom(Discrete):
@@ -385,10 +385,10 @@ class Binom(Discrete):
         return xlogy(k, p) + xlog1py(n - k, -p) - gm.betaln(n - k + 1, k + 1) - np.log(n + 1)
 
     def below(self, k: Any, n: Any, p: Any) -> Any:
-        return gm.betaincc(k + 1, np.maximum(n - k, 1), p)
+        return ic.betaincc(k + 1, np.maximum(n - k, 1), p)
 
     def above(self, k: Any, n: Any, p: Any) -> Any:
-        return gm.betainc(k + 1, np.maximum(n - k, 1), p)
+        return ic.betainc(k + 1, np.maximum(n - k, 1), p)
 
 
 class Bernoulli(Discrete):
@@ -410,65 +410,6 @@ class Bernoulli(Discrete):
 
     def above(self, k: Any, p: Any) -> Any:
         return p + 0 * k
-
-
-# -------------------------------------------------------------------- of vectors
-
-
-class MultivariateNormal:
-    """``exp(-(x - μ)ᵀ Σ⁻¹ (x - μ)/2) / √det 2πΣ``; the last axis of x holds the components."""
-
-    def logpdf(self, x: Any, mean: Any = None, cov: Any = 1.0) -> Any:
-        """The logarithm of the density at x."""
-        x, cov = _operand("multivariate_normal", x), _operand("multivariate_normal", cov)
-        mean = None if mean is None else _operand("multivariate_normal", mean)
-        d = max(np.shape(raw(mean))[:1] or (1,)) if mean is not None else (np.shape(raw(cov)) or (1,))[-1]
-        if np.ndim(raw(cov)) < 2:
-            cov = cov * np.eye(d)
-        if np.shape(raw(cov)) != (d, d) or (mean is not None and np.shape(raw(mean)) not in ((), (d,))):
-            raise ValueError(
-                f"multivariate_normal: mean is {np.shape(raw(mean))}, cov is {np.shape(raw(cov))}; expected "
-                "a vector, and a square matrix of its length"
-            )
-        if d == 1 and np.shape(raw(x))[-1:] != (1,):
-            x = fn.expand_dims(x, -1)
-        if np.shape(raw(x))[-1] != d:
-            raise ValueError(f"multivariate_normal: x is {np.shape(raw(x))}; its last axis must be {d} long")
-        deviation = x if mean is None else x - mean
-        rows = fn.reshape(deviation, (-1, d))
-        distance = fn.sum(rows * np.linalg.solve(cov, rows.T).T, -1)
-        y = -0.5 * (d * math.log(2 * PI) + np.linalg.slogdet(cov)[1] + distance)
-        return fn.reshape(y, np.shape(raw(deviation))[:-1])
-
-    def pdf(self, x: Any, mean: Any = None, cov: Any = 1.0) -> Any:
-        """The density at x."""
-        return exp(self.logpdf(x, mean, cov))
-
-
-class Dirichlet:
-    """``∏ xᵢ^(αᵢ - 1) / B(α)``; the first axis of x holds the components, which add up to 1."""
-
-    def logpdf(self, x: Any, alpha: Any) -> Any:
-        """The logarithm of the density at x; the last component may be left out."""
-        x, alpha = _operand("dirichlet", x), _operand("dirichlet", alpha)
-        n, given = np.shape(raw(alpha)), np.shape(raw(x))
-        if len(n) != 1 or not given or given[0] not in (n[0], n[0] - 1):
-            raise ValueError(
-                f"dirichlet: alpha is {n}, x is {given}; expected a vector, and as many components, or one "
-                "less, along the first axis of x"
-            )
-        if given[0] == n[0] - 1:
-            x = fn.concatenate([x, fn.expand_dims(1 - fn.sum(x, 0), 0)], 0)
-        column = fn.reshape(alpha, (n[0],) + (1,) * (len(given) - 1))
-        constant = fn.sum(gm.gammaln(alpha)) - gm.gammaln(fn.sum(alpha))
-        y = fn.sum(xlogy(column - 1, x), 0) - constant
-        at = raw(x)
-        inside = (at >= 0).all(axis=0) & (abs(at.sum(axis=0) - 1) < 1e-9)
-        return only((raw(alpha) > 0).all() & inside, y, math.nan)
-
-    def pdf(self, x: Any, alpha: Any) -> Any:
-        """The density at x."""
-        return exp(self.logpdf(x, alpha))
 
 
 bernoulli, binom, poisson = Bernoulli(), Binom(), Poisson()
