@@ -236,6 +236,19 @@ def test_edges(row: Any) -> None:
                         np.testing.assert_allclose(dd, second, rtol=1e-12, atol=1e-15 * (second == 0))
 
 
+def test_edges_in_programs() -> None:
+    """Compiled as eager, all of them in one program."""
+    points = [point for _, _, point, _, _ in EDGES]
+
+    def run(points: Any) -> Any:
+        return [cr.vjp(f, *point)[1](1.0) for (_, f, _, _, _), point in zip(EDGES, points, strict=True)]
+
+    with np.errstate(all="ignore"):
+        got, want = cr.compile(run)(points), run(points)
+    for row, a, b in zip(EDGES, got, want, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-14, err_msg=row[0])
+
+
 # -------------------------------------------------------------------- what is refused
 
 
