@@ -15,6 +15,7 @@ import scipy.special
 import chainrule as cr
 from chainrule import Value
 from chainrule.numpy import protocols
+from chainrule.rules import special
 
 SUPPORTED = set(protocols.FUNCTIONS) | protocols.PLAIN_FUNCTIONS
 V = Value(np.array([[1.0, 2.0], [3.0, 5.0]]))
@@ -34,7 +35,8 @@ FUNCTIONS = dict(public(np, np.linalg, np.fft))
 UFUNCS = {
     name: f
     for name, f in (FUNCTIONS | dict(public(scipy.special))).items()
-    if isinstance(f, np.ufunc) and f.__name__ not in set(protocols.UFUNCS) | protocols.PLAIN_UFUNCS
+    if isinstance(f, np.ufunc) and f not in special.CALLS
+    if f.__name__ not in set(protocols.UFUNCS) | protocols.PLAIN_UFUNCS
 }
 # Functions that ask their arguments whether they are Values; the others make arrays of them.
 ASKING = {k: f for k, f in FUNCTIONS.items() if hasattr(f, "_implementation") and f not in SUPPORTED}

@@ -13,7 +13,6 @@ from chainrule.primitive import where as _where
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import reduction as rd
 from chainrule.rules.elementary import sinc as _sinc
-from chainrule.rules.elementary import xlogy
 from chainrule.traced import Traced
 from chainrule.value import Value, current
 
@@ -70,10 +69,6 @@ def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, 
 
 def sinc(x: Any) -> Any:
     return _sinc(x, order=0)
-
-
-def entr(x: Any) -> Any:
-    return -xlogy(x, x)
 
 
 def real(val: Any) -> Any:

@@ -17,7 +17,7 @@ from chainrule.value import Value, current
 
 # -------------------------------------------------------------------- ufuncs
 
-# Named as NumPy and scipy.special name them: the latter is met without being imported.
+# Named as NumPy names them.
 UFUNCS: dict[str, Callable[..., Any]] = {
     name: getattr(module, name)
     for module, names in {
@@ -25,8 +25,8 @@ UFUNCS: dict[str, Callable[..., Any]] = {
         "floor ceil trunc rint heaviside absolute copysign ldexp arctan2 logaddexp logaddexp2 maximum "
         "minimum fmax fmin",
         el: "hypot exp exp2 expm1 log log2 log10 log1p sqrt cbrt sin cos tan arcsin arccos arctan sinh cosh "
-        "tanh arcsinh arccosh arctanh logit xlogy xlog1py",
-        fn: "power square divmod matmul vecdot entr",
+        "tanh arcsinh arccosh arctanh",
+        fn: "power square divmod matmul vecdot",
     }.items()
     for name in names.split()
 }
@@ -38,8 +38,6 @@ UFUNCS |= {
     "rad2deg": el.rad2deg,
     "degrees": el.rad2deg,
     "float_power": fn.power,
-    "expit": el.sigmoid,
-    "log_expit": el.log_sigmoid,
 }
 
 # Results without a derivative: plain booleans and integers.
@@ -64,12 +62,14 @@ _PLAIN_CALLS = {getattr(np, name) for name in PLAIN_UFUNCS}
 
 
 def _special(ufunc: np.ufunc) -> Callable[..., Any] | None:
-    """What answers a ufunc of scipy.special; if the caller has one, that module is loaded."""
-    name = ufunc.__name__
-    if name not in UFUNCS or ufunc is not getattr(sys.modules.get("scipy.special"), name, None):
+    """What answers a ufunc of scipy.special: who calls one has that module loaded."""
+    if "scipy.special" not in sys.modules:
         return None
-    CALLS[ufunc] = UFUNCS[name]
-    return UFUNCS[name]
+    from chainrule.rules.special import CALLS as special
+
+    if ufunc in special:
+        CALLS[ufunc] = special[ufunc]
+    return special.get(ufunc)
 
 
 def array_ufunc(self: Value, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
