@@ -3,6 +3,7 @@ import { card, edgeLabel } from "./cards";
 import { costsTable } from "./costs";
 import type { Graph } from "./data";
 import { html, replace, setText, shorten, type Child } from "./dom";
+import { embed } from "./embed";
 import { finder } from "./find";
 import { Groups, type Openness, type View } from "./groups";
 import { readLink, writeLink } from "./link";
@@ -41,6 +42,7 @@ export class App {
   private readonly find;
   private readonly bar;
   private readonly tabs: HTMLButtonElement[] = [];
+  private readonly tell = embed(this);
   private timer = 0;
   private drawing = 0;
 
@@ -105,8 +107,9 @@ export class App {
   async start(): Promise<void> {
     readLink(this);
     await this.redraw(null);
-    this.picture.choose(this.state.selected);
-    if (this.state.selected !== null) this.picture.follow(this.state.selected);
+    const step = this.state.step === null ? undefined : this.steps[this.state.step];
+    const node = this.state.selected ?? this.view.items[step?.item ?? -1]?.node;
+    if (node !== undefined) this.picture.follow(node);
     if (this.state.tab !== "graph") this.show(this.state.tab);
     window.addEventListener("hashchange", () => {
       readLink(this);
@@ -125,8 +128,9 @@ export class App {
     const placed = await layout({
       boxes: cards.map(({ width, height, badges, item }) => ({ width: width + (item.times > 1 ? 16 : 0), height: height + (badges.length || item.times > 1 ? 18 : 0) })),
       within: view.items.map((i) => (i.within > 0 ? i.within : -1)),
-      clusters: view.clusters.map((c) => ({ id: c.group, parent: c.parent > 0 ? c.parent : -1, label: width(`－ ${groups.title(c.group)}  ×${c.times}`, 12, 650) + 20 })),
+      clusters: view.clusters.map((c) => ({ id: c.group, parent: c.parent > 0 ? c.parent : -1, label: width(`− ${groups.title(c.group)}  ×${c.times}`, 12, 650) + 20 })),
       edges: view.edges.map((e, k) => ({ from: e.from, to: e.to, label: labels[k] ? { width: width(labels[k], 11) + 10, height: 15 } : null })),
+      room: { width: this.picture.size[0], height: this.picture.size[1] },
     });
     if (turn !== this.drawing) return; // something newer is on its way
     const focus = document.activeElement?.closest<SVGElement>("[data-key]")?.dataset.key;
@@ -152,7 +156,7 @@ export class App {
     const parts = [`${count(view.drawn)} of ${plural(graph.size, "node")} drawn`];
     if (view.inline) parts.push(`${plural(view.inline, "number")} in formulas`);
     const rest = graph.size - view.drawn - view.inline;
-    if (rest > 0) parts.push(`${count(rest)} in ${plural(closed, "closed group")} and what repeats`);
+    if (rest > 0) parts.push(`${count(rest)} in ${closed ? `${plural(closed, "closed group")} or ` : ""}what repeats`);
     if (view.leftOut) parts.push(`${plural(view.leftOut, "item")} farther away left out`);
     if (graph.data.left_out) parts.push(`${plural(graph.data.left_out, "node")} of the graph are not in this page`);
     return parts.join(" · ");
@@ -167,6 +171,7 @@ export class App {
     this.bar.update();
     panel(this, this.side);
     writeLink(this);
+    this.tell();
   }
 
   // -------------------------------------------------------------- stepping

@@ -142,7 +142,7 @@ export class Graph {
       if (gradient[r] === 0) continue;
       this.inputs(r).forEach((x, i) => {
         const d = number(this.local(r, i));
-        if (d !== null) gradient[x] += d * gradient[r];
+        if (d !== null && !(d === 0 && this.formula(r, i) === "0")) gradient[x] += d * gradient[r];
       });
     }
     return (this.swept = gradient);
@@ -150,6 +150,7 @@ export class Graph {
   /** What a result adds to an operand, as a number; null between arrays. */
   contribution(result: number, position: number): number | null {
     const d = number(this.local(result, position));
+    if (d === 0 && this.formula(result, position) === "0") return 0; // nothing is sent at all, whatever the gradient
     return d === null || !this.scalar(result) ? null : d * this.sweep()[result];
   }
   /** An operand's gradient when the backward sweep has come to this result, and to this operand of it. */

@@ -4,19 +4,28 @@ import type { Placed, Point, Wanted } from "./layout";
 
 let viz: Promise<Viz> | undefined;
 const INCH = 72;
+const ROOMY = 0.8; // the scale at which nobody would ask for another direction
+const MANY = 150; // items; two layouts of more take too long
 
 export async function byGraphviz(wanted: Wanted): Promise<Placed> {
   viz ??= instance();
-  return read((await viz).renderJSON(dot(wanted)) as Answer, wanted);
+  const engine = await viz;
+  const laid = (direction: string): Placed => read(engine.renderJSON(dot(wanted, direction)) as Answer, wanted);
+  const along = laid("LR");
+  const { room } = wanted;
+  const fits = (placed: Placed): number => (room ? Math.min(room.width / placed.width, room.height / placed.height) : 1);
+  if (!room || fits(along) > ROOMY || wanted.boxes.length > MANY) return along;
+  const down = laid("TB");
+  return fits(down) > 1.15 * fits(along) ? down : along;
 }
 
 interface Thing { name?: string; pos?: string; lp?: string; bb?: string; tag?: string }
 interface Answer { bb: string; objects?: Thing[]; edges?: Thing[] }
 
-function dot(wanted: Wanted): Dot {
+function dot(wanted: Wanted, rankdir: string): Dot {
   const root: Dot = {
     directed: true,
-    graphAttributes: { rankdir: "LR", nodesep: 0.32, ranksep: 0.55, splines: true, ordering: "", remincross: true, outputorder: "nodesfirst" },
+    graphAttributes: { rankdir, nodesep: 0.32, ranksep: rankdir === "LR" ? 0.5 : 0.34, splines: true },
     nodeAttributes: { shape: "box", fixedsize: true, label: "" },
     edgeAttributes: { dir: "none", fontsize: 10 },
     nodes: [], subgraphs: [],

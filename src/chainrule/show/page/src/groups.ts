@@ -33,9 +33,17 @@ export interface View {
 export class Openness {
   readonly open = new Set<number>([0]);
   readonly unfolded = new Set<number>();
+
+  copy(): Openness {
+    const other = new Openness();
+    for (const g of this.open) other.open.add(g);
+    for (const g of this.unfolded) other.unfolded.add(g);
+    return other;
+  }
 }
 
-const FEW = 60; // items that a first view may have
+const WHOLE = 45; // items that a first view may have when they are everything
+const FEW = 20; // and when they are not
 const MOST = 5000; // items that are laid out whole
 const NEAR = 150; // items around the one looked at, when they are more
 
@@ -48,6 +56,7 @@ export class Groups {
   readonly sizes: Int32Array;
   private readonly last: Int32Array;
   private memberLists: number[][] | undefined;
+  private first_: Openness | undefined;
 
   constructor(readonly graph: Graph) {
     const groups = graph.groups;
@@ -91,6 +100,12 @@ export class Groups {
     return name || kind;
   }
 
+  /** With the groups around it: row 0 › layers[0] › neurons[0]. */
+  fullTitle(g: number): string {
+    const parent = this.graph.groups[g].parent;
+    return parent > 0 ? `${this.fullTitle(parent)} › ${this.title(g)}` : this.title(g);
+  }
+
   private members(): number[][] {
     if (!this.memberLists) {
       const lists: number[][] = this.graph.groups.map(() => []);
@@ -102,8 +117,15 @@ export class Groups {
     return this.memberLists;
   }
 
-  /** Open from the outside in while what is seen stays few. */
+  /** Everything where that is little; else from the outside in while what is seen stays few. */
   firstView(): Openness {
+    if (this.first_) return this.first_.copy();
+    this.first_ = this.opened(WHOLE);
+    if (this.order.some((g) => this.first[g] === g && !this.first_!.open.has(g))) this.first_ = this.opened(FEW);
+    return this.first_.copy();
+  }
+
+  private opened(few: number): Openness {
     const openness = new Openness();
     const direct = new Int32Array(this.graph.groups.length);
     this.graph.data.nodes.group.forEach((g, i) => this.graph.inFormulas(i) || direct[g]++);
@@ -111,7 +133,7 @@ export class Groups {
     let total = shown(0);
     const queue = this.children[0].filter((c) => this.first[c] === c);
     for (let g = queue.shift(); g !== undefined; g = queue.shift()) {
-      if (total - 1 + shown(g) > FEW) continue;
+      if (total - 1 + shown(g) > few) continue;
       total += shown(g) - 1;
       openness.open.add(g);
       queue.push(...this.children[g].filter((c) => this.first[c] === c));

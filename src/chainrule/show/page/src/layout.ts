@@ -9,6 +9,8 @@ export interface Wanted {
   within: number[];
   clusters: { id: number; parent: number; label: number }[];
   edges: { from: number; to: number; label: Box | null }[];
+  /** The room there is for it: what is deep goes down the page, what is wide along it. */
+  room?: Box;
 }
 export type Point = [number, number];
 export interface Placed {

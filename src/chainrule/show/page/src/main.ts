@@ -6,7 +6,10 @@ import { listen } from "./keyboard";
 
 function begin(): void {
   const text = document.getElementById("graph")?.textContent;
-  const root = document.getElementById("explorer") ?? document.body.appendChild(html("div", { id: "explorer" }));
+  const root = html("div", { id: "explorer" }); // the page has its landmarks inside
+  const place = document.getElementById("explorer");
+  if (place) place.replaceWith(root);
+  else document.body.append(root);
   try {
     if (!text) throw new Error("this page has no data");
     const data = JSON.parse(text) as Data;

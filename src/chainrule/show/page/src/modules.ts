@@ -83,7 +83,7 @@ function card(app: App, index: number, [x, y]: Point, inside: boolean): SVGGElem
     },
     svg("rect", { class: "body", x: -w / 2, y: top, width: w, height: h, rx: 10 }),
     svg("text", { class: "title", x: left, y: top + 20 }, fit(last(m.path) || m.type, 120, 13)),
-    svg("text", { class: "note end", x: right, y: top + 20 }, `${fit(m.type, 80, 11)}${inside ? "  ＋" : ""}`),
+    svg("text", { class: "note end", x: right, y: top + 20 }, `${fit(m.type, 80, 11)}${inside ? "  +" : ""}`),
     svg("line", { class: "rule", x1: -w / 2, x2: w / 2, y1: top + 29, y2: top + 29 }),
   );
   ROWS.forEach(([key, name, way], k) => {

@@ -14,7 +14,7 @@ export function networkPicture(network: Network): HTMLElement {
     [STEP.x * (layer + 0.5) + 4, 34 + STEP.y * ((tallest - layers[layer]) / 2 + unit + 0.5)];
   const lines: SVGElement[] = [];
   const most = Math.max(...network.weights.flat(2).map(Math.abs), 1e-300);
-  network.weights.forEach((rows, layer) => rows.slice(0, MOST).forEach((row, to) => row.slice(0, MOST).forEach((w, from) => {
+  network.weights.forEach((rows, layer) => rows.slice(0, MOST).forEach((row, from) => row.slice(0, MOST).forEach((w, to) => {
     if (layer + 1 >= layers.length) return;
     const [x1, y1] = at(layer, from), [x2, y2] = at(layer + 1, to);
     lines.push(svg("line", { class: w < 0 ? "weight negative" : "weight positive", x1, y1, x2, y2, "stroke-width": (0.4 + 2.6 * Math.abs(w) / most).toFixed(2) }));

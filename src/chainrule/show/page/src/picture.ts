@@ -15,7 +15,8 @@ import { shown, type Step } from "./steps";
 
 const ANIMATED = 500; // items up to which changes are shown as movements
 const FULL = 1500; // cards with all their text at once; beyond, text comes with zooming in
-const READABLE = 0.42; // the scale below which a first view shows a part only
+const READABLE = 0.5; // the scale below which a first view shows a part only
+const EDGE = 40; // pixels left free around a drawing
 const LEGIBLE = 0.35; // the scale from which text is filled in, where it was left out
 
 export interface Scene { view: View; cards: Card[]; placed: Placed; labels: string[] }
@@ -37,6 +38,7 @@ export class Picture {
   private edgeGroups: SVGGElement[] = [];
   private scene: Scene | null = null;
   private lit: Element[] = [];
+  private untouched = true; // nobody has moved it since it was fitted
 
   constructor(readonly graph: Graph, readonly groups: Groups, readonly actions: Actions) {
     this.viewport.append(this.layers.clusters, this.layers.edges, this.layers.labels, this.layers.cards);
@@ -45,11 +47,13 @@ export class Picture {
       .scaleExtent([0.02, 4])
       .filter((event: Event) => !(event instanceof MouseEvent && event.type === "mousedown" && event.button !== 0))
       .on("zoom", (event: D3ZoomEvent<SVGSVGElement, unknown>) => {
+        if (event.sourceEvent) this.untouched = false;
         this.transform = event.transform;
         this.viewport.setAttribute("transform", event.transform.toString());
       })
       .on("end", () => this.fillVisible());
     select(this.root).call(this.zoom).on("dblclick.zoom", null);
+    new ResizeObserver(() => this.untouched && this.root.clientWidth && this.fit()).observe(this.root);
     // a focused card that stands outside would make the browser scroll the frame
     this.root.addEventListener("focusin", () => { this.root.parentElement!.scrollTo(0, 0); });
   }
@@ -155,7 +159,7 @@ export class Picture {
     if (card.kind === "group") {
       if (item.times > 1) text("times end", right, top + 18, `×${count(item.times)}`);
       text("note", left, top + HEAD + 2 + 3 * ROW - 3, card.note);
-      text("open end", right, top + HEAD + 2 + 3 * ROW - 3, "open ＋");
+      text("open end", right, top + HEAD + 2 + 3 * ROW - 3, "open +");
     } else text("note end", right, top + 17, card.note);
     const row = (k: number): number => top + HEAD + 2 + k * ROW - 3;
     if (card.thumbs) this.fillThumbs(card, g, left, top);
@@ -219,7 +223,7 @@ export class Picture {
       const local = number(this.graph.local(e.result, e.position));
       const single = scene.cards[e.to].kind !== "group" && scene.cards[e.from].kind !== "group";
       const sign = !single || local === null ? "plain" : local < 0 ? "negative" : local > 0 ? "positive" : "nothing";
-      const thick = strength[k] === null || !Number.isFinite(strength[k]) ? 1.5 : 1.1 + 3.9 * Math.sqrt(Math.abs(strength[k]!) / most);
+      const thick = strength[k] === null || !Number.isFinite(strength[k]) ? 1.5 : 1 + 2.8 * Math.sqrt(Math.abs(strength[k]!) / most);
       const g = svg("g", { class: `edge ${sign}` });
       if (points.length > 1) {
         g.append(svg("path", { class: "line", d: spline(points), "stroke-width": thick.toFixed(2) }));
@@ -253,8 +257,8 @@ export class Picture {
             this.actions.toggle(c.group);
           },
         },
-        svg("rect", { class: "cluster-hit", x: box.x + 6, y: box.y + 5, width: width(`－ ${title}`, 12, 650) + 14, height: 22, rx: 6 }),
-        svg("text", { class: "cluster-title", x: box.x + 12, y: box.y + 20 }, `－ ${title}`),
+        svg("rect", { class: "cluster-hit", x: box.x + 6, y: box.y + 5, width: width(`− ${title}`, 12, 650) + 14, height: 22, rx: 6 }),
+        svg("text", { class: "cluster-title", x: box.x + 12, y: box.y + 20 }, `− ${title}`),
       );
       g.append(button);
       this.layers.clusters.append(g);
@@ -344,6 +348,7 @@ export class Picture {
   }
 
   private hold(held: Point, now: Point): void {
+    this.untouched = false;
     const t = this.transform;
     this.go(zoomIdentity.translate(t.x + held[0] - now[0], t.y + held[1] - now[1]).scale(t.k));
   }
@@ -361,28 +366,33 @@ export class Picture {
     if (!this.scene) return;
     const { width: w, height: h } = this.scene.placed;
     const [W, H] = this.size;
-    const whole = Math.min(1.3, (W - 48) / Math.max(w, 1), (H - 64) / Math.max(h, 1));
-    const k = everything ? whole : Math.max(whole, Math.min(READABLE, 1.3));
-    const y = (H - h * k) / 2;
-    if (k === whole) return this.go(zoomIdentity.translate((W - w * k) / 2, y).scale(k));
+    this.untouched = true;
+    const whole = Math.min(1.3, (W - 2 * EDGE) / Math.max(w, 1), (H - 2 * EDGE) / Math.max(h, 1));
+    const k = everything ? whole : Math.max(whole, READABLE);
     const output = this.scene.view.itemOf[this.graph.data.outputs[0]] ?? -1;
-    const [ox, oy] = this.scene.placed.at[output] ?? [w, h / 2];
-    const x = w * k <= W - 48 ? (W - w * k) / 2 : Math.min(24, W * 0.8 - ox * k);
-    this.go(zoomIdentity.translate(x, h * k <= H - 48 ? y : H / 2 - oy * k).scale(k));
+    const [x, y] = this.scene.placed.at[output] ?? [w, h / 2];
+    this.go(zoomIdentity.translate(beside(W, w * k, x * k), beside(H, h * k, y * k)).scale(k));
   }
 
   /** Bring a node into sight, if it is not. */
   follow(node: number, always = false): void {
-    const k = this.scene?.view.itemOf[node] ?? -1;
-    if (k < 0) return;
+    const item = this.scene?.view.itemOf[node] ?? -1;
+    if (item < 0) return;
     const [W, H] = this.size;
-    const at = this.drawn[k].at;
+    const at = this.drawn[item].at;
     const [x, y] = this.transform.apply(at);
     if (!always && x > 90 && y > 60 && x < W - 90 && y < H - 60) return;
-    const scale = Math.max(this.transform.k, 0.6);
-    const to = zoomIdentity.translate(W / 2 - at[0] * scale, H / 2 - at[1] * scale).scale(scale);
-    this.go(to);
+    this.untouched = false;
+    const k = Math.max(this.transform.k, READABLE);
+    const { width: w, height: h } = this.scene!.placed;
+    this.go(zoomIdentity.translate(beside(W, w * k, at[0] * k), beside(H, h * k, at[1] * k)).scale(k));
   }
+}
+
+/** Where a drawing begins: in the middle if there is room for it, else so that a point of it is seen, and no gap. */
+function beside(room: number, size: number, point: number): number {
+  if (size <= room - 2 * EDGE + 1) return (room - size) / 2;
+  return Math.min(EDGE, Math.max(room - EDGE - size, room / 2 - point));
 }
 
 const short = (text: string): string => (text.length > 20 ? `${text.slice(0, 19)}…` : text);

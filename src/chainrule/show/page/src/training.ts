@@ -14,14 +14,13 @@ export function trainingStrip(app: App): HTMLElement {
   const x = (k: number): number => 3 + ((WIDE - 6) * k) / end;
   const y = (l: number): number => 4 + (TALL - 8) * (high === low ? 0.5 : (high - l) / (high - low));
   const points = loss.flatMap((l, k) => (l !== null && Number.isFinite(l) ? [`${x(k).toFixed(1)},${y(l).toFixed(1)}`] : []));
-  const dot = svg("circle", { class: "now", r: 4 });
+  const dot = svg("path", { class: "now" });
   const text = html("output", { for: "training" });
   const image = html("img", { class: "boundary", alt: "decision boundary" });
   const slider = html("input", { type: "range", id: "training", min: 0, max: training.steps.length - 1, value: training.steps.length - 1, "aria-label": "Step of the training" });
   const move = (k: number): void => {
     const l = loss[k];
-    dot.setAttribute("cx", String(x(k)));
-    dot.setAttribute("cy", String(l !== null && Number.isFinite(l) ? y(l) : TALL - 4));
+    dot.setAttribute("d", `M${x(k)} ${l !== null && Number.isFinite(l) ? y(l) : TALL - 4}h0`); // a round cap, however the drawing is stretched
     text.textContent = `training step ${training.steps[k]}: loss ${show(training.loss[k])}`;
     slider.setAttribute("aria-valuetext", text.textContent);
     const picture = training.boundary?.[k];
