@@ -12,7 +12,7 @@ export const KEYS: [string, string][] = [
 export function listen(app: App): void {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    const target = event.target as HTMLElement;
+    const target = event.target instanceof Element ? event.target : document.body;
     const typing = target.matches("input:not([type=range]):not([type=checkbox]), select, textarea");
     if (typing) return;
     const onControl = target.matches("button, summary, input, a") || target.getAttribute("role") === "button";
@@ -24,7 +24,7 @@ export function listen(app: App): void {
   });
 }
 
-function actions(app: App, key: string, onControl: boolean, target: HTMLElement): (() => void) | null {
+function actions(app: App, key: string, onControl: boolean, target: Element): (() => void) | null {
   const card = target.closest<SVGGElement>("[data-key]");
   switch (key) {
     case "ArrowRight": return () => app.advance(1);

@@ -75,22 +75,21 @@ function card(app: App, index: number, [x, y]: Point, inside: boolean): SVGGElem
   const { width: w, height: h } = CARD;
   const left = -w / 2 + 12, right = w / 2 - 12, top = -h / 2;
   const act = (): void => (inside ? app.zoomModule(index) : void app.openModule(index));
-  const spoken = ROWS.map(([key, name]) => `${name} ${signals(m[key])}`).join(", ");
   const g = svg(
     "g", {
-      class: "module", transform: `translate(${x} ${y})`, role: "button", tabindex: 0, "aria-label": `${m.path}, ${m.type}: ${spoken}; ${inside ? "zoom in" : "open in the graph"}`,
+      class: "module", transform: `translate(${x} ${y})`, role: "button", tabindex: 0, "aria-description": inside ? "zoom in" : "open in the graph",
       click: act, keydown: (e: KeyboardEvent) => (e.key === "Enter" || e.key === " ") && (e.preventDefault(), e.stopPropagation(), act()),
     },
     svg("rect", { class: "body", x: -w / 2, y: top, width: w, height: h, rx: 10 }),
-    svg("text", { class: "title", x: left, y: top + 20 }, fit(last(m.path) || m.type, 120, 13)),
-    svg("text", { class: "note end", x: right, y: top + 20 }, `${fit(m.type, 80, 11)}${inside ? "  +" : ""}`),
+    svg("text", { class: "title", x: left, y: top + 20 }, fit(last(m.path) || m.type, 120, 13)), " ",
+    svg("text", { class: "note end", x: right, y: top + 20 }, `${fit(m.type, 80, 11)}${inside ? "  +" : ""}`), " ",
     svg("line", { class: "rule", x1: -w / 2, x2: w / 2, y1: top + 29, y2: top + 29 }),
   );
   ROWS.forEach(([key, name, way], k) => {
     const row = top + 47 + 17 * k + (k > 1 ? 5 : 0);
     g.append(
-      svg("text", { class: `signal-name ${way}`, x: left, y: row }, `${way === "forward" ? "→" : "←"} ${name}`),
-      svg("text", { class: `signal ${way} end`, x: right, y: row }, fit(signals(m[key]), w - 108, 12)),
+      svg("text", { class: `signal-name ${way}`, x: left, y: row }, `${way === "forward" ? "→" : "←"} ${name}`), " ",
+      svg("text", { class: `signal ${way} end`, x: right, y: row }, fit(signals(m[key]), w - 108, 12)), " ",
     );
   });
   g.append(svg("text", { class: "note", x: left, y: h / 2 - 6 }, m.parameters ? plural(m.parameters, "parameter") : ""));

@@ -107,7 +107,8 @@ export class Picture {
     const { width: w, height: h, item } = card;
     const g = svg("g", {
       class: `card ${card.kind}${card.fired === false ? " silent" : ""}${card.badges.length ? " ill" : ""}`,
-      transform: `translate(${x} ${y})`, role: "button", tabindex: -1, "data-key": item.key, "aria-label": this.spoken(card),
+      transform: `translate(${x} ${y})`, role: "button", tabindex: -1, "data-key": item.key, "aria-label": card.title,
+      "aria-expanded": item.group === null ? null : false,
       click: (event: MouseEvent) => {
         event.stopPropagation();
         if (item.group !== null) this.actions.toggle(item.group);
@@ -121,26 +122,18 @@ export class Picture {
     return g;
   }
 
-  private spoken(card: Card): string {
-    const { item } = card;
-    if (item.group !== null) {
-      return `${card.title}${item.times > 1 ? `, one of ${item.times} alike` : ""}, closed group of ${card.note}; open it`;
-    }
-    const parts = [card.title, card.note && `= ${card.note}`, `data ${cards.data(this.graph, item.node)}`];
-    if (card.kind !== "constant") parts.push(`gradient ${cards.gradient(this.graph, item.node)}`);
-    if (card.fired !== null) parts.push(card.fired ? "fired" : "did not fire");
-    return [...parts, ...card.badges].filter(Boolean).join(", ");
-  }
-
   private fill(d: Drawn): void {
     if (d.full) return;
     d.full = true;
     const { card, g } = d;
+    g.removeAttribute("aria-label"); // its own text says more, and follows the steps
+    const about = [card.fired === null ? "" : card.fired ? "fired" : "did not fire", ...card.badges].filter(Boolean).join(", ");
+    if (about) g.setAttribute("aria-description", about);
     const { width: w, height: h, item } = card;
     const left = -w / 2 + 11, right = w / 2 - 11, top = -h / 2;
     const text = (cls: string, x: number, y: number, content: string): SVGTextElement => {
       const t = svg("text", { class: cls, x, y }, content);
-      g.append(t);
+      g.append(t, " ");
       return t;
     };
     if (card.kind === "constant") {
@@ -185,7 +178,7 @@ export class Picture {
     (["data", "gradient"] as const).forEach((which, k) => {
       const x = left + k * (half + 10);
       const thumb = thumbs[which];
-      g.append(svg("text", { class: "label", x, y: top + HEAD + ROW - 2 }, which === "data" ? "data" : "grad"));
+      g.append(svg("text", { class: "label", x, y: top + HEAD + ROW - 2 }, which === "data" ? "data" : "grad"), " ");
       g.append(svg("rect", { class: "frame", x, y: top + HEAD + ROW + 5, width: half, height: 46, rx: 2 }));
       if (thumb) {
         const url = heatmap(thumb);
@@ -251,7 +244,7 @@ export class Picture {
       g.append(svg("rect", { class: "cluster-body", x: box.x, y: box.y, width: box.width, height: box.height, rx: 12 }));
       const button = svg(
         "g", {
-          class: "cluster-head", role: "button", tabindex: -1, "data-key": `h${c.group}`, "aria-label": `${title}, open group; close it`,
+          class: "cluster-head", role: "button", tabindex: -1, "data-key": `h${c.group}`, "aria-expanded": true,
           click: (event: MouseEvent) => {
             event.stopPropagation();
             this.actions.toggle(c.group);
