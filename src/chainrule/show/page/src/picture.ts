@@ -1,7 +1,6 @@
 // The drawing: cards, edges and open groups in one SVG that can be moved and zoomed.
 import { select } from "d3-selection";
 import { zoom, zoomIdentity, type D3ZoomEvent, type ZoomBehavior } from "d3-zoom";
-import * as cards from "./cards";
 import { HEAD, ROW, type Card } from "./cards";
 import type { Graph } from "./data";
 import { calm, setText, svg } from "./dom";
@@ -24,7 +23,7 @@ export interface Actions {
   select(node: number): void;
   toggle(group: number): void;
 }
-interface Drawn { card: Card; g: SVGGElement; at: Point; data?: SVGTextElement; gradient?: SVGTextElement; full: boolean }
+interface Drawn { card: Card; g: SVGGElement; at: Point; data?: SVGTextElement; gradient?: SVGTextElement; full: boolean; said: string; stale: boolean }
 
 export class Picture {
   readonly root: SVGSVGElement;
@@ -38,6 +37,8 @@ export class Picture {
   private edgeGroups: SVGGElement[] = [];
   private scene: Scene | null = null;
   private lit: Element[] = [];
+  private room: Point | null = null;
+  private chosen: Element | null = null;
   private untouched = true; // nobody has moved it since it was fitted
 
   constructor(readonly graph: Graph, readonly groups: Groups, readonly actions: Actions) {
@@ -45,6 +46,7 @@ export class Picture {
     this.root = svg("svg", { class: "picture", role: "group", "aria-label": "Graph of the computation" }, this.viewport);
     this.zoom = zoom<SVGSVGElement, unknown>()
       .scaleExtent([0.02, 4])
+      .extent(() => [[0, 0], this.size])
       .filter((event: Event) => !(event instanceof MouseEvent && event.type === "mousedown" && event.button !== 0))
       .on("zoom", (event: D3ZoomEvent<SVGSVGElement, unknown>) => {
         if (event.sourceEvent) this.untouched = false;
@@ -53,13 +55,18 @@ export class Picture {
       })
       .on("end", () => this.fillVisible());
     select(this.root).call(this.zoom).on("dblclick.zoom", null);
-    new ResizeObserver(() => this.untouched && this.root.clientWidth && this.fit()).observe(this.root);
+    new ResizeObserver(() => {
+      this.room = null;
+      if (this.untouched && this.root.clientWidth) this.fit();
+    }).observe(this.root);
     // a focused card that stands outside would make the browser scroll the frame
     this.root.addEventListener("focusin", () => { this.root.parentElement!.scrollTo(0, 0); });
   }
 
+  /** Read when it changes only: reading it would have the browser lay everything out. */
   get size(): Point {
-    return [this.root.clientWidth || 800, this.root.clientHeight || 600];
+    if (!this.room) this.room = [this.root.clientWidth || 800, this.root.clientHeight || 600];
+    return this.room;
   }
   get current(): Scene | null {
     return this.scene;
@@ -78,7 +85,7 @@ export class Picture {
       const at = scene.placed.at[k];
       const g = this.drawCard(card, at);
       fragment.append(g);
-      const d: Drawn = { card, g, at, full: false };
+      const d: Drawn = { card, g, at, full: false, said: "", stale: false };
       if (scene.cards.length <= FULL) this.fill(d);
       return d;
     });
@@ -161,6 +168,7 @@ export class Picture {
       text("label", left, row(2), "grad");
       d.data = text("value data end", right, row(1), "");
       d.gradient = text("value gradient end", right, row(2), "");
+      d.said = "";
       this.paintCard(d, this.step);
     }
     let end = w / 2 - 4;
@@ -191,12 +199,27 @@ export class Picture {
     });
   }
 
-  private fillVisible(): void {
-    if (!this.scene || this.scene.cards.length <= FULL || this.transform.k < LEGIBLE) return;
+  private inSight(d: Drawn): boolean {
     const [w, h] = this.size;
+    const [x, y] = this.transform.apply(d.at);
+    return x > -200 && y > -100 && x < w + 200 && y < h + 100 && this.transform.k >= LEGIBLE;
+  }
+
+  private fillVisible(): void {
     for (const d of this.drawn) {
-      const [x, y] = this.transform.apply(d.at);
-      if (x > -200 && y > -100 && x < w + 200 && y < h + 100) this.fill(d);
+      if ((d.full && !d.stale) || !this.inSight(d)) continue;
+      this.fill(d);
+      if (d.stale) this.paintCard(d, this.step);
+      d.stale = false;
+    }
+  }
+
+  /** Bring every card up to date, those out of sight too. */
+  settle(): void {
+    for (const d of this.drawn) {
+      this.fill(d);
+      if (d.stale) this.paintCard(d, this.step);
+      d.stale = false;
     }
   }
 
@@ -265,7 +288,12 @@ export class Picture {
   paint(step: Step | null, covered: boolean, path: Path | null): void {
     this.step = step;
     this.covered = covered;
-    for (const d of this.drawn) this.paintCard(d, step);
+    // of many cards only those in sight follow each step, the others when they come into sight
+    const many = this.drawn.length > ANIMATED;
+    for (const d of this.drawn) {
+      d.stale = many && !this.inSight(d);
+      if (!d.stale) this.paintCard(d, step);
+    }
     for (const e of this.lit) e.classList.remove("now", "flows-forward", "flows-backward", "lit");
     this.lit = [];
     this.root.classList.toggle("tracing", path !== null);
@@ -279,6 +307,9 @@ export class Picture {
     const { data, gradient } = shown(this.graph, d.card.item.node, step);
     const coversData = this.covered && now && step?.phase === "forward";
     const coversGradient = this.covered && step?.phase === "backward" && this.isOperand(d, step);
+    const said = `${data} ${gradient} ${coversData} ${coversGradient}`;
+    if (said === d.said) return;
+    d.said = said;
     d.g.classList.toggle("waiting", data === "");
     if (d.data) setText(d.data, coversData ? "?" : short(data));
     if (d.gradient) setText(d.gradient, coversGradient ? "?" : short(gradient));
@@ -316,7 +347,9 @@ export class Picture {
 
   choose(node: number | null): void {
     const k = node === null ? -1 : (this.scene?.view.itemOf[node] ?? -1);
-    this.drawn.forEach((d, i) => d.g.classList.toggle("chosen", i === k));
+    this.chosen?.classList.remove("chosen");
+    this.chosen = this.drawn[k]?.g ?? null;
+    this.chosen?.classList.add("chosen");
   }
 
   /** New numbers, as training goes on, over those of the graph. */

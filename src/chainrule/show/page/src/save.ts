@@ -12,6 +12,7 @@ const GIF_FRAMES = 160;
 /** The whole drawing, by itself: styles inside, colours of the present theme resolved. */
 export function standalone(app: App): { text: string; width: number; height: number } {
   const { width, height } = app.picture.current!.placed;
+  app.picture.settle();
   const margin = 28;
   const copy = app.picture.root.cloneNode(true) as SVGSVGElement;
   const w = Math.ceil(width + 2 * margin), h = Math.ceil(height + 2 * margin);
