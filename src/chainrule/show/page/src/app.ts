@@ -54,7 +54,7 @@ export class App {
     this.find = finder(this);
     this.bar = transport(this);
     const { data } = graph;
-    this.canvas.append(this.picture.root, this.corner(), this.status, legend());
+    this.canvas.append(this.picture.root, this.corner(), html("div", { class: "caption" }, this.status, legend()));
     this.stage.append(this.canvas, this.other);
     root.className = "explorer";
     replace(

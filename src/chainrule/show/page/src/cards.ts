@@ -1,6 +1,6 @@
 // What stands in each card, and how large it is.
 import { badges, type Graph } from "./data";
-import { shorten } from "./dom";
+import { brief, shorten } from "./dom";
 import type { Edge, Groups, Item } from "./groups";
 import type { Box } from "./layout";
 import { fillIn } from "./math";
@@ -44,7 +44,7 @@ export function card(graph: Graph, groups: Groups, item: Item): Card {
     };
   }
   const symbol = shorten(graph.operation(i)?.symbol || graph.operation(i)?.name || "", 9);
-  const title = shorten(graph.label(i), 22);
+  const title = brief(graph.label(i), 22);
   const note = kind === "result" ? expression(graph, i) : graph.shape(i).length ? graph.shape(i).join("×") : "";
   const thumbs = graph.arrays(i) !== undefined;
   const glyph = symbol ? Math.max(20, width(symbol, 11, 600) + 12) + 7 : 0;
@@ -58,7 +58,7 @@ export function card(graph: Graph, groups: Groups, item: Item): Card {
 }
 
 function expression(graph: Graph, i: number): string {
-  const text = fillIn(graph.expression(i), (key) => shorten(graph.label(graph.inputs(i)[Number(key)] ?? i), 12));
+  const text = fillIn(graph.expression(i), (key) => brief(graph.label(graph.inputs(i)[Number(key)] ?? i), 12));
   return text.length > 24 ? "" : text;
 }
 

@@ -53,5 +53,10 @@ export function shorten(text: string, most: number): string {
   return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
 }
 
+/** A node's name in little room: of a Python path the end tells more than the beginning. */
+export function brief(name: string, most: number): string {
+  return name.length > most && /^[\w.[\]]+$/.test(name.slice(0, 300)) && name.length < 300 ? `…${name.slice(1 - most)}` : shorten(name, most);
+}
+
 const reduced = window.matchMedia("(prefers-reduced-motion: reduce)");
 export const calm = (): boolean => reduced.matches;

@@ -1,6 +1,6 @@
 // The paths from a node to the output: their number, the largest, and their sum.
 import type { App } from "./app";
-import { html, shorten, type Child } from "./dom";
+import { brief, html, shorten, type Child } from "./dom";
 import { count, number, show } from "./numbers";
 import { paths, type Path, type Paths } from "./paths";
 
@@ -32,7 +32,7 @@ function row(app: App, path: Path): HTMLElement {
   const factors = path.steps.map((s) => show(graph.local(s.result, s.position), 3));
   const product = path.product === null ? path.text
     : `${factors.length <= FEW ? factors.map(bracket).join(" · ") : `${factors.slice(0, FEW - 1).map(bracket).join(" · ")} · … · ${bracket(factors.at(-1)!)}`} = `;
-  const names = path.nodes.map((n) => shorten(graph.label(n), 14));
+  const names = path.nodes.map((n) => brief(graph.label(n), 16));
   const route = names.length <= 7 ? names.join(" → ") : `${names.slice(0, 3).join(" → ")} → … → ${names.slice(-2).join(" → ")}`;
   return html("li", {}, html(
     "button", { type: "button", class: "path", "aria-pressed": on, click: () => app.trace(on ? null : path) },

@@ -14,8 +14,8 @@ import { shown, type Step } from "./steps";
 
 const ANIMATED = 500; // items up to which changes are shown as movements
 const FULL = 1500; // cards with all their text at once; beyond, text comes with zooming in
-const READABLE = 0.5; // the scale below which a first view shows a part only
-const EDGE = 40; // pixels left free around a drawing
+const READABLE = 0.44; // the scale below which a first view shows a part only
+const EDGE = 28; // pixels left free around a drawing
 const LEGIBLE = 0.35; // the scale from which text is filled in, where it was left out
 
 export interface Scene { view: View; cards: Card[]; placed: Placed; labels: string[] }

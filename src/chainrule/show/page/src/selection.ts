@@ -1,7 +1,7 @@
 // What is known of one node.
 import type { App } from "./app";
 import { badges } from "./data";
-import { html, shorten, type Child } from "./dom";
+import { brief, html, shorten, type Child } from "./dom";
 import { names } from "./explain";
 import { portrait } from "./heat";
 import * as math from "./math";
@@ -47,7 +47,7 @@ function links(app: App, title: string, nodes: number[]): HTMLElement | null {
   if (!nodes.length) return null;
   return html(
     "div", { class: "links" }, html("h3", {}, `${title} `),
-    ...nodes.slice(0, LISTED).map((x) => html("button", { type: "button", class: "chip", click: () => app.jump(x) }, shorten(app.graph.label(x), 24))),
+    ...nodes.slice(0, LISTED).map((x) => html("button", { type: "button", class: "chip", click: () => app.jump(x) }, brief(app.graph.label(x), 24))),
     nodes.length > LISTED ? html("span", { class: "more" }, `and ${plural(nodes.length - LISTED, "more", "more")}`) : null,
   );
 }
