@@ -26,6 +26,7 @@ export async function modulesView(app: App, host: HTMLElement): Promise<void> {
     class: "modules", viewBox: `-24 -24 ${placed.width + 48} ${placed.height + 48}`, role: "group", "aria-label": "Modules and their signals",
     width: placed.width + 48, height: placed.height + 48,
   });
+  picture.style.minWidth = `${0.75 * placed.width}px`; // a long chain is scrolled rather than made too small to read
   edges.forEach((_, k) => picture.append(...pair(placed.edges[k])));
   children.forEach((m, k) => picture.append(card(app, m, placed.at[k], modules.some((other) => other.parent === m))));
   replace(host, crumbs(app), html("div", { class: "modules-scroll" }, picture), legend());
