@@ -107,6 +107,7 @@ UFUNCS: dict[str, list[str]] = {
     "frexp": ["np.frexp(x)[0]", "np.frexp(k)[0]"],
     "dtype=": [
         "np.add(x, y, dtype=np.float32)", "np.exp(x, dtype=np.float64)", "np.multiply(f, 2, dtype=np.float64)",
+        "np.matmul(f, Q.astype(np.float32), dtype=np.float64)",
     ],
     "ldexp": ["np.ldexp(x, 2)", "np.ldexp(x, n)", "np.ldexp(s, -1)"],
     "matmul": [
@@ -220,8 +221,9 @@ FUNCTIONS: dict[str, list[str]] = {
     "reshape": [
         "np.reshape(x, (3, 2))", "np.reshape(x, -1)", "np.reshape(x, [6, 1])", "np.reshape(e, (3, 0))",
         "np.reshape(x, (1, -1, 2))", "np.reshape(s, (1, 1))", "np.reshape(k, -1)",
+        "np.reshape(B, (2, 6), order='F')", "np.reshape(B, (-1, 4), 'F')",
     ],
-    "ravel": ["np.ravel(x)", "np.ravel(s)", "np.ravel(e)"],
+    "ravel": ["np.ravel(x)", "np.ravel(s)", "np.ravel(e)", "np.ravel(B, order='F')"],
     **_each("transpose permute_dims", "F(B)", "F(B, (1, 0, 2))", "F(B, axes=(-1, 0, 1))", "F(v)"),
     "moveaxis": ["np.moveaxis(B, 0, -1)", "np.moveaxis(B, [0, 1], [-1, 0])"],
     "swapaxes": ["np.swapaxes(B, 0, -1)"],
@@ -540,6 +542,12 @@ FUNCTIONS |= {
         "np.einsum(B, [..., 0], v[:2], [0], [...])", "np.einsum('a,b,c,d,e,f->', v, w, v, w, v, d)",
         "np.einsum('i...,...', x, x[0])", "np.einsum('ij,ij', z, z.conj())", "np.einsum('iij->ij', B[:, :2])",
     ],
+}  # fmt: skip
+
+# Of these the shape depends on the numbers, so that they are refused in a compiled program.
+DEPENDENT = {
+    "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values", "trim_zeros", "arange",
+    "real_if_close",
 }  # fmt: skip
 
 # Results without a derivative: computed on the data, never Values.

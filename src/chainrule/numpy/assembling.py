@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import builtins
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from chainrule.numpy.arguments import Axis, as_operand, axis_of, ordered_axes, refuse, shape_of, sizes_of
+from chainrule.numpy.arguments import (
+    Axis,
+    as_operand,
+    axis_of,
+    common_type,
+    ordered_axes,
+    refuse,
+    shape_of,
+    sizes_of,
+)
 from chainrule.numpy.elementwise import astype, where
 from chainrule.numpy.manipulation import (
-    broadcast_arrays,
     broadcast_to,
     concatenate,
     expand_dims,
@@ -40,12 +49,18 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
         if kind != bool:
             raise TypeError(f"select: a condition is of dtype {kind}, expected bool")
         y = where(condition, as_operand(choice), y)
-    return y
+    return _of_kind(y, *map(as_operand, choicelist), default)
+
+
+def _of_kind(y: Any, *choices: Any) -> Any:
+    """Chosen one by one, numbers among them may have made arrays of their own."""
+    kind = common_type(*choices)
+    return y if as_array(current(y)).dtype == kind else astype(y, kind)
 
 
 def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     refuse("choose", out=out)
-    a, parts = as_array(current(as_operand(a))), broadcast_arrays(*map(as_operand, choices))
+    a, parts = as_array(current(as_operand(a))), [as_operand(c) for c in choices]
     if a.dtype.kind not in "iu":
         raise TypeError(f"choose: a is of dtype {a.dtype}, expected integers: which choice to take")
     if mode != "raise":
@@ -55,7 +70,7 @@ def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     y = parts[0]
     for k, part in enumerate(parts[1:], 1):
         y = where(a == k, part, y)
-    return broadcast_to(y, np.broadcast_shapes(a.shape, shape_of(y)))
+    return _of_kind(broadcast_to(y, np.broadcast_shapes(a.shape, *map(shape_of, parts))), *parts)
 
 
 def compress(condition: Any, a: Any, axis: int | None = None, out: Any = None) -> Any:
@@ -76,7 +91,7 @@ def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: 
     plain = [np.broadcast_to(as_array(c).astype(bool), shape) for c in conditions]
     functions = list(funclist)
     if len(functions) == len(plain) + 1:
-        plain.append(~np.logical_or.reduce(plain))
+        plain.append(~functools.reduce(np.logical_or, plain))
     elif len(functions) != len(plain):
         raise ValueError(
             f"piecewise: received {len(plain)} conditions and {len(functions)} functions, expected as many, "

@@ -176,6 +176,8 @@ def polyval(p: Any, x: Any) -> Any:
     if isinstance(x, np.poly1d) or isinstance(p, np.poly1d):
         raise TypeError("polyval: a poly1d cannot hold a Value; pass the array of its coefficients")
     p, x = as_operand(p), as_operand(x)
+    kind = np.result_type(as_array(current(p)).dtype, as_array(current(x)).dtype)  # of numbers, too
+    p = p if as_array(current(p)).dtype == kind else astype(p, kind)
     y = x * 0.0
     for i in range(shape_of(p)[0]):
         y = y * x + sh.getitem(p, i)
@@ -238,7 +240,7 @@ def poly(seq_of_zeros: Any) -> Any:
             f"poly: received shape {shape_of(roots)}, expected one axis of roots; of a matrix take "
             "np.linalg.eigvals first"
         )
-    p = np.ones(1)
+    p = np.ones(1, np.mintypecode(as_array(current(roots)).dtype.char))
     for i in range(shape_of(roots)[0]):
         p = sh.pad(p, width=((0, 1),)) - sh.pad(p * sh.getitem(roots, i), width=((1, 0),))
     return p

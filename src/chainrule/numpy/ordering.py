@@ -176,27 +176,26 @@ def _quantile(
     if weights is not None:
         raise TypeError(f"{name}: weights= is not supported for Values; sort v and interpolate in np.cumsum(w)")
     method = interpolation or method
-    q = np.asarray(q)
     ordered, kept = _in_order(name, a, axis)
     n = shape_of(ordered)[-1]
+    kind = plain(np.zeros(2, as_array(current(ordered)).dtype), q, method=method).real.dtype
+    q = np.asarray(q)
     if nan:
         count = _there(ordered)
         sizes = range(1, n + 1) if type(count) is Traced else np.unique(np.maximum(count, 1)).tolist()
         table = np.zeros((n + 1, *q.shape))
         for size in sizes:
             table[size] = plain(np.arange(size), q, method=method)
-        at = np.take(table, np.maximum(count, 1), axis=0)
+        at = sh.getitem(table, np.maximum(count, 1))
     else:
         at = plain(np.arange(n), q, method=method)
-    kind = as_array(current(ordered)).real.dtype
     low = np.floor(at).astype(int)
     high = np.minimum(low + 1, n - 1)
     share = (at - low).astype(kind)
     if nan:  # each row has places of its own: rest + q
         wide = shape_of(ordered)[:-1]
-        pick = lambda i: take_along_axis(ordered, i.reshape((*wide, -1)), -1)  # noqa: E731
-        share = share.reshape((*wide, -1))
-        low, high = pick(low), pick(high)
+        low, high, share = (i.reshape((*wide, -1)) for i in (low, high, share))
+        low, high = (take_along_axis(ordered, i, -1) for i in (low, high))
         y = reshape(_between(low, high, share), (*wide, *q.shape))
     else:
         low, high = (take(ordered, i, -1) for i in (low, high))

@@ -15,6 +15,7 @@ from chainrule.numpy.elementwise import astype, power
 from chainrule.numpy.manipulation import moveaxis, ravel, reshape
 from chainrule.numpy.rearranging import diagonal
 from chainrule.numpy.reductions import max, min, sum
+from chainrule.primitive import as_array
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import matrix as mx
 from chainrule.rules import reduction as rd
@@ -85,11 +86,19 @@ def _check_lengths(name: str, a: Any, b: Any, m: int, n: int) -> None:
         )
 
 
+def _scaled(a: Any, b: Any) -> Any:
+    """The product with a number, which here counts as an array does: a Python number as double precision."""
+    if isinstance(current(a), int | float) and isinstance(current(b), int | float):
+        return ar.multiply(a, b)
+    kind = np.result_type(*(as_array(current(x)).dtype for x in (a, b)))
+    return ar.multiply(*(x if as_array(current(x)).dtype == kind else astype(x, kind) for x in (a, b)))
+
+
 def dot(a: Any, b: Any, out: Any = None) -> Any:
     refuse("dot", out=out)
     a, b = as_operand(a), as_operand(b)
     if not shape_of(a) or not shape_of(b):
-        return ar.multiply(a, b)
+        return _scaled(a, b)
     if len(shape_of(b)) <= 2 and len(shape_of(a)) <= 2:
         return _matmul("dot", a, b)
     k = -2 if len(shape_of(b)) > 1 else 0
@@ -123,7 +132,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 def inner(a: Any, b: Any, /) -> Any:
     a, b = as_operand(a), as_operand(b)
     if not shape_of(a) or not shape_of(b):
-        return ar.multiply(a, b)
+        return _scaled(a, b)
     _check_lengths("inner", a, b, shape_of(a)[-1], shape_of(b)[-1])
     return tensordot(a, b, ((-1,), (-1,)))
 

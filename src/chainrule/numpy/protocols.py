@@ -10,6 +10,7 @@ import numpy as np
 import optree
 
 from chainrule.numpy import functions as fn
+from chainrule.primitive import as_array
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.value import Value, current
@@ -102,21 +103,23 @@ def array_ufunc(self: Value, ufunc: np.ufunc, method: str, *inputs: Any, **optio
 def _with_options(ufunc: np.ufunc, f: Callable[..., Any], inputs: Any, options: dict[str, Any]) -> Any:
     """``dtype=`` of an elementwise ufunc: the operands are cast; ``axis= axes= keepdims=`` of a product."""
     name, options = ufunc.__name__, dict(options)
-    if ufunc.signature:
+    if "dtype" in options:
+        kind = np.dtype(options.pop("dtype"))
+        kinds = [as_array(current(x)).dtype for x in inputs]
+        if any(not np.can_cast(k, kind, "same_kind") for k in kinds):
+            raise TypeError(
+                f"{name}: dtype={kind} would lose the kind of the operands, {', '.join(map(str, kinds))}"
+            )
+        inputs = [fn.astype(x, kind) if type(x) is Value else x for x in inputs]
+        return fn.astype(_with_options(ufunc, f, inputs, options), kind)
+    if ufunc.signature and options:
         return fn.along_axes(name, f, ufunc.signature, inputs, **options)
-    kind = options.pop("dtype", None)
-    if options:
-        option = next(iter(options))
-        remedy = (
-            "without out= it leaves elements unset; use np.where(mask, result, other)" if option == "where"
-            else "use .astype instead"
-        )  # fmt: skip
+    for option in options:
+        remedy = "without out= it leaves elements unset; use np.where(mask, result, other)"
+        if option != "where":
+            remedy = "use .astype instead"
         raise TypeError(f"{name}: {option}= is not supported for Values; {remedy}")
-    kind = np.dtype(kind)
-    plain = [np.asarray(current(x)) for x in inputs]
-    if any(not np.can_cast(x.dtype, kind, "same_kind") for x in plain):
-        raise TypeError(f"{name}: dtype={kind} would lose the kind of {[str(x.dtype) for x in plain]}")
-    return fn.astype(f(*(fn.astype(x, kind) if type(x) is Value else x for x in inputs)), kind)
+    return f(*inputs)
 
 
 # -------------------------------------------------------------------- functions

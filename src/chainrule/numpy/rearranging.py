@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.numpy.arguments import Axis, axes_of, axis_of, ordered_axes, refuse, shape_of
 from chainrule.numpy.manipulation import check_axes, ravel, reshape, swapaxes
+from chainrule.primitive import as_array
 from chainrule.primitive import where as _where
 from chainrule.rules import shape as sh
 from chainrule.traced import Traced
@@ -89,7 +90,7 @@ def take(a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: s
     if axis is None:
         a, axis = ravel(a), 0
     k = axis_of("take", a, axis)
-    indices = np.asarray(_index(indices, "take"))
+    indices = as_array(_index(indices, "take"))
     n = shape_of(a)[k]
     if mode not in ("raise", "wrap", "clip"):
         raise ValueError(f"take: mode is {mode!r}, expected 'raise', 'wrap' or 'clip'")
