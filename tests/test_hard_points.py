@@ -42,14 +42,15 @@ def xlogx(x: Any) -> Any:
     return cr.xlogy(x, x)
 
 
-ROW = np.array([False, True])
+ROWS, ROW = np.array([[0.0, 1.0], [4.0, 9.0]]), np.array([False, True])
 MATRIX = np.array([[1.0, 2.0], [3.0, -1.0]])
 SLOPE = np.e / (1 + np.e) ** 2  # of the logistic function at 1
 
 
 def second_row(f: Any) -> Any:
     """f(√x) of two rows, of which the first is not taken: there √x has no derivative."""
-    return lambda x: np.sum(np.where(ROW.reshape(-1, *(1,) * (np.ndim(f(np.ones((2, 2)))) - 1)), f(np.sqrt(x)), 0.0))
+    taken = ROW if np.ndim(f(np.ones((2, 2)))) == 1 else ROW[:, None]
+    return lambda x: np.sum(np.where(taken, f(np.sqrt(x)), 0.0))
 
 
 def of_second_row(f: Any) -> Any:
@@ -103,10 +104,8 @@ FIRST = [
     Row(1, "relu in the place of where", lambda x: cr.relu(1 - 1 / np.sqrt(x)), (0.0,), (0.0,)),
     Row(1, "maximum in the place of where", lambda x: np.maximum(x**0.5, 1.0), (0.0,), (0.0,)),
     Row(1, "max in the place of where", lambda x: np.max(np.sqrt(x)), (a(0, 4),), (a(0, 0.25),)),
-    *(Row(1, f"where after {name}, of rows one of which is at the edge", f, (np.array([[0.0, 1.0], [4.0, 9.0]]),),
-          (np.array([[0.0, 0.0], row]),)) for name, f, row in AFTER),
-    *(Row(1, f"where before {name}, of rows one of which is at the edge", f, (np.array([[0.0, 1.0], [4.0, 9.0]]),),
-          (np.array([[0.0, 0.0], row]),)) for name, f, row in BEFORE),
+    *(Row(1, f"where after {name}", f, (ROWS,), (np.array([[0.0, 0.0], row]),)) for name, f, row in AFTER),
+    *(Row(1, f"where before {name}", f, (ROWS,), (np.array([[0.0, 0.0], row]),)) for name, f, row in BEFORE),
     Row(1, "select in the place of where", lambda x: np.select([x > 0, x > -9], [np.sqrt(x), 0 * x]),
         (-1.0,), (0.0,)),
     Row(1, "piecewise in the place of where",
@@ -166,8 +165,10 @@ FIRST = [
     Row(12, "median of ties", np.median, (a(2, 1, 1),), (a(0, 0, 1),)),
     Row(12, "quantiles of ties", lambda x: np.quantile(x, [0.0, 0.5, 0.75]) @ a(1, 2, 4),
         (a(2, 1, 1),), (a(2, 1, 4),)),
-    Row(12, "the two largest, with ties", lambda x: np.sum(np.partition(x, 1)[1:]), (a(1, 3, 3),), (a(0, 1, 1),)),
-    Row(12, "distinct elements: the first of each", lambda x: np.unique(x) @ a(1, 2), (a(2, 1, 1),), (a(2, 1, 0),)),
+    Row(12, "the two largest, with ties", lambda x: np.sum(np.partition(x, 1)[1:]), (a(1, 3, 3),),
+        (a(0, 1, 1),)),
+    Row(12, "distinct elements: the first of each", lambda x: np.unique(x) @ a(1, 2), (a(2, 1, 1),),
+        (a(2, 1, 0),)),
     Row(13, "prod with a zero", np.prod, (a(2, 0, 3),), (a(0, 6, 0),)),
     Row(13, "prod with two zeros", np.prod, (a(0, 0, 3),), (a(0, 0, 0),)),
     Row(13, "cumprod with a zero", total(np.cumprod), (a(2, 0, 3),), (a(1, 8, 0),)),

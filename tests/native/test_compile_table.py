@@ -427,7 +427,8 @@ DEPENDENT = {n: EXPRESSIONS.pop(n) for n in numpy_table.DEPENDENT}
 # What has a shape that depends on the numbers, or answers with text about them, is refused in a program.
 REFUSED = (
     "nonzero", "argwhere", "np.where(x > 0)", "array_str", "array2string", "array_repr", "memory", "allclose",
-    "array_equal", "array_equiv", "can_cast", "min_scalar_type", "result_type", "dtype", "unique", "einsum_path",
+    "array_equal", "array_equiv", "can_cast", "min_scalar_type", "result_type", "dtype", "unique",
+    "einsum_path",
     "common_type", "histogramdd",
 )  # fmt: skip
 

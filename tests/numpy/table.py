@@ -106,7 +106,8 @@ UFUNCS: dict[str, list[str]] = {
     "modf": ["np.modf(x)", "np.modf(s)", "np.modf(k)"],
     "frexp": ["np.frexp(x)[0]", "np.frexp(k)[0]"],
     "dtype=": [
-        "np.add(x, y, dtype=np.float32)", "np.exp(x, dtype=np.float64)", "np.multiply(f, 2, dtype=np.float64)",
+        "np.add(x, y, dtype=np.float32)", "np.exp(x, dtype=np.float64)",
+        "np.multiply(f, 2, dtype=np.float64)",
         "np.matmul(f, Q.astype(np.float32), dtype=np.float64)",
     ],
     "ldexp": ["np.ldexp(x, 2)", "np.ldexp(x, n)", "np.ldexp(s, -1)"],
@@ -117,7 +118,8 @@ UFUNCS: dict[str, list[str]] = {
         "np.matmul(x, A, axes=[(0, 1), (0, 1), (1, 0)])", "np.matmul(A, x, axes=[(1, 0), (1, 0), (0, 1)])",
     ],
     "matvec": [
-        "np.matvec(x, v)", "np.matvec(c, v)", "np.matvec(B, x[:, :2])", "np.matvec(A, v, axes=[(1, 0), 0, 0])",
+        "np.matvec(x, v)", "np.matvec(c, v)", "np.matvec(B, x[:, :2])",
+        "np.matvec(A, v, axes=[(1, 0), 0, 0])",
     ],
     "vecmat": ["np.vecmat(v, A)", "np.vecmat(t, Q)", "np.vecmat(x[:, :, None][:, 0], B[:, :1])"],
     "vecdot": [
@@ -394,14 +396,15 @@ FUNCTIONS |= {
         "np.median(v)", "np.median(x, axis=(0, 1), keepdims=True)", "np.median(f)",
     ],
     "quantile": [
-        "np.quantile(x, 0.3)", "np.quantile(x, [0.1, 0.5], axis=0)", "np.quantile(A, 0.7, axis=1, keepdims=True)",
+        "np.quantile(x, 0.3)", "np.quantile(x, [0.1, 0.5], axis=0)",
+        "np.quantile(A, 0.7, axis=1, keepdims=True)",
         "np.quantile(B, [[0.2, 0.4], [0.6, 0.8]], axis=(0, -1))", "np.quantile(v, 1.0)", "np.quantile(v, 0)",
         "np.quantile(B, [0.25, 0.9], axis=1, keepdims=True)",
         *(
             f"np.quantile(A, [0.13, 0.55], axis=1, method='{method}')"
             for method in (
-                "inverted_cdf averaged_inverted_cdf closest_observation interpolated_inverted_cdf hazen weibull "
-                "linear median_unbiased normal_unbiased lower higher midpoint nearest"
+                "inverted_cdf averaged_inverted_cdf closest_observation interpolated_inverted_cdf hazen "
+                "weibull linear median_unbiased normal_unbiased lower higher midpoint nearest"
             ).split()
         ),
     ],
@@ -423,7 +426,8 @@ FUNCTIONS |= {
     "fix": ["np.fix(x)", "np.fix(s)"],
     "real_if_close": ["np.real_if_close(x)", "np.real_if_close(z)", "np.real_if_close(x + 0j)"],
     "unwrap": [
-        "np.unwrap(4 * x)", "np.unwrap(v, period=1.5)", "np.unwrap(x, axis=0, discont=4.0)", "np.unwrap(3 * f)",
+        "np.unwrap(4 * x)", "np.unwrap(v, period=1.5)", "np.unwrap(x, axis=0, discont=4.0)",
+        "np.unwrap(3 * f)",
     ],
     "interp": [
         "np.interp(x, np.sort(v), w)", "np.interp(s, np.sort(v), d)", "np.interp(c, np.sort(v), w)",
@@ -433,7 +437,8 @@ FUNCTIONS |= {
     ],
     "diagflat": ["np.diagflat(v)", "np.diagflat(x, 1)", "np.diagflat(s, -1)"],
     "block": [
-        "np.block([[x, y], [c, x]])", "np.block([v, w])", "np.block([[Q, v[:, None]], [w, s]])", "np.block(x)",
+        "np.block([[x, y], [c, x]])", "np.block([v, w])", "np.block([[Q, v[:, None]], [w, s]])",
+        "np.block(x)",
         "np.block([[[B]], [[B]]])",
     ],
     "insert": [
@@ -455,7 +460,8 @@ FUNCTIONS |= {
         "np.select([m], [x], default=y)", "np.select([m, x > 9], [v, 2.0])",
     ],
     "choose": [
-        "np.choose(i, [x, y, 2 * x])", "np.choose(i, [v, s, 1.0])", "np.choose(i + 1, [x, v], mode='clip')", "np.choose(i + 4, [x, v], mode='wrap')",
+        "np.choose(i, [x, y, 2 * x])", "np.choose(i, [v, s, 1.0])", "np.choose(i + 1, [x, v], mode='clip')",
+        "np.choose(i + 4, [x, v], mode='wrap')",
         "np.choose([1, 0, 1], x)",
     ],
     "compress": [
@@ -466,7 +472,8 @@ FUNCTIONS |= {
     "piecewise": [
         "np.piecewise(x, [m, h], [np.sin, lambda x: x * x])", "np.piecewise(x, [m, ~m], [np.exp, 2.5])",
         "np.piecewise(v, n > 1, [lambda x, a: a * x, -1.0], 3.0)",
-        "np.piecewise(x, [m, h], [np.sin, np.cos, np.tan])", "np.piecewise(x, [x > 0], [np.sqrt, np.negative])",
+        "np.piecewise(x, [m, h], [np.sin, np.cos, np.tan])",
+        "np.piecewise(x, [x > 0], [np.sqrt, np.negative])",
         "np.piecewise(x, [x < 0.1, x >= 0.1], [0.0, lambda x: x])",
     ],
     "apply_along_axis": [
@@ -475,7 +482,8 @@ FUNCTIONS |= {
     ],
     "apply_over_axes": ["np.apply_over_axes(np.sum, B, [0, 2])", "np.apply_over_axes(np.cumsum, x, (1, 0))"],
     "sliding_window_view": [
-        "np.lib.stride_tricks.sliding_window_view(v, 2)", "np.lib.stride_tricks.sliding_window_view(x, (2, 2))",
+        "np.lib.stride_tricks.sliding_window_view(v, 2)",
+        "np.lib.stride_tricks.sliding_window_view(x, (2, 2))",
         "np.lib.stride_tricks.sliding_window_view(B, 2, axis=1)",
     ],
     "pad+": [
@@ -484,10 +492,12 @@ FUNCTIONS |= {
         "np.pad(p, ((1, 2), (0, 3)), 'median')",
         "np.pad(A, 1, 'mean', stat_length=2)", "np.pad(v, 2, 'maximum', stat_length=(2, 1))",
         "np.pad(v, (4, 5), 'reflect', reflect_type='odd')", "np.pad(x, 1, 'symmetric', reflect_type='odd')",
-        "np.pad(v, (7, 8), 'symmetric', reflect_type='odd')", "np.pad(x, 2, constant_values=((1, 2), (3, 4)))",
+        "np.pad(v, (7, 8), 'symmetric', reflect_type='odd')",
+        "np.pad(x, 2, constant_values=((1, 2), (3, 4)))",
         "np.pad(x, {1: (1, 2)}, 'edge')", "np.pad(x, ((0, 1), (2, 0)), 'wrap')",
     ],
-    "full": ["np.full((2, 3), s, like=v) * v", "np.full(3, v, like=v)", "np.full(2, v[0], np.float32, like=v)"],
+    "full": ["np.full((2, 3), s, like=v) * v", "np.full(3, v, like=v)",
+        "np.full(2, v[0], np.float32, like=v)"],
     "array": ["np.array([s, 1.0, s], like=v) + v", "np.array([[v, w], [d, v]], like=v)"],
     **_each("asarray asanyarray", "F([v, w], like=v)"),
     "arange": ["np.arange(s, 3.0, like=v)[:3] * v", "np.arange(s, s + 3.0, k, like=v)[:3] + v"],
@@ -496,16 +506,19 @@ FUNCTIONS |= {
         "np.linspace(x, v, 4)", "np.linspace(s, k, 3, retstep=True)", "np.linspace(s, 3.0, 1)",
         "np.linspace(f, 1.0, 3)", "np.linspace(s, 2.0, 3, dtype=np.float32)", "np.linspace(0, z, 3)",
     ],
-    "logspace": ["np.logspace(s, 2.0, 4)", "np.logspace(0.1, v, 3, base=2.0)", "np.logspace(0, s, 3, base=k)"],
+    "logspace": ["np.logspace(s, 2.0, 4)", "np.logspace(0.1, v, 3, base=2.0)",
+        "np.logspace(0, s, 3, base=k)"],
     "geomspace": [
-        "np.geomspace(s, 20.0, 4)", "np.geomspace(p, 3.0, 3)", "np.geomspace(p, 3.0, 3, axis=1, endpoint=False)",
+        "np.geomspace(s, 20.0, 4)", "np.geomspace(p, 3.0, 3)",
+        "np.geomspace(p, 3.0, 3, axis=1, endpoint=False)",
         "np.geomspace(-s, -3.0, 3)", "np.geomspace(z, 2.0, 3)",
     ],
     "vander": ["np.vander(v)", "np.vander(v, 2)", "np.vander(v, 4, increasing=True)", "np.vander(t, 3)"],
     "sort+": ["np.sort(B, axis=1)", "np.sort(x, kind='mergesort')", "np.sort(z, axis=0)"],
     "sort_complex": ["np.sort_complex(v)", "np.sort_complex(t)", "np.sort_complex(f)"],
     "partition": [
-        "np.sort(np.partition(x, 1), axis=-1)", "np.partition(x, 1)[..., 1]", "np.sum(np.partition(x, -2)[:, -2:])",
+        "np.sort(np.partition(x, 1), axis=-1)", "np.partition(x, 1)[..., 1]",
+        "np.sum(np.partition(x, -2)[:, -2:])",
         "np.partition(A, [0, 2], axis=0)", "np.sort(np.partition(x, 3, axis=None)[3:])",
     ],
     "unique": [
@@ -534,7 +547,8 @@ FUNCTIONS |= {
     "polyder": ["np.polyder(v)", "np.polyder(v, 2)", "np.polyder(v, 0)"],
     "polyint": ["np.polyint(v)", "np.polyint(v, 2, [1.0, 2.0])", "np.polyint(v, k=s)"],
     "poly": ["np.poly(v)"],
-    "cross": ["np.cross(v, w)", "np.cross(x, v)", "np.cross(A, d, axisa=0)", "np.cross(Q, Q.T, axisb=0, axisc=0)", "np.cross(x, y)", "np.cross(Q, Q[::-1], axis=0)"],
+    "cross": ["np.cross(v, w)", "np.cross(x, v)", "np.cross(A, d, axisa=0)",
+        "np.cross(Q, Q.T, axisb=0, axisc=0)", "np.cross(x, y)", "np.cross(Q, Q[::-1], axis=0)"],
     "einsum+": [
         "np.einsum('...ij,...jk', B, B.transpose(0, 2, 1))", "np.einsum('...i->i...', B)",
         "np.einsum('ij,jk,kl', x, A, A.T, optimize='greedy')", "np.einsum('ij,jk', x, A, dtype=np.float64)",

@@ -9,8 +9,8 @@ import pytest
 
 import chainrule as cr
 from chainrule import Value
-from tests.numpy.test_functions import DIFFERENTIATED, leaves
 from tests.numpy import table
+from tests.numpy.test_functions import DIFFERENTIATED, leaves
 
 KINDS = {"f": [np.float16, np.float32, np.longdouble], "c": [np.complex64, np.clongdouble]}
 OF_REALS = dict(zip(KINDS["f"], [np.complex64, np.complex64, np.clongdouble], strict=True))

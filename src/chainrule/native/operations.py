@@ -170,9 +170,9 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 _DATA_DEPENDENT = {
-    np.nonzero, np.flatnonzero, np.argwhere, np.extract, np.compress, np.trim_zeros, np.real_if_close, np.arange,
-    np.unique, np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values, np.union1d, np.intersect1d,
-    np.setdiff1d, np.setxor1d,
+    np.nonzero, np.flatnonzero, np.argwhere, np.extract, np.compress, np.trim_zeros, np.real_if_close,
+    np.arange, np.unique, np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values, np.union1d,
+    np.intersect1d, np.setdiff1d, np.setxor1d,
 }  # fmt: skip
 
 
@@ -185,10 +185,9 @@ def call(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     flat, spec = optree.tree_flatten((args, kwargs), none_is_leaf=True)  # type: ignore[arg-type]
     traced = [i for i, x in enumerate(flat) if type(x) is Traced]
     name = getattr(function, "__name__", str(function))
-    if function in (np.compress, np.extract) and type(kwargs.get("condition", args[:1])) is tuple:
-        depends = type(args[0]) is Traced  # a condition that is known says how many there are
-    else:
-        depends = function in _DATA_DEPENDENT
+    depends = function in _DATA_DEPENDENT
+    if function in (np.compress, np.extract):  # a condition that is known says how many there are
+        depends = type(kwargs["condition"] if "condition" in kwargs else args[0]) is Traced
     if depends:
         raise TracedError(
             f"{where_in_user_code()}: {name} of a traced value: the result's shape depends on the "
@@ -212,8 +211,8 @@ def call(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     if isinstance(sample, tuple | list):
         if any(isinstance(s, tuple | list) for s in sample):
             raise TracedError(
-                f"{where_in_user_code()}: {name} of a traced value answers with nested results; call it outside "
-                "the compiled function"
+                f"{where_in_user_code()}: {name} of a traced value answers with nested results; call it "
+                "outside the compiled function"
             )
         shapes = tuple((np.shape(s), np.asarray(s).dtype) for s in sample)
         made = node("call", inputs, (), FLOAT64, False, {**params, "results": shapes})

@@ -390,7 +390,8 @@ class Program:
             if np.shape(y) != place.shape:
                 raise ValueError(
                     f"compile: {step.params.get('name', step.op)} in {self.name} gave shape {np.shape(y)}, "
-                    f"and {place.shape} when it was compiled; a shape that depends on numbers cannot be compiled"
+                    f"and {place.shape} when it was compiled; a shape that depends on the numbers cannot be "
+                    "compiled"
                 )
             place[...] = y
 

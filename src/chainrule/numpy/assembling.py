@@ -46,7 +46,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     y = as_operand(default)
     for condition, choice in builtins.reversed(list(zip(condlist, choicelist, strict=True))):
         kind = as_array(current(condition)).dtype
-        if kind != bool:
+        if kind.kind != "b":
             raise TypeError(f"select: a condition is of dtype {kind}, expected bool")
         y = where(condition, as_operand(choice), y)
     return _of_kind(y, *map(as_operand, choicelist), default)
@@ -85,7 +85,9 @@ def extract(condition: Any, arr: Any) -> Any:
 def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Any:
     """Each function sees the elements that its condition names; of several the last one counts."""
     shape = shape_of(x)
-    conditions = [current(as_operand(c)) for c in condlist] if isinstance(condlist, list | tuple) else condlist
+    conditions = condlist
+    if isinstance(condlist, list | tuple):
+        conditions = [current(as_operand(c)) for c in condlist]
     if shape and np.ndim(conditions[0]) == 0:  # one alone
         conditions = [as_array(current(as_operand(condlist)))]
     plain = [np.broadcast_to(as_array(c).astype(bool), shape) for c in conditions]
@@ -102,7 +104,7 @@ def piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: 
     for mask, f in zip(plain, functions, strict=True):
         if not callable(f):
             part: Any = f
-        elif type(mask) is Traced or not shape:
+        elif isinstance(mask, Traced) or not shape:
             part = f(x, *args, **kw)  # all of them: how many the condition names is not known yet
         elif not mask.any():
             continue
@@ -185,7 +187,9 @@ def block(arrays: Any) -> Any:
     def joined(x: Any, level: int) -> Any:
         if not isinstance(x, list):
             if level != levels:
-                raise ValueError(f"block: lists are nested {levels} deep here and {level} there; expected alike")
+                raise ValueError(
+                    f"block: lists are nested {levels} deep here and {level} there; expected alike"
+                )
             return reshape(as_operand(x), (1,) * (n - len(shape_of(x))) + shape_of(x))
         if not x:
             raise ValueError("block: received an empty list, expected arrays")
@@ -238,9 +242,12 @@ def apply_over_axes(func: Callable[..., Any], a: Any, axes: Axis) -> Any:
     a = as_operand(a)
     for k in ordered_axes("apply_over_axes", a, axes):
         y = func(a, k)
+        if len(shape_of(a)) - len(shape_of(y)) not in (0, 1):
+            raise ValueError(
+                f"apply_over_axes: func gave shape {shape_of(y)} of {shape_of(a)}, expected as many axes or "
+                "one less"
+            )
         a = y if len(shape_of(y)) == len(shape_of(a)) else expand_dims(y, k)
-        if len(shape_of(a)) != len(shape_of(y)) and len(shape_of(y)) + 1 != len(shape_of(a)):
-            raise ValueError(f"apply_over_axes: func gave shape {shape_of(y)}, expected one axis less, or none")
     return a
 
 

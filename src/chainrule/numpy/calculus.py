@@ -99,17 +99,20 @@ def _slope(f: Any, k: int, h: Any, edge_order: int) -> Any:
         inside = high * (left / (right * total)) + middle * ((right - left) / (left * right)) - low * (
             right / (left * total)
         )
-        first, last = (tuple(sh.getitem(d, i) for i in pair) for pair in ((0, min(1, m - 2)), (-1, -min(2, m - 1))))
+        ends = (0, min(1, m - 2)), (-1, -min(2, m - 1))  # the steps at either end, the outermost first
+        first, last = (tuple(sh.getitem(d, i) for i in pair) for pair in ends)
     if edge_order == 1:
         edges = (at(1) - at(0)) / first[0], (at(-1) - at(m - 2)) / last[0]
     else:
         a, b = first
         c, d = last
         edges = (
-            at(0) * (-(2.0 * a + b) / (a * (a + b))) + at(1) * ((a + b) / (a * b)) - at(2) * (a / (b * (a + b))),
-            at(m - 3) * (c / (d * (d + c))) - at(m - 2) * ((d + c) / (d * c)) + at(-1) * (
-                (2.0 * c + d) / (c * (d + c))
-            ),
+            at(1) * ((a + b) / (a * b))
+            - at(0) * ((2.0 * a + b) / (a * (a + b)))
+            - at(2) * (a / (b * (a + b))),
+            at(m - 3) * (c / (d * (d + c)))
+            - at(m - 2) * ((d + c) / (d * c))
+            + at(-1) * ((2.0 * c + d) / (c * (d + c))),
         )
     kind = as_array(current(f)).dtype
     return concatenate([astype(p, kind) for p in (edges[0], inside, edges[1])], k)
@@ -194,7 +197,7 @@ def _coefficients(name: str, p: Any) -> Any:
 def _aligned(name: str, a1: Any, a2: Any) -> tuple[Any, Any]:
     a, b = _coefficients(name, a1), _coefficients(name, a2)
     n = max(shape_of(a)[0], shape_of(b)[0])
-    return tuple(sh.pad(c, width=((n - shape_of(c)[0], 0),)) for c in (a, b))  # type: ignore[return-value]
+    return tuple(sh.pad(c, width=((n - shape_of(c)[0], 0),)) for c in (a, b))
 
 
 def polyadd(a1: Any, a2: Any) -> Any:

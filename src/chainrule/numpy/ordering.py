@@ -6,7 +6,7 @@ each element's derivative goes to one place.
 
 from __future__ import annotations
 
-import builtins
+import math
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ def sort_complex(a: Any) -> Any:
     return y if np.iscomplexobj(current(y)) else astype(y, np.result_type(current(y), np.complex128))
 
 
-def partition(a: Any, kth: Any, axis: int | None = -1, kind: str = "introselect", order: Any = None) -> Any:
+def partition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect", order: Any = None) -> Any:
     """The k-th smallest in its place, smaller ones before it and larger ones after it, in any order."""
     if axis is None:
         a, axis = ravel(a), 0
@@ -51,9 +51,9 @@ def unique(
     axis: int | None = None, *, equal_nan: bool = True, sorted: bool = True,
 ) -> Any:  # fmt: skip
     """The distinct elements, each the first of its kind; what is returned beside them is plain."""
-    _, first, *more = np.unique(
-        current(ar), True, return_inverse, return_counts, axis, equal_nan=equal_nan
-    )
+    plain: Any = np.unique  # its stubs know no booleans that are not written out
+    found = plain(current(ar), True, return_inverse, return_counts, axis, equal_nan=equal_nan)
+    _, first, *more = found
     y = take(ar, first, axis)
     return (y, *([first] if return_index else []), *more) if return_index or more else y
 
@@ -86,9 +86,10 @@ def _in_order(name: str, a: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
     axes = axes_of(name, a, axis)
     shape = shape_of(a)
     rest = tuple(k for k in range(len(shape)) if k not in axes)
-    flat = reshape(sh.transpose(a, rest + axes), (*(shape[k] for k in rest), -1 if np.size(current(a)) else 0))
-    if not shape_of(flat)[-1]:
+    count = math.prod(shape[k] for k in axes)
+    if not count:
         raise ValueError(f"{name}: a has shape {shape}, there is nothing along axis {axis} to choose from")
+    flat = reshape(sh.transpose(a, rest + axes), (*(shape[k] for k in rest), count))
     return sort(flat), tuple(1 if k in axes else n for k, n in enumerate(shape))
 
 
@@ -125,7 +126,7 @@ def _there(ordered: Any) -> Any:
 
 
 def _or_nan(y: Any, ordered: Any) -> Any:
-    """nan where there is one among the numbers: then it is the last."""
+    """Where there is a nan among the numbers, this one: it is the last."""
     last = getitem(ordered, (..., -1))
     last = reshape(last, shape_of(last) + (1,) * (len(shape_of(y)) - len(shape_of(last))))
     return where(np.isnan(current(last)), last, y)
@@ -168,13 +169,16 @@ def _quantile(
     plain: Any, a: Any, q: Any, axis: Axis, out: Any, method: str, keepdims: Any, weights: Any,
     interpolation: Any, nan: bool = False,
 ) -> Any:  # fmt: skip
-    """Between two neighbours of the sorted order; where, NumPy says when asked for a quantile of 0, 1, 2 ..."""
+    """Between two neighbours of the sorted order: where, NumPy's quantile of 0, 1, 2 ... says."""
     name = ("nan" if nan else "") + plain.__name__
     refuse(name, out=out)
     if type(q) is Value:
         raise TypeError(f"{name}: q is a Value, expected plain numbers; it has no derivative here")
     if weights is not None:
-        raise TypeError(f"{name}: weights= is not supported for Values; sort v and interpolate in np.cumsum(w)")
+        raise TypeError(
+            f"{name}: weights= is not supported for Values; sort v and pick by np.searchsorted in "
+            "np.cumsum(w)"
+        )
     method = interpolation or method
     ordered, kept = _in_order(name, a, axis)
     n = shape_of(ordered)[-1]

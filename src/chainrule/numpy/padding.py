@@ -17,12 +17,12 @@ from chainrule.value import Value, current
 
 Pair = tuple[Any, Any]
 
-_OPTIONS = {
+_OPTIONS: dict[str, dict[str, Any]] = {
     "constant": {"constant_values": 0}, "edge": {}, "wrap": {}, "linear_ramp": {"end_values": 0},
     "reflect": {"reflect_type": "even"}, "symmetric": {"reflect_type": "even"},
     **{mode: {"stat_length": None} for mode in ("maximum", "mean", "median", "minimum")},
 }  # fmt: skip
-_STATISTICS = {"maximum": max, "mean": mean, "median": median, "minimum": min}
+_STATISTICS: dict[str, Any] = {"maximum": max, "mean": mean, "median": median, "minimum": min}
 
 
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
@@ -30,8 +30,8 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
     shape = shape_of(array)
     if callable(mode) or mode not in _OPTIONS:
         raise TypeError(
-            f"pad: mode {mode!r} is not supported for Values, expected {', '.join(_OPTIONS)}; for others join "
-            "the parts with np.concatenate"
+            f"pad: mode {mode!r} is not supported for Values, expected {', '.join(_OPTIONS)}; for others "
+            "join the parts with np.concatenate"
         )
     if set(kwargs) - set(_OPTIONS[mode]):
         raise TypeError(f"pad: unknown option {next(iter(kwargs))!r} for mode {mode!r}")
@@ -45,7 +45,8 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
         if mode in ("edge", "wrap") or option == "even":
             array = take(array, np.pad(np.arange(n), w, mode=mode), k)
         elif mode in _STATISTICS:
-            array = _beside(array, k, w, *_statistics(array, k, mode, _pairs("stat_length", option, shape)[k]))
+            lengths = _pairs("stat_length", option, shape)[k]
+            array = _beside(array, k, w, *_statistics(array, k, mode, lengths))
         elif mode == "linear_ramp":
             array = _beside(array, k, w, *_ramps(array, k, w, _pairs("end_values", option, shape)[k]))
         else:
@@ -62,8 +63,8 @@ def _pairs(name: str, given: Any, shape: tuple[int, ...]) -> list[Pair]:
         found = np.broadcast_to(np.asarray(given), (len(shape), 2))
     except ValueError:
         raise ValueError(
-            f"pad: {name} is {given!r}, expected one number, (before, after), or such a pair for each axis of "
-            f"shape {shape}"
+            f"pad: {name} is {given!r}, expected one number, (before, after), or such a pair for each axis "
+            f"of shape {shape}"
         ) from None
     return [(before, after) for before, after in found.tolist()]
 

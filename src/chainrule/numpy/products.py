@@ -176,7 +176,9 @@ def cross(
     a = moveaxis(a, axis_of("cross", a, axisa), -1)
     b = moveaxis(b, axis_of("cross", b, axisb), -1)
     if shape_of(a)[-1] != 3 or shape_of(b)[-1] != 3:
-        raise ValueError(f"cross: a is {shape_of(a)}, b is {shape_of(b)}; expected three components along axis")
+        raise ValueError(
+            f"cross: a is {shape_of(a)}, b is {shape_of(b)}; expected three components along axis"
+        )
     a1, b2, a2, b1 = (
         sh.getitem(v, (..., np.array(i)))
         for v, i in ((a, [1, 2, 0]), (b, [2, 0, 1]), (a, [2, 0, 1]), (b, [1, 2, 0]))

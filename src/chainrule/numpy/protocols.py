@@ -126,17 +126,17 @@ def _with_options(ufunc: np.ufunc, f: Callable[..., Any], inputs: Any, options: 
 
 _HERE = (
     # reductions, cumulative, statistics
-    "sum prod mean max min amax amin var std ptp average cumsum cumprod cumulative_sum cumulative_prod nansum "
-    "nanprod nancumsum nancumprod nanmax nanmin nanmean nanvar nanstd bincount median quantile percentile "
-    "nanmedian nanquantile nanpercentile cov corrcoef "
+    "sum prod mean max min amax amin var std ptp average cumsum cumprod cumulative_sum cumulative_prod "
+    "nansum nanprod nancumsum nancumprod nanmax nanmin nanmean nanvar nanstd bincount median quantile "
+    "percentile nanmedian nanquantile nanpercentile cov corrcoef "
     # elementwise
     "where clip round nan_to_num sinc i0 fix real_if_close real imag angle astype copy unwrap interp "
     # shape and assembly
     "reshape ravel transpose permute_dims moveaxis swapaxes rollaxis matrix_transpose expand_dims squeeze "
     "atleast_1d atleast_2d atleast_3d broadcast_to broadcast_arrays meshgrid concatenate concat stack vstack "
-    "hstack dstack column_stack append array_split split hsplit vsplit dsplit unstack tile repeat flip fliplr "
-    "flipud rot90 roll pad take take_along_axis diagonal diag diagflat trace tril triu block insert delete "
-    "resize trim_zeros select choose compress extract piecewise apply_along_axis apply_over_axes "
+    "hstack dstack column_stack append array_split split hsplit vsplit dsplit unstack tile repeat flip "
+    "fliplr flipud rot90 roll pad take take_along_axis diagonal diag diagflat trace tril triu block insert "
+    "delete resize trim_zeros select choose compress extract piecewise apply_along_axis apply_over_axes "
     # made for a Value
     "full full_like array asarray asanyarray arange linspace logspace geomspace vander "
     # ordering

@@ -54,7 +54,8 @@ def _count(mask: Any, axes: tuple[int, ...], keepdims: bool, like: Any) -> Any:
 
 
 def _monoid(name: str, primitive: Any, join: Any, neutral: float) -> Callable[..., Any]:
-    """A reduction that can begin with ``initial``: what ``where`` leaves out counts as the neutral element."""
+    """A reduction that can begin with ``initial``; what ``where`` leaves out is the neutral element."""
+    extreme = primitive in (rd.max_, rd.min_)
 
     def reduce(
         a: Any,
@@ -68,7 +69,6 @@ def _monoid(name: str, primitive: Any, join: Any, neutral: float) -> Callable[..
         refuse(name, out=out)
         x = operand(a, dtype)
         axes = axes_of(name, x, axis)
-        extreme = primitive in (rd.max_, rd.min_)
         if given(where):
             if extreme and not given(initial):
                 raise ValueError(f"{name}: where= needs initial=, what an empty selection amounts to")

@@ -33,7 +33,10 @@ def _variables(name: str, m: Any, y: Any, rowvar: bool, dtype: Any) -> Any:
         reshape(x, (1, -1)) if len(shape_of(p)) < 2 else x for x, p in zip(turned, parts, strict=True)
     ]
     x = concatenate(turned, 0) if len(turned) > 1 else turned[0]
-    kind = np.result_type(np.float64, *(as_array(current(p)).dtype for p in parts)) if dtype is None else dtype
+    if dtype is None:
+        kind = np.result_type(np.float64, *(as_array(current(p)).dtype for p in parts))
+    else:
+        kind = np.dtype(dtype)
     return x if as_array(current(x)).dtype == kind else astype(x, kind)
 
 

@@ -150,7 +150,7 @@ def _reached(node: Value, alive: Any, contributions: Contributions) -> Contribut
     masks = node.primitive.reach.reaches(alive, *node.args, **node.params)  # type: ignore[union-attr]
     out = []
     for x, c in contributions:
-        mask = None
+        mask: Any = None
         for operand, m in zip(node.inputs, masks, strict=True):
             if operand is x:  # which may be both
                 m = fit_mask(m, x._data)
