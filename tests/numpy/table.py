@@ -435,6 +435,10 @@ FUNCTIONS |= {
         "np.interp(x, v, w, period=1.9)", "np.interp(x, np.sort(v), t)", "np.interp(x, v[:1], w[:1])",
         "np.interp(f, [-1.0, 0.0, 1.0], w)",
     ],
+    "histogram": [
+        "np.histogram(x, 3, weights=p)[0]", "np.histogram(c, [-1.0, 0.0, 1.0], weights=y)[0]",
+        "np.histogram(n, 2, (1, 3), True, v)[0]", "np.histogram(d, 2, weights=f)[0]",
+    ],
     "diagflat": ["np.diagflat(v)", "np.diagflat(x, 1)", "np.diagflat(s, -1)"],
     "block": [
         "np.block([[x, y], [c, x]])", "np.block([v, w])", "np.block([[Q, v[:, None]], [w, s]])",
@@ -597,7 +601,7 @@ PLAIN: dict[str, list[str]] = {
     ],
     "frexp+": ["np.frexp(x)[1]", "np.frexp(s)[1]"],
     "isin": ["np.isin(x, [0.5])", "np.isin(c, x)", "np.isin(x, x)"],
-    "histogram": ["np.histogram(x, 3)", "np.histogram(x, [-1.0, 0.0, 1.0])"],
+    "histogram of numbers": ["np.histogram(x, 3)", "np.histogram(x, [-1.0, 0.0, 1.0])"],
     "histogram2d": ["np.histogram2d(v, w, 2)"],
     "histogramdd": ["np.histogramdd(x, 2)"],
     "histogram_bin_edges": ["np.histogram_bin_edges(x, 3)"],

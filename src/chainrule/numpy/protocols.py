@@ -127,8 +127,8 @@ def _with_options(ufunc: np.ufunc, f: Callable[..., Any], inputs: Any, options: 
 _HERE = (
     # reductions, cumulative, statistics
     "sum prod mean max min amax amin var std ptp average cumsum cumprod cumulative_sum cumulative_prod "
-    "nansum nanprod nancumsum nancumprod nanmax nanmin nanmean nanvar nanstd bincount median quantile "
-    "percentile nanmedian nanquantile nanpercentile cov corrcoef "
+    "nansum nanprod nancumsum nancumprod nanmax nanmin nanmean nanvar nanstd bincount histogram median "
+    "quantile percentile nanmedian nanquantile nanpercentile cov corrcoef "
     # elementwise
     "where clip round nan_to_num sinc i0 fix real_if_close real imag angle astype copy unwrap interp "
     # shape and assembly
@@ -163,7 +163,7 @@ _PLAIN = (
     "array_equal array_equiv shape ndim size result_type iscomplexobj isrealobj array_repr array_str "
     "array2string zeros_like ones_like empty_like isneginf isposinf isreal iscomplex digitize "
     "may_share_memory shares_memory lexsort min_scalar_type can_cast argpartition nanargmax nanargmin isin "
-    "histogram histogram2d histogramdd histogram_bin_edges einsum_path common_type diag_indices_from "
+    "histogram2d histogramdd histogram_bin_edges einsum_path common_type diag_indices_from "
     "tril_indices_from triu_indices_from zeros ones empty eye identity tri"
 ).split()
 PLAIN_FUNCTIONS = {getattr(np, name) for name in _PLAIN if hasattr(np, name)}
@@ -181,6 +181,10 @@ _INSTEAD = {
     ),
     **dict.fromkeys(
         "union1d intersect1d setdiff1d setxor1d".split(), "np.unique, np.isin and an index: v[np.isin(v, w)]"
+    ),
+    **dict.fromkeys(
+        "sqrt log log2 log10 logn power arccos arcsin arctanh".split(),  # of np.emath
+        "NumPy's function of a complex number: np.sqrt(v + 0j)",
     ),
     "polyfit": "np.linalg.lstsq(np.vander(x, degree + 1), y)",
     "roots": "np.linalg.eigvals of the companion matrix",

@@ -358,3 +358,22 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
         return np.bincount(current(x), weights, minlength)
     plain = np.bincount(current(x), current(weights), minlength)  # checks everything
     return sh.scatter(astype(weights, plain.dtype), index=np.array(x), shape=plain.shape)
+
+
+def histogram(
+    a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
+) -> tuple[Any, Any]:
+    """Counts and edges are plain; sums of weights have a derivative in these."""
+    a, bins = current(as_operand(a)), current(as_operand(bins))
+    plain, edges = np.histogram(a, bins, range, density, current(weights))
+    if type(weights) is not Value:
+        return plain, edges
+    if shape_of(weights) != np.shape(a):
+        raise ValueError(
+            f"histogram: weights have shape {shape_of(weights)}, expected that of a, {np.shape(a)}"
+        )
+    x, n = np.ravel(a), len(edges) - 1
+    place = np.where(x == edges[-1], n - 1, np.searchsorted(edges, x, "right") - 1)
+    counted = _where((place >= 0) & (place < n), ravel(weights), 0.0)
+    sums = sh.scatter(counted, index=np.clip(place, 0, n - 1), shape=(n,))
+    return (sums / np.diff(edges) / sum(sums) if density else sums), edges
