@@ -167,8 +167,6 @@ FIRST = [
         (a(2, 1, 1),), (a(2, 1, 4),)),
     Row(12, "the two largest, with ties", lambda x: np.sum(np.partition(x, 1)[1:]), (a(1, 3, 3),),
         (a(0, 1, 1),)),
-    Row(12, "distinct elements: the first of each", lambda x: np.unique(x) @ a(1, 2), (a(2, 1, 1),),
-        (a(2, 1, 0),)),
     Row(13, "prod with a zero", np.prod, (a(2, 0, 3),), (a(0, 6, 0),)),
     Row(13, "prod with two zeros", np.prod, (a(0, 0, 3),), (a(0, 0, 0),)),
     Row(13, "cumprod with a zero", total(np.cumprod), (a(2, 0, 3),), (a(1, 8, 0),)),

@@ -211,4 +211,5 @@ def _quantile(
 
 def _between(low: Any, high: Any, share: Any) -> Any:
     """``low + share (high - low)``; the neighbour at share 0 is not asked, it may be infinite."""
-    return low + where(share == 0, 0.0, (high - low) * share)
+    alone = share == 0
+    return low + (where(alone, 0.0, high) - where(alone, 0.0, low)) * share

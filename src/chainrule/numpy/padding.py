@@ -86,14 +86,12 @@ def _slice(a: Any, k: int, start: int | None, stop: int | None) -> Any:
 
 def _beside(array: Any, k: int, width: tuple[int, int], before: Any, after: Any) -> Any:
     """Joined on both sides with what has one element along the axis, repeated, or as many as wanted."""
-    parts = []
-    for part, w in ((before, width[0]), (None, 0), (after, width[1])):
-        if part is None:
-            parts.append(array)
-        elif w:
-            shape = shape_of(array)
-            parts.append(broadcast_to(part, (*shape[:k], w, *shape[k + 1 :])))
-    return concatenate(parts, k)
+    shape = shape_of(array)
+    sides = [
+        [broadcast_to(part, (*shape[:k], w, *shape[k + 1 :]))] if w else []
+        for part, w in zip((before, after), width, strict=True)
+    ]
+    return concatenate([*sides[0], array, *sides[1]], k)
 
 
 def _statistics(array: Any, k: int, mode: str, lengths: Pair) -> Pair:
