@@ -280,7 +280,11 @@ def array(object: Any, dtype: Any = None, *, copy: Any = True, **options: Any) -
     return y if dtype is None else astype(y, dtype)
 
 
-asarray = asanyarray = array
+def asarray(a: Any, dtype: Any = None, order: Any = None, **options: Any) -> Any:
+    return array(a, dtype)
+
+
+asanyarray = asarray
 
 
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, **options: Any) -> Any:

@@ -139,35 +139,35 @@ def _shaped(y: Any, kept: tuple[int, ...], keepdims: Any, before: tuple[int, ...
 
 def quantile(
     a: Any, q: Any, axis: Axis = None, out: Any = None, overwrite_input: bool = False,
-    method: str = "linear", keepdims: Any = False, *, weights: Any = None, interpolation: Any = None,
+    method: str = "linear", keepdims: Any = False, *, weights: Any = None,
 ) -> Any:  # fmt: skip
-    return _quantile(np.quantile, a, q, axis, out, method, keepdims, weights, interpolation)
+    return _quantile(np.quantile, a, q, axis, out, method, keepdims, weights)
 
 
 def percentile(
     a: Any, q: Any, axis: Axis = None, out: Any = None, overwrite_input: bool = False,
-    method: str = "linear", keepdims: Any = False, *, weights: Any = None, interpolation: Any = None,
+    method: str = "linear", keepdims: Any = False, *, weights: Any = None,
 ) -> Any:  # fmt: skip
-    return _quantile(np.percentile, a, q, axis, out, method, keepdims, weights, interpolation)
+    return _quantile(np.percentile, a, q, axis, out, method, keepdims, weights)
 
 
 def nanquantile(
     a: Any, q: Any, axis: Axis = None, out: Any = None, overwrite_input: bool = False,
-    method: str = "linear", keepdims: Any = False, *, weights: Any = None, interpolation: Any = None,
+    method: str = "linear", keepdims: Any = False, *, weights: Any = None,
 ) -> Any:  # fmt: skip
-    return _quantile(np.quantile, a, q, axis, out, method, keepdims, weights, interpolation, True)
+    return _quantile(np.quantile, a, q, axis, out, method, keepdims, weights, True)
 
 
 def nanpercentile(
     a: Any, q: Any, axis: Axis = None, out: Any = None, overwrite_input: bool = False,
-    method: str = "linear", keepdims: Any = False, *, weights: Any = None, interpolation: Any = None,
+    method: str = "linear", keepdims: Any = False, *, weights: Any = None,
 ) -> Any:  # fmt: skip
-    return _quantile(np.percentile, a, q, axis, out, method, keepdims, weights, interpolation, True)
+    return _quantile(np.percentile, a, q, axis, out, method, keepdims, weights, True)
 
 
 def _quantile(
     plain: Any, a: Any, q: Any, axis: Axis, out: Any, method: str, keepdims: Any, weights: Any,
-    interpolation: Any, nan: bool = False,
+    nan: bool = False,
 ) -> Any:  # fmt: skip
     """Between two neighbours of the sorted order: where, NumPy's quantile of 0, 1, 2 ... says."""
     name = ("nan" if nan else "") + plain.__name__
@@ -179,7 +179,6 @@ def _quantile(
             f"{name}: weights= is not supported for Values; sort v and pick by np.searchsorted in "
             "np.cumsum(w)"
         )
-    method = interpolation or method
     ordered, kept = _in_order(name, a, axis)
     n = shape_of(ordered)[-1]
     kind = plain(np.zeros(2, as_array(current(ordered)).dtype), q, method=method).real.dtype

@@ -27,7 +27,11 @@ def operand(a: Any, dtype: Any = None) -> Any:
 
 
 def given(option: Any) -> bool:
-    return option is not None and option is not KEEP and option is not True
+    return option is not None and option is not KEEP
+
+
+def chosen(where: Any) -> bool:
+    return given(where) and where is not True
 
 
 def _kept(keepdims: Any) -> bool:
@@ -69,7 +73,7 @@ def _monoid(name: str, primitive: Any, join: Any, neutral: float) -> Callable[..
         refuse(name, out=out)
         x = operand(a, dtype)
         axes = axes_of(name, x, axis)
-        if given(where):
+        if chosen(where):
             if extreme and not given(initial):
                 raise ValueError(f"{name}: where= needs initial=, what an empty selection amounts to")
             x = _where(mask_of(name, where, x), x, neutral)
@@ -118,7 +122,7 @@ def logaddexp(
     """``np.logaddexp.reduce``: the logarithm of the sum of exponentials."""
     refuse("logaddexp.reduce", out=out)
     x = operand(array, dtype)
-    if given(where):
+    if chosen(where):
         x = _where(mask_of("logaddexp.reduce", where, x), x, -np.inf)
     y = rd.logsumexp(x, axis=axes_of("logaddexp.reduce", x, axis), keepdims=_kept(keepdims))
     return ar.logaddexp(y, initial) if given(initial) else y
@@ -134,7 +138,7 @@ def mean(
     refuse("mean", out=out)
     x = operand(a, dtype)
     axes, keepdims = axes_of("mean", x, axis), _kept(keepdims)
-    if not given(where):
+    if not chosen(where):
         return rd.mean(x, axis=axes, keepdims=keepdims)
     kind = as_array(current(x)).dtype
     mask = mask_of("mean", where, x)
@@ -170,11 +174,12 @@ def _spread(
     x = operand(a, dtype)
     axes, keepdims = axes_of(name, x, axis), _kept(keepdims)
     ddof = ddof if correction is KEEP else correction
-    if not given(where) and not given(centre):
+    if not chosen(where) and not given(centre):
         return primitive(x, axis=axes, keepdims=keepdims, ddof=ddof)
     kind = as_array(current(x)).real.dtype
     mask = mask_of(name, where, x)
     x = _wide(x)
+    n = np.maximum(_count(mask, axes, keepdims, x) - ddof, 0)
     if not given(centre):
         centre = mean(x, axes, keepdims=True, where=mask)
         if as_array(current(x)).dtype.kind == "f":  # the mean of equal numbers may round
@@ -182,8 +187,6 @@ def _spread(
             low = np.min(np.where(mask, current(x), np.inf), axis=axes, keepdims=True, initial=np.inf)
             mask = mask & (top != low)
     c = _where(mask, x - as_operand(centre), 0.0)
-    n = _count(mask_of(name, where, x), axes, keepdims, x) - ddof
-    n = np.maximum(n, 0)
     if name == "std":  # the norm has a derivative at 0, which the root has not
         return operand(rd.norm(c, axis=axes, keepdims=keepdims) / np.sqrt(n), kind)
     return operand(rd.sum_(ar.real(ar.conj(c) * c), axis=axes, keepdims=keepdims) / n, kind)
@@ -292,7 +295,7 @@ def nancumprod(a: Any, axis: int | None = None, dtype: Any = None, out: Any = No
 def _there(name: str, a: Any, where: Any) -> Any:
     """``where=`` without the elements that are nan."""
     mask = ~np.isnan(as_array(current(a)))
-    return mask & mask_of(name, where, a) if given(where) else mask
+    return mask & mask_of(name, where, a) if chosen(where) else mask
 
 
 def _nan_extreme(extreme: Callable[..., Any], neutral: float) -> Callable[..., Any]:
@@ -307,7 +310,7 @@ def _nan_extreme(extreme: Callable[..., Any], neutral: float) -> Callable[..., A
         y = extreme(_where(there, a, neutral), axis, keepdims=keepdims, initial=initial)
         if given(initial):
             return y
-        if given(where):
+        if chosen(where):
             raise ValueError(f"{name}: where= needs initial=, what an empty selection amounts to")
         some = np.any(there, axis=axes_of(name, a, axis), keepdims=_kept(keepdims))
         return _where(some, y, np.nan)  # of nothing but nan
@@ -331,7 +334,8 @@ def nanvar(
     *, where: Any = True, mean: Any = KEEP, correction: Any = KEEP,
 ) -> Any:  # fmt: skip
     there = _there("nanvar", a, where)
-    return _nan_spread("var", rd.var, a, axis, dtype, out, ddof, keepdims, there, mean, correction)
+    y = var(a, axis, dtype, out, ddof, keepdims, where=there, mean=mean, correction=correction)
+    return _where(_enough("nanvar", there, axis, keepdims, ddof, correction), y, np.nan)
 
 
 def nanstd(
@@ -339,14 +343,14 @@ def nanstd(
     *, where: Any = True, mean: Any = KEEP, correction: Any = KEEP,
 ) -> Any:  # fmt: skip
     there = _there("nanstd", a, where)
-    return _nan_spread("std", rd.std, a, axis, dtype, out, ddof, keepdims, there, mean, correction)
+    y = std(a, axis, dtype, out, ddof, keepdims, where=there, mean=mean, correction=correction)
+    return _where(_enough("nanstd", there, axis, keepdims, ddof, correction), y, np.nan)
 
 
-def _nan_spread(name: str, primitive: Any, a: Any, *arguments: Any) -> Any:
-    axis, _, _, ddof, keepdims, there, _, correction = arguments
-    y = _spread(name, primitive, a, *arguments)
-    count = np.sum(there, axis=axes_of(name, a, axis), keepdims=_kept(keepdims))
-    return _where(count > (ddof if correction is KEEP else correction), y, np.nan)
+def _enough(name: str, there: Any, axis: Axis, keepdims: Any, ddof: float, correction: Any) -> Any:
+    """Where more numbers are left than degrees of freedom are taken."""
+    count = np.sum(there, axis=axes_of(name, there, axis), keepdims=_kept(keepdims))
+    return count > (ddof if correction is KEEP else correction)
 
 
 # -------------------------------------------------------------------- sums of weights

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.numpy.arguments import KEEP, as_operand, shape_of
+from chainrule.numpy.arguments import as_operand, shape_of
 from chainrule.numpy.elementwise import astype, clip
 from chainrule.numpy.manipulation import atleast_2d, concatenate, reshape
 from chainrule.numpy.products import matmul
@@ -66,9 +66,7 @@ def _covariance(
     return matmul(x if w is None else x * w, matrix_transpose(ar.conj(x))) / (total - spare)
 
 
-def corrcoef(
-    x: Any, y: Any = None, rowvar: bool = True, bias: Any = KEEP, ddof: Any = KEEP, *, dtype: Any = None
-) -> Any:
+def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Any:
     """The covariance divided by the deviations of both."""
     c = _covariance("corrcoef", x, y, rowvar, False, None, None, None, dtype)
     if shape_of(c) == (1, 1):
