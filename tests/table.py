@@ -237,7 +237,8 @@ ARITHMETIC = [
     elementwise(ar.power, real_line, constant(whole(0.0, 1.0, 2.0, 3.0))),
     elementwise(ar.power, between(-2, -1), whole(-1, 2, 3)),
     elementwise(ar.power, constant(positive), real_line),
-    *(elementwise(p, steps(0.2)) for p in (ar._sign, ar.floor, ar.ceil, ar.trunc, ar.rint, ar._absolute)),
+    *(elementwise(p, steps(0.2)) for p in (ar._sign, ar.floor, ar.ceil, ar.trunc, ar.rint, ar.fraction,
+                                           ar._absolute)),
     *(elementwise(p, anywhere) for p in (ar.conj, ar.real, ar.imag)),
     *(elementwise(p, real_line) for p in (ar.conj, ar.real, ar.imag)),
     elementwise(ar.round_, steps(0.23), decimals=1),
@@ -277,6 +278,7 @@ ELEMENTARY = [
     *(elementwise(p, real_line, positive) for p in (el.xlogy, el.xlog1py)),
     *(elementwise(el.sinc, real_line, order=k) for k in (0, 1, 2, 5)),
     elementwise(el.sinc, anywhere, order=0),
+    *(elementwise(el.i0, between(-9, 9), order=k) for k in (0, 1, 2, 5)),
 ]  # fmt: skip
 
 AXES = [(), (0,), (1,), (0, 1), (0, 2), (0, 1, 2)]

@@ -42,6 +42,48 @@ def xlogx(x: Any) -> Any:
     return cr.xlogy(x, x)
 
 
+ROWS, ROW = np.array([[0.0, 1.0], [4.0, 9.0]]), np.array([False, True])
+MATRIX = np.array([[1.0, 2.0], [3.0, -1.0]])
+SLOPE = np.e / (1 + np.e) ** 2  # of the logistic function at 1
+
+
+def second_row(f: Any) -> Any:
+    """f(√x) of two rows, of which the first is not taken: there √x has no derivative."""
+    taken = ROW if np.ndim(f(np.ones((2, 2)))) == 1 else ROW[:, None]
+    return lambda x: np.sum(np.where(taken, f(np.sqrt(x)), 0.0))
+
+
+def of_second_row(f: Any) -> Any:
+    """√f(x), where of x a row has been replaced by zeros."""
+    return lambda x: np.sum(np.sqrt(f(np.where(ROW[:, None], x, 0.0))))
+
+
+AFTER = [
+    (name, second_row(f), row)
+    for name, f, row in (
+        ("a product of matrices", lambda x: x @ MATRIX, [3 / 4, 1 / 3]),
+        ("a product from the right", lambda x: (MATRIX @ x.T).T, [1, 1 / 6]),
+        ("einsum", lambda x: np.einsum("ij,jk->ik", x, MATRIX), [3 / 4, 1 / 3]),
+        ("prod", lambda x: np.prod(x, 1), [3 / 4, 1 / 3]),
+        ("cumprod", lambda x: np.cumprod(x, 1), [1, 1 / 3]),
+        ("std", lambda x: np.std(x, 1), [-1 / 8, 1 / 12]),
+        ("var", lambda x: np.var(x, 1), [-1 / 8, 1 / 12]),
+        ("the norm", lambda x: np.linalg.norm(x, axis=1), [0.5 / 13**0.5, 0.5 / 13**0.5]),
+        ("max", lambda x: np.max(x, 1), [0, 1 / 6]),
+        ("median", lambda x: np.median(x, 1), [1 / 8, 1 / 12]),
+        ("logsumexp", lambda x: cr.logsumexp(x, 1), [0.25 / (1 + np.e), np.e / (1 + np.e) / 6]),
+        ("softmax", lambda x: cr.softmax(x, 1) @ a(1, 2), [-SLOPE / 4, SLOPE / 6]),
+    )
+]
+BEFORE = [
+    (name, of_second_row(f), row)
+    for name, f, row in (
+        ("a product of matrices", lambda x: x @ np.eye(2), [1 / 4, 1 / 6]),
+        ("einsum", lambda x: np.einsum("ij,jk->ik", x, np.eye(2)), [1 / 4, 1 / 6]),
+        ("prod", lambda x: np.prod(x, 1), [3 / 4, 1 / 3]),
+    )
+]
+
 FIRST = [
     Row(1, "where(x > 0, sqrt x, 0 x) at -1", lambda x: np.where(x > 0, np.sqrt(x), 0 * x), (-1.0,), (0.0,)),
     Row(1, "where with log, division, power and arccosh in the dead branch",
@@ -62,6 +104,12 @@ FIRST = [
     Row(1, "relu in the place of where", lambda x: cr.relu(1 - 1 / np.sqrt(x)), (0.0,), (0.0,)),
     Row(1, "maximum in the place of where", lambda x: np.maximum(x**0.5, 1.0), (0.0,), (0.0,)),
     Row(1, "max in the place of where", lambda x: np.max(np.sqrt(x)), (a(0, 4),), (a(0, 0.25),)),
+    *(Row(1, f"where after {name}", f, (ROWS,), (np.array([[0.0, 0.0], row]),)) for name, f, row in AFTER),
+    *(Row(1, f"where before {name}", f, (ROWS,), (np.array([[0.0, 0.0], row]),)) for name, f, row in BEFORE),
+    Row(1, "select in the place of where", lambda x: np.select([x > 0, x > -9], [np.sqrt(x), 0 * x]),
+        (-1.0,), (0.0,)),
+    Row(1, "piecewise in the place of where",
+        lambda x: np.sum(np.piecewise(x, [x > 0], [np.sqrt, lambda x: 0 * x])), (a(-1, 4),), (a(0, 0.25),)),
     Row(2, "where(x == 0, 1, sin x / x) at 0", lambda x: np.where(x == 0, 1.0, np.sin(x) / x),
         (0.0,), (0.0,)),
     Row(3, "sinc at 0", np.sinc, (0.0,), (0.0,)),
@@ -96,15 +144,36 @@ FIRST = [
     Row(10, "copysign(0, -1)", np.copysign, (0.0, -1.0), (0.0, 0.0)),
     Row(10, "heaviside(0, 0.3)", np.heaviside, (0.0, 0.3), (0.0, 1.0)),
     Row(10, "remainder(1, 0.1), where 1/0.1 rounds up", np.remainder, (1.0, 0.1), (1.0, -9.0)),
+    Row(10, "max of nan and ties", np.nanmax, (a(nan, 3, 3),), (a(0, 0.5, 0.5),)),
+    Row(10, "a tie of max and where it begins", lambda x: np.max(x, initial=3.0), (a(1, 3),), (a(0, 0.5),)),
+    Row(10, "interp at a knot between slopes of unlike sign",
+        lambda x: np.interp(x, [0.0, 1.0, 2.0], [0.0, 1.0, -1.0]), (1.0,), (0.0,)),
+    Row(10, "interp at a knot between slopes 3 and 2",
+        lambda x: np.interp(x, [0.0, 1.0, 2.0], [0.0, 3.0, 5.0]), (1.0,), (2.0,)),
+    Row(10, "interp at its last knot", lambda x: np.interp(x, [0.0, 1.0], [0.0, 3.0]), (1.0,), (0.0,)),
+    Row(10, "interp at a knot, in the values", lambda f: np.interp(1.0, a(0, 1, 2), f),
+        (a(0, 3, 5),), (a(0, 1, 0),)),
+    Row(11, "nansum", np.nansum, (a(nan, 2),), (a(0, 1),)),
+    Row(11, "nanmean and the square root of what is left out", lambda x: np.nanmean(np.sqrt(x)),
+        (a(-1, 4),), (a(0, 0.25),)),
+    Row(11, "median with a nan", np.median, (a(1, nan, 3),), (a(0, 1, 0),)),
     Row(11, "nan_to_num(nan)", lambda x: np.nan_to_num(x) * 2, (nan,), (0.0,)),
     Row(11, "maximum(nan, 1)", np.maximum, (nan, 1.0), (1.0, 0.0)),
     Row(11, "maximum(nan, nan)", np.maximum, (nan, nan), (0.5, 0.5)),
     Row(11, "max with a nan", np.max, (a(1, nan),), (a(0, 1),)),
     Row(12, "sort with ties", lambda x: a(1, 2, 3) @ np.sort(x), (a(2, 1, 1),), (a(3, 1, 2),)),
+    Row(12, "median of ties", np.median, (a(2, 1, 1),), (a(0, 0, 1),)),
+    Row(12, "quantiles of ties", lambda x: np.quantile(x, [0.0, 0.5, 0.75]) @ a(1, 2, 4),
+        (a(2, 1, 1),), (a(2, 1, 4),)),
+    Row(12, "the two largest, with ties", lambda x: np.sum(np.partition(x, 1)[1:]), (a(1, 3, 3),),
+        (a(0, 1, 1),)),
     Row(13, "prod with a zero", np.prod, (a(2, 0, 3),), (a(0, 6, 0),)),
     Row(13, "prod with two zeros", np.prod, (a(0, 0, 3),), (a(0, 0, 0),)),
     Row(13, "cumprod with a zero", total(np.cumprod), (a(2, 0, 3),), (a(1, 8, 0),)),
     Row(14, "std of constants", np.std, (a(2, 2, 2),), (a(0, 0, 0),)),
+    Row(14, "std of constants among others", lambda x: np.std(x, where=[True, True, False]),
+        (a(0.1, 0.1, 5),), (a(0, 0, 0),)),
+    Row(14, "std of constants and nan", np.nanstd, (a(2, nan, 2),), (a(0, 0, 0),)),
     Row(14, "std of constants whose mean rounds", np.std, (a(0.1, 0.1, 0.1),), (a(0, 0, 0),)),
     Row(14, "std of constant rows", lambda x: np.sum(x.reshape(2, 2).std(axis=1)),
         (a(1, 3, 0.1, 0.1),), (a(-0.5, 0.5, 0, 0),)),

@@ -14,7 +14,7 @@ from tests.test_table import modules, primitives
 
 PRIMITIVES = primitives(modules())
 
-# One case of Python numbers for each elementwise rule; the derivatives of complex numbers' parts are no numbers.
+# One case of Python numbers for each elementwise rule; the derivatives of a complex number's parts are none.
 CASES = {
     c.primitive.name: c
     for c in table.CASES
@@ -29,7 +29,8 @@ def evaluate(formula, values):
     text = re.sub("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda m: f"**({m[0].translate(digits)})", text)
     text = re.sub(r"\|([^|]*)\|", r"abs(\1)", text)
     known = {n: getattr(np, n) for n in dir(np)}
-    known |= {p.symbol: p for p in PRIMITIVES} | {p.name: p for p in PRIMITIVES} | {"σ": sigmoid, "sech2": lambda x: 1 / np.cosh(x) ** 2}
+    known |= {p.symbol: p for p in PRIMITIVES} | {p.name: p for p in PRIMITIVES}
+    known |= {"σ": sigmoid, "sech2": lambda x: 1 / np.cosh(x) ** 2}
     return eval(text, known, values)
 
 

@@ -80,7 +80,7 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.argmax: argmax, np.argmin: argmin, np.cumsum: cumsum, np.cumprod: cumprod,
     np.mean: mean, np.var: var, np.std: std, np.where: where, np.clip: clip, np.nan_to_num: nan_to_num,
     np.reshape: lambda a, /, shape=None, order="C", **o: reshape(lift(a), shape, order=order),
-    np.ravel: lambda a, order="C": reshape(lift(a), (-1,) if lift(a).size else (0,)),
+    np.ravel: lambda a, order="C": reshape(lift(a), (-1,) if lift(a).size else (0,), order=order),
     np.transpose: transpose, np.broadcast_to: broadcast_to, np.concatenate: concatenate, np.stack: stack,
     np.squeeze: squeeze, np.expand_dims: expand_dims, np.swapaxes: swapaxes, np.moveaxis: moveaxis,
     np.pad: pad, np.einsum: einsum, np.dot: dot,
