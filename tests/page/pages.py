@@ -175,7 +175,7 @@ def modules() -> Any:
     train.fit(model, (X, t), nn.bce_with_logits, optimiser, epochs=12, batch_size=20,
               callbacks=[film], progress=False)
     page = cr.explore(model, X, t, loss=nn.bce_with_logits, training=film)
-    return page, {"losses": film.losses}
+    return page, {"steps": film.frames([], {})["steps"], "losses": film.losses}
 
 
 def rows() -> Any:
