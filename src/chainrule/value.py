@@ -429,7 +429,7 @@ _CALLED_OTHERWISE = {
     "sin": "np.sin(v)",
     "cos": "np.cos(v)",
     "abs": "abs(v)",
-    "_backward": "a chainrule.primitive.Elementwise for an operation of your own",
+    "_backward": "@chainrule.primitive(partials=...) for an operation of your own",
 }
 
 
