@@ -66,6 +66,7 @@ __all__ = [
     "entropy",
     "erf",
     "explain",
+    "explain_nan",
     "explore",
     "fori",
     "gelu",
@@ -104,6 +105,7 @@ _LOADED_LATER = {
     "cost_report": "chainrule.show.cost",
     "draw": "chainrule.show.picture",
     "explain": "chainrule.show.derivation",
+    "explain_nan": "chainrule.nonfinite",
     "explore": "chainrule.show.explorer",
     "paths": "chainrule.show.paths",
 }

@@ -3,7 +3,7 @@
 import pytest
 
 from chainrule.show.groups import Graph, as_data, grouped
-from chainrule.show.running import Span
+from chainrule.running import Span
 
 
 def graph(inputs, labels=None, names=None, leaves=()):

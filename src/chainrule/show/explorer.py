@@ -23,7 +23,7 @@ from chainrule.show.description import describe
 from chainrule.show.document import as_json, document, iframe
 from chainrule.show.picture import Picture, values_of, write
 from chainrule.show.program import survey_program
-from chainrule.show.running import Notes, noted
+from chainrule.running import Notes, noted
 from chainrule.show.survey import Survey, survey
 from chainrule.show.widget import widget
 from chainrule.value import Value

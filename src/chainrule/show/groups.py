@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chainrule.show.patterns import Part, parts
-from chainrule.show.running import Span
+from chainrule.running import Span
 
 __all__ = ["Graph", "Group", "as_data", "grouped"]
 

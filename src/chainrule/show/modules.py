@@ -18,7 +18,7 @@ from chainrule.nn.tree import values_of
 from chainrule.primitive import fit, raw
 from chainrule.show import summary
 from chainrule.show.groups import Group
-from chainrule.show.running import Notes, noted
+from chainrule.running import Notes, noted
 from chainrule.show.thumbnails import thumbnail
 from chainrule.sweeps.adjoint import adjoint
 from chainrule.traced import is_array
