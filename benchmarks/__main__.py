@@ -24,7 +24,8 @@ COMPILED = (
     "gradient_cost",
     "memory_steps",
 )
-EXAMPLES = ("examples",)
+EXAMPLES = ("examples", "loading")
+LONG = ("fashion",)  # minutes; only where it is named
 GROUPS = {"eager": EAGER, "compiled": COMPILED}
 SUBJECTS = EAGER + COMPILED + EXAMPLES
 PEERS = ("torch", "jax", "casadi", "autograd", "micrograd", "numpy")
@@ -34,8 +35,9 @@ def main() -> int:
     from benchmarks.timing import all_cores, environment, pin
 
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=(*GROUPS, *SUBJECTS), default=SUBJECTS, metavar="NAME",
-                        help=f"one or more of {', '.join((*GROUPS, *SUBJECTS))}")  # fmt: skip
+    names = (*GROUPS, *SUBJECTS, *LONG)
+    parser.add_argument("--only", nargs="+", choices=names, default=SUBJECTS, metavar="NAME",
+                        help=f"one or more of {', '.join(names)}")  # fmt: skip
     parser.add_argument("--cores", choices=("one", "all"), default="one",
                         help="one pinned core for each side, or every core")  # fmt: skip
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("build/bench/results.json"))

@@ -57,19 +57,25 @@ PIECEWISE = {
 } | {p for p in vars(ar).values() if isinstance(p, Elementwise) and p.name == "absolute"}
 
 
+def refuses(d: Any) -> bool:
+    """Whether it is no derivative but the error that there is none."""
+    return getattr(d, "__name__", "") == "refuse"
+
+
 def partials(p: Any) -> Iterator[tuple[str, str, Any]]:
     def with_one(i: int, new: Any) -> tuple[Any, ...]:
         return (*p.partials[:i], new, *p.partials[i + 1 :])
 
     for i, d in enumerate(p.partials):
-        if d is None:
+        if d is None or refuses(d):
             continue
         yield f"sign of partial {i}", "partials", with_one(i, _scaled(d, -1))
         yield f"partial {i} doubled", "partials", with_one(i, _scaled(d, 2))
         yield f"partial {i} forgotten", "partials", with_one(i, None)
         if callable(d) and p not in PIECEWISE:
             yield f"partial {i} cut off from the graph", "partials", with_one(i, _cut_off(d))
-    if len(p.partials) == 2 and None not in p.partials and p.partials[0] != p.partials[1]:
+    two = len(p.partials) == 2 and None not in p.partials and not any(map(refuses, p.partials))
+    if two and p.partials[0] != p.partials[1]:
         yield "partials exchanged", "partials", p.partials[::-1]
     if p.lanes is not None:
         yield "no masks", "lanes", None

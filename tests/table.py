@@ -20,12 +20,17 @@ from chainrule import primitive as pr
 from chainrule import recording as rc
 from chainrule.primitive import Primitive
 from chainrule.rules import arithmetic as ar
+from chainrule.rules import bessel as bs
 from chainrule.rules import control as ct
 from chainrule.rules import convolution as cv
 from chainrule.rules import elementary as el
+from chainrule.rules import gamma as gm
+from chainrule.rules import incomplete as ic
 from chainrule.rules import matrix as mx
 from chainrule.rules import reduction as rd
 from chainrule.rules import shape as sh
+from chainrule.rules import special as sc
+from chainrule.rules import student as st
 
 Domain = Callable[[np.random.Generator, tuple[int, ...]], Any]
 
@@ -333,6 +338,12 @@ SHAPE = [
         shape=[(5,)],
     ),
     row(sh.scatter, reals(2), index=(np.array([0, 0]), np.array([1, 1])), shape=(2, 3)),
+    row(sh.setitem, reals(2, 3), reals(3), index=1),
+    row(sh.setitem, reals(2, 3), reals(2, 1), index=(S(None), S(None, None, -1))),
+    row(sh.setitem, reals(2, 3), reals(4), index=(np.array([0, 1, 0, 0]), np.array([1, 1, 1, 2]))),
+    row(sh.setitem, reals(2, 3), reals(3), index=np.array([[True, False, True], [False, False, True]])),
+    row(sh.setitem, complexes(3), reals(2), index=S(1, None)),
+    row(sh.setitem, reals(0, 3), reals(3), index=...),
     row(sh.scatter, reals(2), index=np.array([True, False, True]), shape=(3,)),
 ]
 
@@ -379,12 +390,82 @@ CONVOLUTION = [
     )
 ]
 
-# Loops and branches take functions: tests/test_control.py and tests/native/test_loops.py try them.
-ELSEWHERE = {ct.scan, ct.item, ct.while_, ct.cond}
+shapes, orders, low = between(0.6, 4), constant(whole(0.0, 1.0, 2.0, 2.5)), between(-2.6, -2.3)
+
+SPECIAL = [
+    *(elementwise(p, real_line) for p in (gm._sinpi, gm._cospi)),
+    *(elementwise(p, d) for p in (gm.gamma, gm.rgamma, gm.gammaln) for d in (positive, low)),
+    *(elementwise(p, anywhere) for p in (gm.gamma, gm.rgamma, gm.loggamma)),
+    elementwise(gm.rgamma, whole(0.0, -1.0, -3.0)),
+    elementwise(gm.loggamma, positive),
+    *(elementwise(gm.polygamma, d, order=k) for d in (positive, low, plane(1, 2)) for k in (0, 1, 3)),
+    *(elementwise(gm.polygamma_difference, shapes, positive, order=k) for k in (0, 1, 2)),
+    *(elementwise(p, shapes, shapes) for p in (gm.beta, gm.betaln, gm.poch, ic.gamma_density)),
+    elementwise(gm.binom, between(3, 5), between(0.5, 2.5)),
+    elementwise(ic.beta_density, shapes, shapes, unit),
+    *(elementwise(p, shapes, shapes) for p in (ic.gammainc, ic.gammaincc)),
+    *(elementwise(p, between(1, 4), between(0.2, 0.8)) for p in (ic.gammaincinv, ic.gammainccinv)),
+    elementwise(ic.gammainc_shape, shapes, shapes, order=1),
+    *(elementwise(p, shapes, shapes, unit) for p in (ic.betainc, ic.betaincc, ic.betaincinv, ic.betainccinv)),
+    *(elementwise(ic.betainc_shape, shapes, shapes, unit, orders=o) for o in ((1, 0), (0, 1), (1, 1))),
+    *(elementwise(sc.bell_curve, d, rate=r) for d in (real_line, anywhere) for r in (1.0, 0.5, -1.0)),
+    *(
+        elementwise(p, d)
+        for p in (sc.erf, sc.erfc, sc.erfi, sc.erfcx, sc.ndtr, sc.log_ndtr, sc.dawsn)
+        for d in (real_line, anywhere)
+    ),
+    elementwise(sc.wofz, anywhere),
+    *(elementwise(sc.erfc_integral, d, order=k) for d in (real_line, between(2, 5)) for k in (1, 2)),
+    *(elementwise(p, unit) for p in (sc.erfinv, sc.erfcinv, sc.ndtri)),
+    elementwise(sc.ndtri_exp, between(-3, -0.2)),
+    *(elementwise(p, positive, positive) for p in (sc.log_ratio, sc.rel_entr, sc.kl_div)),
+    elementwise(sc.entr, positive),
+    *(elementwise(p, real_line) for p in (sc.exp10, sc.cosm1, sc.exprel)),
+    *(elementwise(sc.exprel_integral, real_line, order=k) for k in (1, 2)),
+    *(
+        elementwise(sc.log_over, d, order=k, start=i)
+        for i, domains in enumerate([(unit, positive, anywhere), (between(0.8, 3), plane(0.8, 2))])
+        for d in domains
+        for k in (0, 1, 3)
+    ),
+    *(elementwise(sc.spence, d) for d in (positive, anywhere)),
+    *(elementwise(p, positive, real_line) for p in (sc.boxcox, sc.boxcox1p, sc.pseudo_huber)),
+    *(elementwise(p, positive, positive) for p in (sc.inv_boxcox, sc.inv_boxcox1p)),
+    elementwise(sc.huber, between(0.6, 0.65), steps(0.23)),
+    *(
+        elementwise(p, orders, d)
+        for p in (bs.jv, bs.yv, bs.iv, bs.kv, bs.kve)
+        for d in (positive, anywhere)
+    ),
+    *(elementwise(p, orders, positive) for p in (bs.ive, bs.jve, bs.yve)),
+    *(elementwise(p, whole(0, 1, 3), positive) for p in (bs.yn, bs.kn)),
+    *(elementwise(p, real_line) for p in (bs.j0, bs.j1, bs.i0, bs.i1)),
+    *(
+        elementwise(p, positive)
+        for p in (bs.y0, bs.y1, bs.k0, bs.k1, bs.i0e, bs.i1e, bs.k0e, bs.k1e, sc.exp1, sc.expi)
+    ),
+    elementwise(st.stdtr, shapes, real_line),
+    elementwise(st.stdtrit, between(1, 4), between(0.2, 0.45)),
+    *(elementwise(bs.scaled_i, d, v=v, order=k) for d in (positive, low) for v in (0, 1) for k in (1, 2)),
+    *(
+        elementwise(bs.scaled_k, d, v=v, order=k)
+        for d in (between(0.5, 0.9), between(1.1, 3))
+        for v in (0, 1)
+        for k in (1, 2)
+    ),
+    elementwise(sc.hurwitz, constant(between(1.5, 4)), positive),
+    elementwise(sc.lambertw, anywhere, whole(0, 1), constant(whole(1e-8))),
+    *(elementwise(sc.wrightomega, d) for d in (real_line, anywhere)),
+    *(elementwise(p, anywhere) for p in (sc.exp1, sc.expi)),
+]
+
+# Loops and branches take functions: tests/test_control.py and tests/native/test_loops.py try them. A sample
+# has a derivative that is not the difference of what gives it: tests/test_random.py.
+ELSEWHERE = {ct.scan, ct.item, ct.while_, ct.cond, ic.gamma_sample, ic.beta_sample}
 
 CASES: list[Case] = [
     case
-    for rows in (FITTING, ARITHMETIC, ELEMENTARY, REDUCTION, SHAPE, MATRIX, CONVOLUTION)
+    for rows in (FITTING, ARITHMETIC, ELEMENTARY, REDUCTION, SHAPE, MATRIX, CONVOLUTION, SPECIAL)
     for cases in rows
     for case in cases
 ]

@@ -79,7 +79,8 @@ def test_newest_first_of_nothing():
 def test_a_graph_strewn_among_others_is_put_in_order_once(monkeypatch):
     """Counting down is only quick while nodes lie close together; sorting has to take over, and only then."""
     calls = []
-    monkeypatch.setattr(graph, "order", lambda *args: calls.append(1) or order(*args))
+    reached = graph._reached
+    monkeypatch.setattr(graph, "_reached", lambda *args: calls.append(1) or reached(*args))
     for gap, times in ((0, 0), (10, 0), (FAR, 1)):
         x = Value(1.0)
         y = x
@@ -98,12 +99,14 @@ def test_a_strewn_sweep_of_an_inner_derivative_leaves_the_outer_graph_alone(monk
 
     sizes = []
 
+    reached = graph._reached
+
     def counted(*args):
-        found = order(*args)
+        found = reached(*args)
         sizes.append(len(found))
         return found
 
-    monkeypatch.setattr(graph, "order", counted)
+    monkeypatch.setattr(graph, "_reached", counted)
 
     def inner(y, x):
         z = y * x

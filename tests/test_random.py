@@ -165,8 +165,8 @@ def test_numbers_as_parameters_stay_numbers() -> None:
 
 def test_a_parameter_that_cannot_be_tracked_is_refused() -> None:
     rng = cr.random.default_rng(0)
-    with pytest.raises(TypeError, match=r"gamma: an argument is Value.*standard distribution"):
-        rng.gamma(Value(2.0))
+    with pytest.raises(TypeError, match=r"poisson: an argument is Value.*standard distribution"):
+        rng.poisson(Value(2.0))
     with pytest.raises(ValueError, match=r"normal: size is 2.*\(3,\)"):
         rng.normal(Value(a(1, 2, 3)), 1.0, 2)
     with pytest.raises(TracedError, match="poisson: an argument is <traced"):
@@ -362,3 +362,83 @@ def test_generators_are_copied_and_pickled() -> None:
     shared = cr.random.default_rng(theirs)
     assert shared.bit_generator is theirs.bit_generator
     assert [type(g) for g in rng.spawn(2)] == [cr.random.Generator] * 2
+
+
+# -------------------------------------------------------------------- samples that move with their shapes
+
+SHAPES = np.array([0.3, 2.0, 5.0])
+MOVED: dict[str, tuple[Any, Any]] = {
+    "standard_gamma": (lambda g, a: g.standard_gamma(a), SHAPES),
+    "standard_gamma of a size": (lambda g, a: g.standard_gamma(a, (4, 3)), SHAPES),
+    "gamma": (lambda g, a: g.gamma(a, 2.0, (4, 3)), SHAPES),
+    "gamma of a number": (lambda g, a: g.gamma(a), 2.0),
+    "gamma of a scale": (lambda g, a: g.gamma(2.0, a, 3), 1.5),
+    "beta": (lambda g, a: g.beta(a, 2.0, (4, 3)), SHAPES),
+    "beta of both": (lambda g, a: g.beta(1.5, a), SHAPES),
+    "laplace": (lambda g, a: g.laplace(a, 2.0, (4, 3)), SHAPES),
+    "dirichlet": (lambda g, a: g.dirichlet(a, 5), SHAPES),
+    "dirichlet alone": (lambda g, a: g.dirichlet(a), SHAPES),
+    "dirichlet of small numbers": (lambda g, a: g.dirichlet(a, 5), SHAPES / 100),
+}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_samples_of_a_value_are_numpys(name: str) -> None:
+    draw, at = MOVED[name]
+    rng, theirs = cr.random.default_rng(3), np.random.default_rng(3)
+    got, want = draw(rng, Value(at)), draw(theirs, at)
+    assert type(got) is Value
+    agree(got.data, want)
+    assert state(rng) == state(theirs)
+
+
+def test_samples_move_as_quantiles() -> None:
+    """To second order: the difference of the quantile of the probability that the sample has."""
+    from scipy import special
+
+    h = 1e-4
+    for draw, cdf, ppf in (
+        (lambda a: cr.random.default_rng(0).gamma(a), special.gammainc, special.gammaincinv),
+        (
+            lambda a: cr.random.default_rng(0).beta(a, 2.0),
+            lambda a, x: special.betainc(a, 2.0, x),
+            lambda a, p: special.betaincinv(a, 2.0, p),
+        ),
+        (
+            lambda b: cr.random.default_rng(0).beta(2.0, b),
+            lambda b, x: special.betainc(2.0, b, x),
+            lambda b, p: special.betaincinv(2.0, b, p),
+        ),
+    ):
+        x = draw(SHAPES)
+        more, less = (ppf(SHAPES + d, cdf(SHAPES, x)) for d in (h, -h))
+        d = lambda a, draw=draw: cr.jvp(draw, (a,), (np.ones(3),))[1]
+        np.testing.assert_allclose(d(SHAPES), (more - less) / (2 * h), rtol=1e-6)
+        reverse = cr.grad(lambda a, draw=draw: np.sum(draw(a)))(SHAPES)
+        np.testing.assert_allclose(reverse, d(SHAPES), rtol=1e-14)
+        second = (more - 2 * x + less) / h**2
+        np.testing.assert_allclose(cr.jvp(d, (SHAPES,), (np.ones(3),))[1], second, rtol=1e-4, atol=1e-6)
+
+
+def test_the_mean_of_the_derivatives_is_the_derivative_of_the_mean() -> None:
+    """E gamma(a) = a and E beta(a, b) = a / (a + b), in small shapes too, where most samples are almost 0."""
+    of_gamma = cr.grad(lambda a: np.mean(cr.random.default_rng(0).gamma(a, size=20000)))
+    of_beta = cr.grad(lambda a: np.mean(cr.random.default_rng(0).beta(a, 2.0, 20000)))
+    for shape in (0.05, 1.5):
+        assert abs(of_gamma(shape) - 1) < 0.05
+        assert abs(of_beta(shape) / (2 / (shape + 2) ** 2) - 1) < 0.05
+
+
+def test_scales_move_in_programs_and_shapes_are_refused() -> None:
+    rng = cr.random.default_rng(0)
+    theirs = np.random.default_rng(0)
+    fast = cr.compile(cr.grad(lambda s: np.sum(rng.gamma(2.0, s, 3) + rng.laplace(s, s, 3))))
+    for _ in range(2):
+        g, z = theirs.gamma(2.0, 1.0, 3), theirs.laplace(0.0, 1.0, 3)
+        np.testing.assert_allclose(fast(1.5), np.sum(g + 1 + z), rtol=1e-14)
+    with pytest.raises(TracedError, match=r"standard_gamma: a shape is .* draw outside of the compiled"):
+        cr.compile(cr.grad(lambda a: rng.gamma(a)))(2.0)
+    with pytest.raises(TypeError, match=r"standard_gamma: .* dtype= and out= are not supported"):
+        rng.standard_gamma(Value(2.0), dtype=np.float32)
+    with pytest.raises(ValueError, match=r"gamma: size is 2, its parameters have the shapes \(3,\) and \(\)"):
+        rng.gamma(Value(SHAPES), 1.0, 2)

@@ -132,4 +132,4 @@ def test_an_element_of_a_plain_array_is_refused_with_a_remedy() -> None:
     with pytest.raises((TypeError, ValueError)) as caught:
         cr.grad(f)(ARRAY)
     errors = f"{caught.value} {caught.value.__cause__}"
-    assert "a[i] = v collect the parts in a list and np.stack" in errors and "loss.item()" in errors
+    assert "a[i] = v make a a Value" in errors and "loss.item()" in errors

@@ -160,6 +160,11 @@ PAIRS = [
     Pair(nn.MaxPool2d(3, 2, 1), T.MaxPool2d(3, 2, 1), (IMAGES,)),
     Pair(nn.AvgPool1d(3, 1), T.AvgPool1d(3, 1), ((2, 3, 7),)),
     Pair(nn.AvgPool2d((2, 3), padding=1), T.AvgPool2d((2, 3), padding=1), (IMAGES,)),
+    *[
+        Pair(ours(*sizes, ceil_mode=True), theirs(*sizes, ceil_mode=True), (IMAGES,))
+        for ours, theirs in ((nn.MaxPool2d, T.MaxPool2d), (nn.AvgPool2d, T.AvgPool2d))
+        for sizes in ((2, 3), (3, 2), (3, 2, 1), (2, 4, 1))
+    ],
     Pair(nn.AdaptiveAvgPool2d((3, 4)), T.AdaptiveAvgPool2d((3, 4)), (IMAGES,)),
     Pair(nn.BatchNorm1d(3), T.BatchNorm1d(3), ((5, 3),)),
     Pair(nn.BatchNorm1d(3, affine=False), T.BatchNorm1d(3, affine=False), ((5, 3, 4),)),

@@ -57,12 +57,15 @@ __all__ = [
     "check_grads",
     "compile",
     "cond",
+    "cost_report",
     "data",
     "directional_derivative",
     "draw",
     "elu",
     "entropy",
     "erf",
+    "explain",
+    "explore",
     "fori",
     "gelu",
     "grad",
@@ -75,6 +78,7 @@ __all__ = [
     "log_sigmoid",
     "log_softmax",
     "logsumexp",
+    "paths",
     "relu",
     "scan",
     "selu",
@@ -92,6 +96,15 @@ __all__ = [
 
 
 _PARTS = ("interchange", "micrograd", "nn", "optim", "primitive", "random", "sklearn", "train")
+
+_LOADED_LATER = {
+    "compile": "chainrule.native.compile",
+    "cost_report": "chainrule.show.cost",
+    "draw": "chainrule.show.picture",
+    "explain": "chainrule.show.derivation",
+    "explore": "chainrule.show.explorer",
+    "paths": "chainrule.show.paths",
+}
 
 _ELSEWHERE = {
     "Tensor": "chainrule.Value(array)",
@@ -118,14 +131,8 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> Any:
     """Load what the core does not import when it is first asked for: ``draw``, ``compile`` and packages."""
-    if name == "draw":
-        from chainrule.show import draw
-
-        return draw
-    if name == "compile":
-        from chainrule.native.compile import compile
-
-        return compile
+    if name in _LOADED_LATER:
+        return getattr(import_module(_LOADED_LATER[name]), name)
     if name in _PARTS:
         return import_module(f"chainrule.{name}")
     hint = f"; here it is {_ELSEWHERE[name]}" if name in _ELSEWHERE else ""

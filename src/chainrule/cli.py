@@ -1,4 +1,4 @@
-"""The command line: ``chainrule demo``.
+"""The command line: ``chainrule demo`` and ``chainrule explore``.
 
 Only the core dependencies are imported here; a command imports the rest when it runs.
 """
@@ -10,6 +10,7 @@ import importlib.util
 import math
 import shutil
 import sys
+import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -99,7 +100,57 @@ def _parser() -> argparse.ArgumentParser:
         "--output", type=Path, default=Path("chainrule-demo"), metavar="FOLDER",
         help="where to write; replaced if a demo wrote it before (default: chainrule-demo)",
     )  # fmt: skip
+    explore = commands.add_parser(
+        "explore",
+        help="run a script and write a page on which to explore a graph of it",
+        description="Run a Python script and write a page about a graph that it leaves: forward and backward "
+        "step by step, line by line and loop by loop.",
+        allow_abbrev=False,
+    )
+    explore.add_argument(
+        "script", type=_target, metavar="SCRIPT[:NAME]",
+        help="the script, and in it a Value, a list of Values, or a function that returns one (default: the "
+        "newest Value among its variables)",
+    )  # fmt: skip
+    explore.add_argument(
+        "-o", "--output", type=_page, default=Path("graph.html"), metavar="FILE",
+        help="where to write, .html or .json (default: graph.html)",
+    )  # fmt: skip
+    explore.add_argument("--open", action="store_true", help="show it in the browser")
     return parser
+
+
+def _target(text: str) -> tuple[Path, str]:
+    """A script and a name in it; a colon with a path behind it belongs to the path."""
+    script, _, name = text.rpartition(":")
+    if not script or not name.isidentifier():
+        script, name = text, ""
+    if not Path(script).is_file():
+        raise argparse.ArgumentTypeError(f"{text!r} given; expected a Python script that exists, and :name")
+    return Path(script), name
+
+
+def _page(text: str) -> Path:
+    if not text.endswith((".html", ".json")):
+        raise argparse.ArgumentTypeError(f"{text!r} given; expected a file ending in .html or .json")
+    return Path(text)
+
+
+def _explore(options: argparse.Namespace) -> int:
+    from chainrule.show.script import explore_script
+
+    try:
+        explorer = explore_script(*options.script)
+        path = explorer.save(options.output)
+    except (ValueError, TypeError, OSError) as error:
+        if not str(error).startswith(("explore: ", "Explorer.")) and not isinstance(error, OSError):
+            raise  # the script's own
+        print(f"chainrule explore: error: {str(error).removeprefix('explore: ')}", file=sys.stderr)
+        return 1
+    print(f"{path}: {explorer!r}")
+    if options.open:
+        webbrowser.open(path.resolve().as_uri())
+    return 0
 
 
 def _missing() -> list[str]:
@@ -133,7 +184,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     if options.command is None:
-        parser.error("no command given; expected demo; see chainrule --help")
+        parser.error("no command given; expected demo or explore; see chainrule --help")
+    if options.command == "explore":
+        return _explore(options)
     missing = _missing()
     if missing:
         print(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from chainrule.value import Value
+from chainrule.value import Value, versions
+from chainrule.versions import mend, settle
 
 __all__ = ["newest_first", "order"]
 
@@ -15,10 +16,21 @@ def order(outputs: Iterable[Value], since: int = 0) -> list[Value]:
     Nodes older than ``since`` are left out. Serial numbers grow as nodes are recorded, so sorting
     by them is a topological order, and it is the order of the user's program.
     """
+    outputs = list(outputs)
+    if versions.happened:
+        for v in outputs:
+            settle(v)
+    return _reached(outputs, since)
+
+
+def _reached(outputs: Iterable[Value], since: int) -> list[Value]:
     found = {v for v in outputs if v.serial >= since}
     stack = list(found)
     while stack:
-        for x in stack.pop().inputs:
+        node = stack.pop()
+        if versions.happened:
+            mend(node)
+        for x in node.inputs:
             if type(x) is Value and x.serial >= since and x not in found:
                 found.add(x)
                 stack.append(x)
@@ -41,11 +53,13 @@ def newest_first(waiting: dict[int, Value], since: int = 0) -> Iterator[Value]:
         serial -= 1
         if node is not None:
             spare += 4
+            if versions.happened:
+                mend(node)
             yield node
         elif spare:
             spare -= 1
         else:
-            for node in reversed(order(waiting.values(), since)):
+            for node in reversed(_reached(waiting.values(), since)):
                 if waiting.pop(node.serial, None) is not None:
                     yield node
             return

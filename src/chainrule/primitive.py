@@ -55,6 +55,10 @@ class Primitive:
 
     scalar: Callable[..., Any] | None
     reach: Reach | None = None  # which elements move which, where they are not all
+    # Of an operation whose result may lie in its operand's memory: what a write into the result makes of the
+    # operand, as ``put_back(base, new, **params)``; None where NumPy's result is read-only.
+    shares = False
+    put_back: Callable[..., Any] | None = None
     takes_lanes = False  # whether `push` wants `Lanes` where only some elements of a tangent move
 
     def __init__(
@@ -267,11 +271,16 @@ class Linear(Primitive):
     transpose : callable
         ``transpose(g, *args, **params)``, the cotangent of the one operand, or a sequence of
         cotangents. Only shapes and dtypes of ``args`` may be used.
+    selects : bool
+        Whether some elements of the operands do not reach the result; they are sent no cotangent at all.
     """
 
-    def __init__(self, run: Callable[..., Any], transpose: Callable[..., Any], **names: Any) -> None:
+    def __init__(
+        self, run: Callable[..., Any], transpose: Callable[..., Any], *, selects: bool = False, **names: Any
+    ) -> None:
         super().__init__(run, **names)
         self.transpose = transpose
+        self.selects = selects
 
     def push(self, y: Any, args: Sequence[Any], tangents: Sequence[Any], params: Any) -> Any:
         full = [np.zeros_like(raw(a)) if t is None else t for a, t in zip(args, tangents, strict=True)]
@@ -284,6 +293,8 @@ class Linear(Primitive):
         alive = None
         if type(g) is Lanes:
             g, alive = g.value, g.alive
+        if alive is None and self.selects:
+            alive = np.ones(np.shape(raw(g)), bool)
         cs = self.transpose(g, *args, **params)
         if len(args) == 1:
             cs = (cs,)

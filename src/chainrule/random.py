@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.traced import Traced, TracedError, capturing, current_trace, where_in_user_code
-from chainrule.value import Value, next_serial
+from chainrule.value import Value, current, next_serial
 
 __all__ = ["Generator", "default_rng"]
 
@@ -45,12 +45,19 @@ def default_rng(seed: Any = None) -> Generator:
 class Generator(np.random.Generator):
     """NumPy's generator; may be drawn from in what is compiled, and with parameters that are Values.
 
-    ``normal``, ``uniform`` and ``exponential`` take Values and traced arrays as location and scale: they
-    draw the standard variate and compute with it, so that the result has a derivative in both::
+    ``normal``, ``uniform``, ``exponential``, ``laplace`` and ``gamma`` take Values and traced arrays as
+    location and scale: they draw the standard variate and compute with it, so that the result has a
+    derivative in both::
 
         normal(loc, scale)   = loc + scale z,          z from standard_normal
         uniform(low, high)   = low + (high - low) u,   u from random
         exponential(scale)   = scale e,                e from standard_exponential
+        laplace(loc, scale)  = loc + scale l,          l from laplace
+        gamma(shape, scale)  = scale g,                g from standard_gamma(shape)
+
+    ``standard_gamma``, ``gamma``, ``beta`` and ``dirichlet`` take Values as shapes too. A sample x then moves
+    with a shape a as a quantile does, ``dx/da = -(∂F/∂a) / (∂F/∂x)`` with F the distribution function
+    (M. Figurnov, S. Mohamed and A. Mnih, "Implicit reparameterization gradients", 2018); this needs SciPy.
 
     ``permutation`` and ``choice`` take them as what is picked from. Everything else is NumPy's, of plain
     numbers. (A scale that is no plain number is not looked at for its sign.)
@@ -66,7 +73,10 @@ class Generator(np.random.Generator):
         If another parameter is a Value.
     chainrule.traced.TracedError
         While compiling: in the body of a loop or a branch of `chainrule.scan` and its kin, which runs as
-        often as numbers decide; for ``shuffle``, ``spawn``, ``bytes`` and ``out=``.
+        often as numbers decide; for ``shuffle``, ``spawn``, ``bytes`` and ``out=``; for a shape that is
+        traced, because the numbers are drawn before the program runs.
+    ImportError
+        For a shape that is a Value, without SciPy.
 
     Examples
     --------
@@ -99,6 +109,60 @@ class Generator(np.random.Generator):
         if _plain(scale):
             return self._draw("exponential", scale, size)
         return scale * self._draw("standard_exponential", _shape("exponential", size, scale))
+
+    def laplace(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
+        if _plain(loc, scale):
+            return self._draw("laplace", loc, scale, size)
+        return loc + scale * self._draw("laplace", 0.0, 1.0, _shape("laplace", size, loc, scale))
+
+    def standard_gamma(self, shape: Any, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
+        if _plain(shape):
+            return self._draw("standard_gamma", shape, size, dtype, out)
+        if out is not None or np.dtype(dtype) != np.float64:
+            raise TypeError(
+                "standard_gamma: the shape is a Value, of which dtype= and out= are not supported; "
+                "use .astype on the result"
+            )
+        return self._of_shapes("standard_gamma", (shape,), size)
+
+    def gamma(self, shape: Any, scale: Any = 1.0, size: Any = None) -> Any:
+        if _plain(shape, scale):
+            return self._draw("gamma", shape, scale, size)
+        return scale * self.standard_gamma(shape, _shape("gamma", size, shape, scale))
+
+    def beta(self, a: Any, b: Any, size: Any = None) -> Any:
+        if _plain(a, b):
+            return self._draw("beta", a, b, size)
+        return self._of_shapes("beta", (a, b), size)
+
+    def dirichlet(self, alpha: Any, size: Any = None) -> Any:
+        if _plain(alpha):
+            return self._draw("dirichlet", alpha, size)
+        rows = () if size is None else tuple(size) if isinstance(size, tuple | list) else (size,)
+        k = alpha.shape[0]
+        if type(alpha) is Value and type(alpha._data) is not Traced and np.max(current(alpha)) < 0.1:
+            # NumPy breaks a stick here, because sums of gamma variates would be 0
+            part = self.beta(alpha[:-1], np.cumsum(alpha[::-1])[-2::-1], (*rows, k - 1))
+            end = np.ones((*rows, 1))
+            rest = np.concatenate([end, np.cumprod(1 - part, -1)], -1)
+            return np.concatenate([part, end], -1) * rest
+        g = self.standard_gamma(alpha, (*rows, k))
+        return g * (1 / np.sum(g, -1, keepdims=True))
+
+    def _of_shapes(self, name: str, shapes: tuple[Any, ...], size: Any) -> Any:
+        """A draw that depends on Values, as a function of them."""
+        data = [current(x) for x in shapes]
+        if any(type(x) is Traced for x in data):
+            raise TracedError(
+                f"{where_in_user_code()}: {name}: a shape is {data!r}, expected plain numbers, because "
+                "what is random is drawn before the program runs; draw outside of the compiled function"
+            )
+        try:
+            from chainrule.rules.incomplete import beta_sample, gamma_sample
+        except ImportError as error:
+            raise ImportError(f"{name}: its derivative in a shape needs SciPy: pip install scipy") from error
+        drawn = self._draw(name, *data, _shape(name, size, *shapes))
+        return (beta_sample if name == "beta" else gamma_sample)(drawn, *shapes)
 
     def permutation(self, x: Any, axis: int = 0) -> Any:
         if _plain(x):

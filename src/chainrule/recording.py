@@ -16,7 +16,8 @@ from chainrule.primitive import Elementwise, Lanes, as_array, fit
 from chainrule.sweeps.adjoint import Outside, adjoint
 from chainrule.sweeps.tangent import tangent
 from chainrule.traced import Traced, is_array
-from chainrule.value import Value
+from chainrule.value import Value, versions
+from chainrule.versions import first, settle
 
 __all__ = ["Recording", "hand_out", "kind_of", "match", "zeros_like"]
 
@@ -66,6 +67,11 @@ class Recording:
             out, self.aux = out
         self.out = out
         self.outputs, self.out_spec = flatten(out)
+        if versions.happened:  # the function may have assigned to its arguments
+            self.leaves = [first(v) for v in self.leaves]
+            for v in self.outputs:
+                if type(v) is Value:
+                    settle(v)
 
     @cached_property
     def nodes(self) -> list[Value]:

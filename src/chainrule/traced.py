@@ -245,6 +245,13 @@ def scatter_traced(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
     return scatter(g, index, shape)
 
 
+def setitem_traced(x: Any, new: Any, index: Any) -> Any:
+    """``x`` with ``new`` at ``index``, where any of them is traced."""
+    from chainrule.native.indexing import setitem
+
+    return setitem(x, new, index)
+
+
 def getitem_traced(x: Any, index: Any) -> Any:
     """``x[index]`` where an index is traced and ``x`` may be a plain array."""
     from chainrule.native.indexing import getitem

@@ -21,6 +21,15 @@ _NONE: Mapping[str, Any] = {}
 by_identity: set[int] = set()  # threads in which ``==`` asks whether two Values are one: guards compare lists
 
 
+class _Versions:
+    """Whether elements of any Value were ever assigned: until then nobody has to look for older versions."""
+
+    happened = False
+
+
+versions = _Versions()
+
+
 class Value:
     """A number or an array that remembers how it was computed.
 
@@ -70,7 +79,8 @@ class Value:
     (8.0, 4.0, 2.0)
     """
 
-    __slots__ = ("_data", "_grad", "args", "inputs", "name", "params", "primitive", "serial")
+    __slots__ = ("_data", "_grad", "args", "inputs", "name", "older", "params", "primitive", "serial")
+    older: Value | None  # what it was before its elements were assigned; not set where they never were
 
     def __init_subclass__(cls) -> None:
         raise TypeError("Value cannot be subclassed; keep a Value in an attribute of your class instead")
@@ -295,9 +305,8 @@ class Value:
     def __float__(self) -> float:
         raise _cut(
             "float",
-            "for a[i] = v collect the parts in a list and np.stack or chainrule.array it, or use np.where or "
-            "np.concatenate (a stencil: slices, then np.concatenate or np.pad); np.sin and the like instead "
-            "of math.sin; to log or plot a loss: loss.item()",
+            "for a[i] = v make a a Value, a = chainrule.Value(np.zeros(n)), or collect the parts in a list "
+            "and np.stack it; np.sin and the like instead of math.sin; to log or plot a loss: loss.item()",
         )
 
     def __int__(self) -> int:
@@ -313,8 +322,8 @@ class Value:
         raise TypeError(
             "np.asarray: a Value cannot become a plain array, because its derivative would be lost "
             "silently; write v.data for its numbers; chainrule.array([v, w]) or np.stack([v, w]) to join "
-            "Values, before np.sum, np.mean and the like; and for a[i] = v collect the parts in a list and "
-            "join that"
+            "Values, before np.sum, np.mean and the like; and for a[i] = v make a a Value: "
+            "a = chainrule.Value(np.zeros(n))"
         )
 
     def __reduce__(self) -> Any:
@@ -553,6 +562,16 @@ def kept(x: np.ndarray[Any, Any]) -> Any:
 def _same_bytes(a: Any, b: Any) -> bool:
     """Whether two arrays hold the same numbers, nan and the sign of zero included."""
     return a.dtype == b.dtype and np.array_equal(a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8))
+
+
+freezes = [0]  # how often a leaf was frozen or let go: who compiled for leaves as they were looks again
+
+
+def freeze(leaf: Value, more: int) -> None:
+    """Let one more, or with -1 one fewer, hold a leaf frozen; while somebody does, it gets no gradient."""
+    count = leaf.params.get("frozen", 0) + more
+    leaf.params = {"frozen": count} if count > 0 else _NONE
+    freezes[0] += 1
 
 
 def _restore(data: Any, name: str | None, grad: Any, params: Mapping[str, Any] = _NONE) -> Value:

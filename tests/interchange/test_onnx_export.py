@@ -57,6 +57,8 @@ MODELS = {
     "depthwise": (nn.Conv2d(4, 4, 3, groups=4, rng=0), IMAGES),
     "max pool": (nn.MaxPool2d(3, 2, 1), IMAGES),
     "average pool": (nn.AvgPool2d((2, 3), padding=1), IMAGES),
+    "max pool over the end": (nn.MaxPool2d(3, 2, 1, ceil_mode=True), IMAGES),
+    "average pool over the end": (nn.AvgPool2d(3, 2, 1, ceil_mode=True), IMAGES),
     "adaptive pool": (nn.AdaptiveAvgPool2d((3, 4)), IMAGES),
     "batch norm": (nn.BatchNorm1d(4, affine=False), ROWS),
     "layer norm": (nn.LayerNorm((7, 6), bias=False), IMAGES),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.native.loops import trim
 from chainrule.native.reference import order
 from tests.loops import reals
 from tests.native.test_loops import captured, executed, same
@@ -82,4 +83,23 @@ def test_a_weight_s_gradient_is_one_product_after_the_loop() -> None:
     loops = [x for x in order(program.roots()) if x.op == "scan"]
     products = [[x.op for x in order(loop.params["body"].outputs)].count("matmul") for loop in loops]
     assert products == [1, 1]  # c @ w, and back through it; all others are outside
+    same(executed(g)(*args), g(*args))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_derivative_does_not_repeat_products_of_the_carry(turned: bool) -> None:
+    def f(w: Any, xs: Any) -> Any:
+        def step(c: Any, x: Any) -> Any:
+            past = c @ (w.T if turned else w)
+            c = np.tanh(np.sin(past) + x)  # whose derivative needs past itself
+            return c, c
+
+        return np.sum(cr.scan(step, np.zeros((2, 8)), xs)[1])
+
+    args = reals(8, 8), reals(7, 2, 8)
+    g = cr.grad(f, (0, 1))
+    program, _ = captured(g, *args)
+    nodes = order(trim(program.roots()))
+    nodes += [x for n in nodes if n.op == "scan" for x in order(n.params["body"].outputs)]
+    assert [x.op for x in nodes].count("matmul") == 3  # forward, back, and the weight's gradient
     same(executed(g)(*args), g(*args))

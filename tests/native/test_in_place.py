@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.native.program import Program
 
 SIZES = (1, 3, 8, 1000)
 
@@ -83,3 +85,39 @@ def test_carries(turn: str, n: int) -> None:
     a, b = np.linspace(0.0, 1.0, n), np.ones(n)
     for got, wanted in zip(cr.compile(f)(a, b), f(a, b)):
         np.testing.assert_allclose(got, wanted, rtol=1e-12)
+
+
+def test_programs_in_turn_find_their_state_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One makes a gradient, another uses it and changes what it is of: nothing is copied or bound anew."""
+    p = cr.Value(np.ones(1000))
+
+    @cr.compile
+    def gradient() -> None:
+        p.grad = None
+        np.sum(p * p).backward()
+
+    @cr.compile
+    def update() -> None:
+        p.data = p.data - 0.25 * p.grad
+
+    for _ in range(2):
+        gradient(), update()
+    bound: list[int] = []
+    monkeypatch.setattr(Program, "_bind", lambda self, entry, a: bound.append(entry))
+    for _ in range(2):
+        gradient(), update()
+    monkeypatch.undo()
+    assert not bound
+    np.testing.assert_array_equal(p.data, np.full(1000, 0.5**4))
+
+
+def test_state_that_is_only_read_is_not_kept_alive() -> None:
+    p = cr.Value(np.ones(1000))
+    total = cr.compile(lambda: np.sum(p.data))
+    assert total() == 1000
+    old = weakref.ref(p._data)
+    p.data = np.full(1000, 2.0)
+    assert old() is None
+    assert total() == 2000
+    p.data = np.full(2000, 3.0)[::2]  # which has to be copied for each call
+    assert [total(), total()] == [3000, 3000]

@@ -10,7 +10,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.native.capture import capture
-from chainrule.native.operations import broadcast_to, cast, lift, node, reshape, transpose
+from chainrule.native.operations import broadcast_to, cast, lift, node, reshape, transpose, unslice
 from chainrule.native.reference import evaluate, order
 from chainrule.native.simplify import RULES, simplify
 from chainrule.native.ufuncs import apply_ufunc
@@ -31,6 +31,11 @@ def special(dtype: Any = np.float64) -> tuple[Any, Any]:
     return x.ravel(), y.ravel()
 
 
+def within(x: Any, start: int, size: int, step: int = 1) -> Any:
+    """A vector put into zeros."""
+    return unslice(x, (start,), (step,), (size,))
+
+
 # rule: cases of a function of two arrays, and the operations that are left of it
 CASES: dict[str, list[tuple[Callable[..., Any], str]]] = {
     "multiply": [
@@ -47,6 +52,12 @@ CASES: dict[str, list[tuple[Callable[..., Any], str]]] = {
         (lambda x, y: x + 0.0, "add"),  # -0.0 becomes 0.0
         (lambda x, y: 0.0 + x, "add"),
         (lambda x, y: x + -y, "subtract"),
+        (lambda x, y: within(x, 0, 400) + within(y, 169, 400) + within(x[:62], 338, 400),
+         "slice add add add concatenate"),
+        (lambda x, y: within(y, 169, 338) + within(x, 0, 338), "add add concatenate"),
+        (lambda x, y: within(x, 0, 338) + within(y, 168, 338), "unslice unslice add"),  # one on the other
+        (lambda x, y: within(x, 0, 339) + within(y, 169, 339), "unslice unslice add"),  # and one left over
+        (lambda x, y: within(x, 0, 337, 2) + within(y, 168, 337), "unslice unslice add"),
     ],
     "subtract": [
         (lambda x, y: x - 0.0, ""),

@@ -98,6 +98,8 @@ LAYERS = [
     layer(plain(nn.MaxPool2d, 2, padding=1), IMAGES),
     layer(plain(nn.AvgPool1d, 3, 1), (2, 3, 7)),
     layer(plain(nn.AvgPool2d, (2, 3), padding=1), IMAGES),
+    layer(plain(nn.MaxPool2d, 3, 2, 1, ceil_mode=True), IMAGES),
+    layer(plain(nn.AvgPool2d, 2, 3, ceil_mode=True), IMAGES),
     layer(plain(nn.AdaptiveAvgPool2d, (3, 4)), IMAGES),
     layer(plain(nn.AdaptiveAvgPool2d, 1), IMAGES),
     layer(plain(nn.GlobalAvgPool), IMAGES),

@@ -68,6 +68,9 @@ def test_the_transposed_is_the_transpose(options):
 ])  # fmt: skip
 @pytest.mark.parametrize("options", [
     {}, {"stride": 1}, {"stride": (1, 3), "padding": 1}, {"padding": (0, 1)}, {"kernel_size": (3, 2)},
+    {"ceil_mode": True}, {"ceil_mode": True, "stride": 3},
+    {"ceil_mode": True, "stride": (4, 3), "padding": 1},
+    {"ceil_mode": True, "kernel_size": 3, "stride": 2, "padding": 1},
 ])  # fmt: skip
 def test_pooling(kind, reduce, outside, options):
     layer = kind(**{"kernel_size": 2, **options})
@@ -75,7 +78,11 @@ def test_pooling(kind, reduce, outside, options):
     p, q = layer.padding
     wide = np.pad(x, ((0, 0), (0, 0), (p, p), (q, q)), constant_values=outside)
     (k, m), (s, t) = layer.kernel_size, layer.stride
-    rows, columns = range(0, wide.shape[2] - k + 1, s), range(0, wide.shape[3] - m + 1, t)
+    if layer.ceil_mode:  # a window may reach over the end, but not begin there
+        rows = range(0, min(7 + p, wide.shape[2] - k + s), s)
+        columns = range(0, min(8 + q, wide.shape[3] - m + t), t)
+    else:
+        rows, columns = range(0, wide.shape[2] - k + 1, s), range(0, wide.shape[3] - m + 1, t)
     want = [[reduce(wide[:, :, i : i + k, j : j + m], axis=(2, 3)) for j in columns] for i in rows]
     np.testing.assert_allclose(layer(x), np.moveaxis(np.array(want), (0, 1), (2, 3)), atol=1e-15)
 

@@ -184,3 +184,10 @@ def test_wrong_arguments_are_named(make: Any, error: type[Exception], match: str
 def test_wrong_inputs_are_named(module: nn.Module, x: tuple[int, ...], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         module(np.ones(x))
+
+
+@pytest.mark.parametrize("dtype", [str, object])
+@pytest.mark.parametrize("make", [lambda: nn.Linear(3, 2), lambda: nn.Conv1d(3, 2, 3), nn.Softmax, nn.ReLU])
+def test_what_is_no_number_is_named(make: Any, dtype: Any) -> None:
+    with pytest.raises(TypeError, match=r"^0: .*expected .*number"):
+        nn.Sequential(make())(np.ones((2, 3, 3)).astype(dtype))

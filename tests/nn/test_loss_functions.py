@@ -71,6 +71,18 @@ def test_reductions(name):
         loss(x, reduction="avg")
 
 
+@pytest.mark.parametrize("wrap", [lambda f: f, cr.compile], ids=["eager", "compiled"])
+@pytest.mark.parametrize(
+    "loss", [nn.cross_entropy, nn.nll, nn.bce_with_logits, nn.hinge, nn.mse, nn.mae, nn.huber, nn.kl_div]
+)
+def test_the_mean_of_no_samples_is_refused(wrap, loss):
+    x = np.ones((0, 3))
+    y = np.zeros(0, int) if loss in (nn.cross_entropy, nn.nll) else x
+    with pytest.raises(ValueError, match=f"{loss.__name__}: there are no samples .* expected at least one"):
+        wrap(loss)(x, y)
+    assert loss(x, y, reduction="sum") == 0
+
+
 def test_smoothing_is_a_mixture_of_labels():
     mixed = 0.9 * np.eye(3)[LABELS] + 0.1 / 3
     assert nn.cross_entropy(A, LABELS, label_smoothing=0.1) == pytest.approx(nn.cross_entropy(A, mixed))

@@ -1,5 +1,7 @@
 """Recurrent layers beside Python loops; states that go on; what does not fit."""
 
+import copy
+
 import numpy as np
 import pytest
 from scipy.special import expit as sigma
@@ -88,6 +90,8 @@ def test_compiled_the_loop_is_a_loop():
      r"GRU: the initial state is \(2, 4\); expected \(1, 2, 4\)"),
     (lambda: nn.LSTM(3, 4, rng=0)(X, np.zeros((1, 2, 4))), TypeError, r"expected a pair \(h, c\)"),
     (lambda: nn.RNN(3, 4, nonlinearity="sin"), ValueError, "nonlinearity is 'sin'; expected 'tanh' or"),
+    (lambda: nn.LSTM(3, 4, dropout=0.5), ValueError, "dropout is 0.5, num_layers is 1; it acts between"),
+    (lambda: nn.LSTM(3, 4, 2, dropout=1.5), ValueError, "p is 1.5; expected a probability"),
     (lambda: nn.LSTM(3, 0), ValueError, "LSTM: hidden_size is 0; expected at least 1"),
 ])  # fmt: skip
 def test_what_does_not_fit_is_named(run, error, match):
@@ -102,3 +106,24 @@ def test_names_are_those_of_pytorch():
     assert repr(nn.LSTM(3, 4, 2, bidirectional=True, rng=0)) == (
         "LSTM(3 -> 4, 2 layers, bidirectional, 736 parameters, float64)"
     )
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("wrap", [lambda f: f, cr.compile], ids=["eager", "compiled"])
+def test_dropout_leaves_out_what_goes_from_layer_to_layer(kind, wrap):
+    options = {"bidirectional": True, "dtype": np.float32}
+    layer, plain = kind(3, 4, 2, dropout=0.5, rng=0, **options), kind(3, 4, 2, rng=0, **options)
+    one, two = kind(3, 4, **options), kind(8, 4, **options)
+    for name, p in one.named_parameters():
+        p.data = getattr(layer, name).data
+    for name, p in two.named_parameters():
+        p.data = getattr(layer, name.replace("l0", "l1")).data
+    call = wrap(lambda x: layer(x)[0])
+    draws = nn.Dropout(0.5, rng=copy.deepcopy(layer.dropout.rng))
+    x = X.astype(np.float32)
+    for _ in range(2):  # drawn anew in each call
+        between = np.swapaxes(draws(np.swapaxes(one(x)[0], 0, 1)), 0, 1)
+        np.testing.assert_allclose(call(x).data, two(between)[0].data, rtol=1e-5, atol=1e-6)
+    layer.eval()
+    np.testing.assert_allclose(call(x).data, plain(x)[0].data, rtol=1e-5, atol=1e-6)
+    assert layer.state_dict().keys() == plain.state_dict().keys() and "dropout 0.5" in repr(layer)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import scipy.special
 
+from chainrule.scipy import special, stats
+
 _rng = np.random.default_rng(0)
 
 
@@ -48,6 +50,8 @@ CONSTANTS: dict[str, Any] = {
     "n": np.array([1, 2, 3]),
     "np": np,
     "scipy": scipy,
+    "S": special,
+    "T": stats,
 }
 
 
@@ -126,14 +130,67 @@ UFUNCS: dict[str, list[str]] = {
         "np.vecdot(x, y)", "np.vecdot(x, v)", "np.vecdot(z, t)", "np.vecdot(d, x)", "np.vecdot(x, y, axis=0)",
         "np.vecdot(x, y, keepdims=True)", "np.vecdot(x, y, axes=[0, 0])",
     ],
-    "expit": ["scipy.special.expit(x)", "scipy.special.expit(s)"],
-    "log_expit": ["scipy.special.log_expit(x)"],
-    "logit": ["scipy.special.logit(q)"],
-    "entr": ["scipy.special.entr(p)"],
-    "special": [f"scipy.special.{name}(p)" for name in ("cbrt", "exp2", "expm1", "log1p")],
-    "xlogy": ["scipy.special.xlogy(x, p)", "scipy.special.xlogy(c, p)", "scipy.special.xlogy(2.0, p)"],
-    "xlog1py": ["scipy.special.xlog1py(x, p)"],
 }  # fmt: skip
+
+
+def _special(names: str, *calls: str) -> dict[str, list[str]]:
+    """The same for functions of scipy.special."""
+    return {
+        f"special.{name}": [call.replace("F", "scipy.special." + name) for call in calls]
+        for name in names.split()
+    }
+
+
+# Where SciPy's function is a ufunc it is called as it is; "S" is chainrule.scipy.special, "T" its stats.
+SPECIAL: dict[str, list[str]] = {
+    **_special("gamma gammaln loggamma rgamma psi exp1 expi entr spence y0 y1 k0 k1 k0e k1e", "F(p)", "F(s)"),
+    **_special("erf erfc erfcx erfi ndtr log_ndtr dawsn", "F(x)", "F(k)", "F(z)", "F(e)"),
+    **_special("expit log_expit expm1 exp2 exp10 exprel cosm1 j0 j1 i0 i1 cbrt wrightomega", "F(x)", "F(s)"),
+    **_special("i0e i1e", "F(p)", "F(s)"),
+    **_special("logit erfinv erfcinv ndtri log1p", "F(q)", "F(s)"),
+    **_special("ndtri_exp", "F(-p)"),
+    **_special("wofz", "F(z)"),
+    **_special("beta betaln poch rel_entr kl_div gammainc gammaincc", "F(p, p + 0.3)", "F(2, p)", "F(p, s)"),
+    **_special("binom", "F(p + 3, p)", "F(5, p)"),
+    **_special("gammaincinv gammainccinv", "F(1 + p, q)", "F(2.5, q)"),
+    **_special(
+        "betainc betaincc betaincinv betainccinv", "F(1 + p, 2.0, q)", "F(2, 1.5, q)", "F(s + 1, k, q[0])",
+    ),
+    **_special("xlogy xlog1py", "F(x, p)", "F(c, p)", "F(2.0, p)"),
+    **_special("boxcox boxcox1p inv_boxcox inv_boxcox1p", "F(p, s)", "F(p, 0.0)"),
+    **_special("huber pseudo_huber", "F(s, x)", "F(0.6, x)"),
+    **_special("jv yv iv kv kve ive jve yve", "F(1.5, p)", "F(2, p)", "F(n, p)"),
+    **_special("yn kn", "F(2, p)", "F(n, p)"),
+    **_special("stdtr", "F(p, x)", "F(3, x)"),
+    **_special("stdtrit", "F(p + 1, q * 0.5)"),
+    **_special("_zeta", "F(2.5, p)"),
+    **_special("_lambertw", "F(p)", "F(z, 1)"),
+    "S": [
+        "S.logsumexp(x)", "S.logsumexp(x, axis=1, keepdims=True)", "S.logsumexp(x, 0, b=c * c)",
+        "S.logsumexp(x, b=p)", "S.logsumexp(x, b=-1.0 * p, return_sign=True)[0]", "S.softmax(x)",
+        "S.softmax(x, axis=1)", "S.log_softmax(x)", "S.log_softmax(x, axis=0)", "S.multigammaln(2 + p, 3)",
+        "S.polygamma(2, p)", "S.polygamma(0, z)", "S.sinc(x)", "S.comb(p + 3, p)", "S.comb(3, k)",
+        "S.comb(p + 2, 2.0, repetition=True)", "S.gamma(p)", "S.zeta(3.0, p)", "S.digamma(z)",
+    ],
+    "T": [
+        *(
+            f"T.{name}.{method}({x}, {shapes}loc=v * 0.01, scale=s)"
+            for name, x, shapes in (
+                ("norm", "x", ""), ("t", "x", "p, "), ("gamma", "p", "k, "), ("beta", "q * 0.5", "p, k, "),
+                ("chi2", "p", "k, "), ("expon", "p", ""), ("lognorm", "p", "k, "), ("uniform", "q * 0.5", ""),
+                ("laplace", "x", ""), ("logistic", "x", ""), ("cauchy", "x", ""), ("halfnorm", "p", ""),
+            )
+            for method in ("logpdf", "cdf")
+        ),
+        "T.norm.ppf(q, x, p)", "T.t.ppf(q * 0.9, 3.5)", "T.norm(x, p).logpdf(0.3)",
+        "T.poisson.logpmf(n, p)", "T.poisson.pmf(2, s)", "T.poisson.cdf(n, mu=p)",
+        "T.binom.logpmf(n, 5, q)", "T.binom.sf(n, 5, q)", "T.bernoulli.logpmf(m, q)",
+        "T.dirichlet.logpdf([0.2, 0.5, 0.3], 1 + v * v)",
+    ],
+}  # fmt: skip
+for _name, _call in {"_zeta": "zeta", "_lambertw": "lambertw"}.items():  # the ufuncs behind SciPy's functions
+    SPECIAL["special." + _name] = [e.replace(_name, _call) for e in SPECIAL["special." + _name]]
+UFUNCS |= SPECIAL
 COMPLEX: list[str] = [
     *(f"np.{name}(z)" for name in "negative conjugate square absolute sign reciprocal sqrt exp log".split()),
     *(f"np.{name}(z)" for name in "sin cos tan tanh sinc expm1 log1p arctan".split()),
@@ -285,6 +342,10 @@ FUNCTIONS: dict[str, list[str]] = {
         "np.take(x, n)", "np.take(x, [0, 0, 1], 1)", "np.take(x, 1, axis=-1)", "np.take(v, i)",
         "np.take(x, [5, -7], mode='wrap')", "np.take(v, [5, -7], mode='clip')",
     ],
+    "copyto": ["(a := x * 1.5, np.copyto(a, v, where=m))[0]"],
+    "put": ["(a := x * 1.5, np.put(a, [1, 0, 1], v))[0]"],
+    "fill_diagonal": ["(a := Q * 1.5, np.fill_diagonal(a, w))[0]"],
+    "put_along_axis": ["(a := x * 1.5, np.put_along_axis(a, i[:, :1], 2.0 * y[:, :1], 1))[0]"],
     "take_along_axis": [
         "np.take_along_axis(x, i, 1)", "np.take_along_axis(x, i[:1], -1)",
         "np.take_along_axis(x, np.argsort(x, None), None)",

@@ -136,7 +136,8 @@ OPTIONS = {
     "np.sin(x, out=c)":
         "sin: out= is a plain array, which cannot hold a Value's derivative; assign the result",
     "np.add(c, x, out=c)": "add: out= is a plain array ... (write a = a + v for a += v)",
-    "np.add(c, 1.0, out=x)": "add: out= is not supported for Values; assign the result instead",
+    "np.add(c, v, out=v)": "add: the result has shape (2, 3), expected that of the array",
+    "np.divmod(x, 2.0, out=(x, x))": "divmod: out= with several results is not supported",
     "np.sin(x, where=c > 0)":
         "sin: where= is not supported for Values; without out= it leaves elements unset; use np.where",
     "np.sin(x, dtype=int)": "sin: dtype=int64 would lose the kind of the operands, float64",
@@ -206,8 +207,8 @@ INDICES = {
     "np.take(x, s)": "take: the index is a Value",
     "np.take_along_axis(x, np.full((2, 1), 9), 1)":
         "take_along_axis: index 9 is out of bounds for axis 1 with size 3",
-    "x.__setitem__(0, 1.0)":
-        "setitem: a Value's elements cannot be assigned ... np.where, np.concatenate or np.stack",
+    "x.__setitem__(7, 1.0)": "setitem: index 7 is out of bounds ... the Value has shape (2, 3)",
+    "s.__setitem__(0, 1.0)": "setitem: this Value is a scalar, which has no elements",
     "len(s)": "len: this Value is a scalar, it has no length",
     "list(s)": "iteration over a Value that is a scalar",
 }  # fmt: skip

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import optree
 import pytest
-import scipy.special
+from scipy.special import _ufuncs
 
 import chainrule as cr
 from chainrule import Value
 from chainrule.numpy import protocols
+from chainrule.rules import special
 from tests.numpy import table
 
 DIFFERENTIATED = {**table.UFUNCS, "complex": table.COMPLEX, **table.METHODS, **table.FUNCTIONS}
@@ -69,12 +70,10 @@ def short(function: Any) -> str:
     return f"linalg.{name}" if function.__module__ == "numpy.linalg" else name
 
 
-def ufunc(name: str) -> Any:
-    return getattr(np, name, None) or getattr(scipy.special, name)
-
-
+RIEMANN = _ufuncs._riemann_zeta  # which is refused by name
 ENTRIES: list[tuple[Any, Any, Any]] = [
-    *((protocols.CALLS, ufunc(name), name) for name in protocols.UFUNCS),
+    *((protocols.CALLS, getattr(np, name), name) for name in protocols.UFUNCS),
+    *((protocols.CALLS, f, f"special.{f.__name__}") for f in special.CALLS if f is not RIEMANN),
     *((protocols.METHODS, key, key) for key in protocols.METHODS),
     *((protocols.FUNCTIONS, function, short(function)) for function in protocols.FUNCTIONS),
 ]

@@ -94,6 +94,7 @@ def test_a_value_equals_nothing_that_is_no_number() -> None:
 LIKE_ARRAYS: dict[str, list[str | tuple[str, str]]] = {
     "__matmul__": ["x @ A", "x @ v", "v @ w", "v @ A", "B @ x", "x @ d", "x @ [1.0, 2.0, 3.0]", "e @ A"],
     "__rmatmul__": ["d @ A", "c @ v", ("[1.0, 2.0] @ x", "np.array([1.0, 2.0]) @ x")],
+    "__imatmul__": ["(a := x * 1.5, a.__imatmul__(Q))[1]"],
     "__neg__": ["-x", "-s", "-k"],
     "__pos__": ["+x", "+s"],
     "__abs__": ["abs(x)", "abs(s)", "abs(-k)"],
@@ -179,7 +180,8 @@ NOT_OF_ARRAYS = set(
     "__init_subclass__ __iadd__ __isub__ "
     "detach numpy requires_grad zero_grad view unsqueeze permute numel norm sin cos abs _backward "
     "__init__ __repr__ __format__ __bool__ __float__ __int__ __index__ __complex__ __array__ __array_ufunc__ "
-    "__array_function__ __setitem__ __hash__ __reduce__ __slots__ __module__ __doc__ __annotations__ "
+    "__array_function__ __setitem__ fill older __hash__ __reduce__ __slots__ __module__ __doc__ "
+    "__annotations__ "
     "__firstlineno__ __static_attributes__".split()
 )
 
@@ -213,6 +215,7 @@ def test_plain_answers(row: str | tuple[str, str]) -> None:
 
 def test_every_operator_and_method_is_tried() -> None:
     operators = {f"__{r}{f.__name__}__" for f in ARITHMETIC for r in ("", "r")}
+    operators |= {f"__i{f.__name__}__" for f in ARITHMETIC if f is not divmod}
     comparisons = {f"__{f.__name__}__" for f in COMPARISON}
     tried = operators | comparisons | set(LIKE_ARRAYS) | set(PLAIN)
     assert set(vars(Value)) - NOT_OF_ARRAYS - ELSEWHERE <= tried
@@ -221,27 +224,31 @@ def test_every_operator_and_method_is_tried() -> None:
 
 # Of arrays, and of Values not; an array has them all.
 ELSEWHERE = set(
-    "base byteswap choose ctypes dump dumps fill flags flat getfield partition put resize setfield setflags "
+    "base byteswap choose ctypes dump dumps flags flat getfield partition put resize setfield setflags "
     "sort strides tobytes tofile view".split()
 )
 
 
 def test_every_method_of_arrays_is_answered_or_says_what_to_write() -> None:
     public = {name for name in dir(np.ndarray) if not name.startswith("_")}
-    assert public - NOT_OF_ARRAYS - set(LIKE_ARRAYS) - set(PLAIN) <= ELSEWHERE | {"to_device"}
+    assert public - NOT_OF_ARRAYS - set(LIKE_ARRAYS) - set(PLAIN) <= ELSEWHERE | {"to_device", "fill"}
     v = Value(np.ones(3))
     for name in ELSEWHERE:
         with pytest.raises(AttributeError, match=rf"'Value' object has no attribute '{name}'; write "):
             getattr(v, name)
 
 
-def test_in_place_operators_bind_the_name_anew() -> None:
-    v = w = Value(np.array([1.0, 2.0]))
+def test_in_place_operators_change_arrays_and_bind_numbers_anew() -> None:
+    x = Value(np.array([1.0, 2.0]))
+    v = w = x * 1.0
     v += 1.0
     v *= v
-    assert w.data.tolist() == [1, 2] and v.data.tolist() == [4, 9]
+    assert w is v and v.data.tolist() == [4, 9] and x.data.tolist() == [1, 2]
     np.sum(v).backward()
-    assert w.grad.tolist() == [4, 6]
+    assert x.grad.tolist() == [4, 6]
+    s = t = Value(2.0)
+    s += 1.0
+    assert s.data == 3.0 and t.data == 2.0
     a = np.ones(2)
     with pytest.raises(TypeError, match=r"add: out= is a plain array.*write a = a \+ v for a \+= v"):
         a += w

@@ -15,6 +15,7 @@ import scipy.special
 import chainrule as cr
 from chainrule import Value
 from chainrule.numpy import protocols
+from chainrule.rules import special
 
 SUPPORTED = set(protocols.FUNCTIONS) | protocols.PLAIN_FUNCTIONS
 V = Value(np.array([[1.0, 2.0], [3.0, 5.0]]))
@@ -34,7 +35,8 @@ FUNCTIONS = dict(public(np, np.linalg, np.fft))
 UFUNCS = {
     name: f
     for name, f in (FUNCTIONS | dict(public(scipy.special))).items()
-    if isinstance(f, np.ufunc) and f.__name__ not in set(protocols.UFUNCS) | protocols.PLAIN_UFUNCS
+    if isinstance(f, np.ufunc) and f not in special.CALLS
+    if f.__name__ not in set(protocols.UFUNCS) | protocols.PLAIN_UFUNCS
 }
 # Functions that ask their arguments whether they are Values; the others make arrays of them.
 ASKING = {k: f for k, f in FUNCTIONS.items() if hasattr(f, "_implementation") and f not in SUPPORTED}
@@ -81,7 +83,7 @@ def test_a_ufunc_without_derivative_fails_naming_itself(name: str) -> None:
         ufunc(*[V] * ufunc.nin)
 
 
-METHODS = {"reduce": (V,), "accumulate": (V,), "reduceat": (V, [0]), "outer": (V, V), "at": (V, 0, V)}
+METHODS = {"reduce": (V,), "accumulate": (V,), "reduceat": (V, [0]), "outer": (V, V), "at": (V * 1, 0, V)}
 BINARY = [
     f for f in vars(np).values() if isinstance(f, np.ufunc) and (f.nin, f.nout) == (2, 1) and not f.signature
 ]
@@ -93,6 +95,8 @@ def test_a_method_of_a_ufunc_answers_or_fails_naming_itself(method: str) -> None
         name = ufunc.__name__
         if name == "ldexp" or (name in protocols.PLAIN_UFUNCS and method != "at"):
             continue  # of integers, or answered by NumPy on the data
+        if method == "at" and name in ("add", "subtract"):
+            continue  # these write, see test_assignment.py
         if (name, method) in protocols.METHODS or (method == "outer" and name in protocols.UFUNCS):
             got = getattr(ufunc, method)(*METHODS[method])
             assert type(got) is Value
@@ -158,7 +162,7 @@ def fill_in_place(a: Any, v: Any) -> None:
     "store",
     [
         fill, fill_in_place, np.ndarray.fill, np.copyto, lambda a, v: np.put(a, 0, v),
-        lambda a, v: np.add(a, 1.0, v),
+        lambda a, v: np.add(a, v, a),
     ],
 )  # fmt: skip
 def test_a_value_is_not_stored_in_a_plain_array(store: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -177,3 +178,18 @@ def test_numbers_to_the_last_digits(row: Row) -> None:
         error = ulps(got, [row.exact[0](mpf(float(x))) for x in xs])
         worst = int(np.argmax(error))
         assert error[worst] <= ULPS, (xs[worst], got[worst])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
+def test_erf_of_a_large_array_is_that_of_its_elements_and_takes_little_memory(dtype: Any) -> None:
+    rows = np.linspace(-4, 4, 1 << 18).astype(dtype).reshape(2, -1).T  # whose elements lie apart
+    tracemalloc.start()
+    try:
+        got = cr.erf(rows)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    some = rows[::97]
+    assert got.shape == rows.shape and got.dtype == cr.erf(some).dtype
+    np.testing.assert_allclose(got[::97], cr.erf(some), rtol=4 * np.finfo(got.dtype).eps)
+    assert peak < 5 * got.nbytes

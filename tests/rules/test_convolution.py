@@ -56,6 +56,19 @@ def test_kernels_are_the_transpose(shape, kernels, strides, dilation):
         np.testing.assert_allclose(np.sum(run(x, g) * w), np.sum(g * y), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("wrap", [lambda f: f, cr.compile], ids=["eager", "compiled"])
+@pytest.mark.parametrize(("n", "c", "o"), [(2, 0, 4), (2, 3, 0), (0, 3, 4), (0, 0, 0)])
+def test_without_images_or_channels_they_are_sums_of_nothing(wrap, n, c, o):
+    def loss(x, w):
+        return np.sum(correlate(x, w, strides=(1, 1), dilation=(1, 1)) + 1.0)
+
+    x, w = np.ones((n, 5, 5, c)), np.ones((3, 3, c, o))
+    value, gradients = wrap(cr.value_and_grad(loss, argnums=(0, 1)))(x, w)
+    assert value == n * 9 * o
+    for g, a in zip(gradients, (x, w), strict=True):
+        np.testing.assert_array_equal(g, np.zeros_like(a))
+
+
 @pytest.mark.parametrize("dtype", [np.int64, np.complex128, np.float16])
 def test_other_dtypes(dtype):
     x, w = (

@@ -20,7 +20,7 @@ PARAMS = {
     "leaky_relu": {"slope": 0.1},
     "elu": {"alpha": 0.9},
     "sinc": {"order": 0},
-    "i0": {"order": 0},
+    "bessel_i0": {"order": 0},
 }
 POINT = {"arccosh": (1.6,), "ldexp": (0.6, 2), "where": (True, 0.6, 0.7)}
 
@@ -45,7 +45,7 @@ def evaluate(formula, values):
         "σ": sigmoid,
         "sech2": lambda x: 1 / np.cosh(x) ** 2,
         "sinc": lambda x, order: (np.cos(np.pi * x) - np.sinc(x)) / x,
-        "i0": lambda x, order: (np.i0(x + 1e-5) - np.i0(x - 1e-5)) / 2e-5,
+        "bessel_i0": lambda x, order: (np.i0(x + 1e-5) - np.i0(x - 1e-5)) / 2e-5,
     }
     return eval(text, known, values)
 

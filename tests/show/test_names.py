@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule import Value
+from chainrule import Value, nn
 from chainrule.show import names
 
 outside = Value(0.25)
@@ -149,3 +149,9 @@ def test_nothing_is_written_to_the_callers_objects():
     holder = [a]
     cr.draw(a * 2)
     assert a.name is None and holder == [a]
+
+
+def test_a_module_in_a_row_is_found_by_its_index():
+    model = nn.Sequential(nn.Linear(2, 3, rng=0), nn.ReLU())
+    found = names.find(model.parameters(), [{"model": model}])
+    assert list(found.values()) == ["model[0].weight", "model[0].bias"]

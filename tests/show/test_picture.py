@@ -29,7 +29,7 @@ def test_saved_by_suffix(drawn, tmp_path, suffix):
     assert os.listdir(tmp_path) == [path.name]
 
 
-@pytest.mark.parametrize("name", ["graph.png", "graph", "graph.svg.gz"])
+@pytest.mark.parametrize("name", ["graph.pdf", "graph", "graph.svg.gz"])
 def test_another_suffix_is_an_error_that_lists_the_known_ones(drawn, tmp_path, name):
     with pytest.raises(ValueError, match=r"expected one of \.svg, \.html, \.json, \.dot"):
         drawn.save(str(tmp_path / name))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from chainrule import Value, nn, optim, train
-from tests.train.test_fit import X, Y, fitted, same
+from tests.train.test_fitting import X, Y, fitted, same
 
 SETTINGS = {"epochs": 1, "batch_size": 16, "compile": False, "progress": False}
 
@@ -45,7 +45,14 @@ WRONG = [
     ({"validation": (X[:0], Y[:0])}, ValueError, "the arrays are empty"),
     ({"data": ((X, Y) for _ in range(2))}, TypeError, "data is a generator, which can be gone through once"),
     ({"data": {"x": X}}, TypeError, "data is a dict; expected a tuple of arrays"),
+    ({"data": []}, TypeError, "no arrays given"),
+    ({"data": (X, Y.astype(str))}, TypeError, "array 1 of data is of dtype <U.*np.unique"),
+    ({"data": (X.astype(object), Y)}, TypeError, "array 0 of data is of dtype object; expected numbers"),
+    ({"data": type("Nothing", (), {"__iter__": lambda self: iter(())})()}, ValueError, "gave no batches"),
     ({"data": 3}, TypeError, "data is a int; expected a tuple of arrays"),
+    ({"callbacks": 3}, TypeError, "callbacks is 3; expected Callbacks or functions"),
+    ({"callbacks": ["print"]}, TypeError, "a callback is a str; expected"),
+    ({"data": (X, Y + 5), "compile": True}, ValueError, "cross_entropy: labels hold .* expected 0 to 1"),
     ({"schedule_every": "batch"}, ValueError, "schedule_every is 'batch'; expected one of"),
 ]
 
@@ -107,6 +114,33 @@ def test_batches_that_somebody_else_makes(make):
     assert run.step == 6 and told == [2, 4, 6]
 
 
+@pytest.mark.parametrize("compile", [False, True])
+def test_a_number_beyond_an_embedding_names_the_layer_and_changes_nothing(compile):
+    model = nn.Sequential(nn.Embedding(5, 4, rng=0), nn.BatchNorm1d(4), nn.Linear(4, 2, rng=1))
+    before = model.state_dict()
+    with pytest.raises(ValueError, match="0: 9 looked up; expected 0 to 4"):
+        go(model, data=(np.array([1, 2, 9]), Y[:3]), compile=compile)
+    same(model.state_dict(), before)
+    with pytest.raises(ValueError, match="0: 9 looked up; expected 0 to 4"):
+        train.predict(model, np.array([1, 2, 9]), compile=compile)
+
+
+def test_one_callback_needs_no_list():
+    told = []
+    go(callbacks=lambda run: told.append(run.step), epochs=2)
+    assert told == [4, 8]
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_hooks_and_paths_are_those_of_the_whole_model_in_predict(compile):
+    model = nn.Sequential(nn.Linear(4, 2, rng=0))
+    with model.register_forward_hook(lambda module, inputs, out: out * 0 + 7):
+        assert np.all(train.predict(model, X, compile=compile) == 7)
+    assert not np.any(train.predict(model, X, compile=compile) == 7)
+    with pytest.raises(ValueError, match=r"^0: Linear"):
+        train.predict(model, X[:, :3], compile=compile)
+
+
 def test_all_kinds_of_data_are_evaluated_alike():
     model = nn.Linear(4, 2, rng=0)
     parts = train.batches(X, Y, batch_size=16, seed=0, drop_last=True)
@@ -121,8 +155,38 @@ def test_all_kinds_of_data_are_evaluated_alike():
     assert np.isfinite(run.curves.last("validation_loss"))
 
 
-def test_predict_wants_one_array():
-    with pytest.raises(TypeError, match="LSTM returns a tuple; expected one array"):
+class Forked(nn.Module):
+    """A trunk with two heads."""
+
+    def __init__(self):
+        self.trunk = nn.Linear(4, 5, rng=0)
+        self.left, self.right = nn.Linear(5, 1, rng=1), nn.Linear(5, 2, rng=2)
+
+    def forward(self, x):
+        h = np.tanh(self.trunk(x))
+        return {"much": self.left(h), "which": self.right(h)}
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_networks_with_two_heads_and_two_losses_are_evaluated_too(compile):
+    def loss(out, y):
+        return nn.cross_entropy(out["which"], y) + nn.mse(out["much"][:, 0], y.astype(float))
+
+    def accuracy(out, y):
+        return train.accuracy(out["which"], y)
+
+    model, run = go(Forked(), loss=loss, validation=(X, Y), metrics=accuracy, compile=compile)
+    out = train.predict(model, X, batch_size=7, compile=compile)
+    whole = model(X)
+    assert out.keys() == {"much", "which"}
+    for name, a in out.items():
+        np.testing.assert_allclose(a, whole[name].data, rtol=1e-12, atol=1e-14)
+    assert run.curves.last("validation_loss") == pytest.approx(float(loss(whole, Y).data))
+    assert run.curves.last("validation_accuracy") == train.accuracy(whole["which"], Y)
+
+
+def test_predict_wants_a_row_for_each_sample():
+    with pytest.raises(TypeError, match=r"of 3 samples LSTM .* an array of shape \(1, 3, 4\)"):
         train.predict(nn.LSTM(3, 4, rng=0), np.ones((3, 5, 3)))
     with pytest.raises(ValueError, match="batch_size is 0"):
         train.predict(nn.Linear(3, 4, rng=0), np.ones((3, 3)), batch_size=0)

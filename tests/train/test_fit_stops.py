@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import numpy as np
 import pytest
 
 from chainrule import Value, nn, optim, train
-from tests.train.test_fit import X, Y, fitted, network, same
+from tests.train.test_fitting import X, Y, fitted, network, same
 
 
 class StopAt(train.Callback):
@@ -202,3 +203,64 @@ def test_a_loss_that_is_no_number_is_null_in_the_log(tmp_path):
 
     line = json.loads((tmp_path / "log").read_text(), parse_constant=refuse)
     assert line == {"epoch": 1, "step": 1, "loss": None}
+
+
+class Windows:
+    """A loader of one's own that knows where it stands, with an order drawn anew for each epoch."""
+
+    def __init__(self):
+        self.rng, self.rest = np.random.default_rng(3), None
+
+    def __iter__(self):
+        if self.rest is None:  # of an epoch under way there may be none left
+            self.rest = self.rng.permutation(5).tolist()
+        while self.rest:
+            part = slice(10 * (k := self.rest.pop()), 10 * k + 10)
+            yield X[part], Y[part]
+        self.rest = None
+
+    def state_dict(self):
+        return {"rest": copy.copy(self.rest), "rng": self.rng.bit_generator.state}
+
+    def load_state_dict(self, state):
+        self.rest, self.rng.bit_generator.state = copy.copy(state["rest"]), state["rng"]
+
+
+def parts():
+    return [(X[i : i + 10], Y[i : i + 10]) for i in range(0, 50, 10)]
+
+
+@pytest.mark.parametrize("make", [Windows, parts], ids=["loader", "list"])
+@pytest.mark.parametrize("stop", [3, 5, 7])
+def test_loaders_of_ones_own_go_on_where_they_were(tmp_path, make, stop):
+    options = {"epochs": 3, "checkpoint": tmp_path / "c"}
+    _, run = fitted(data=make(), callbacks=[StopAt(stop)], **options)
+    assert run.step == stop
+    resumed, run = fitted(data=make(), resume=True, **options)
+    whole, undisturbed = fitted(data=make(), **options)
+    same(resumed.state_dict(), whole.state_dict())
+    np.testing.assert_array_equal(run.curves["loss"], undisturbed.curves["loss"])
+    assert run.step == 15
+
+
+def test_a_checkpoint_of_other_batches_is_refused(tmp_path):
+    options = {"epochs": 3, "checkpoint": tmp_path / "c"}
+    fitted(data=parts(), callbacks=[StopAt(2)], **options)
+    for data, message in ((parts()[:3], "5 batches, here are 3"), (Windows(), "expected batch, loader")):
+        with pytest.raises(train.CheckpointError, match=message):
+            fitted(data=data, resume=True, **options)
+
+
+def test_a_log_belongs_to_one_run_at_a_time(tmp_path):
+    options = {"epochs": 1, "log": tmp_path / "log"}
+
+    class Another(train.Callback):
+        def on_step(self, run):
+            with pytest.raises(ValueError, match="another run is writing the log"):
+                fitted(**options)
+
+    fitted(callbacks=Another(), **options)
+    with pytest.raises(ZeroDivisionError):
+        fitted(callbacks=lambda run: 1 / 0, **options)
+    fitted(**options)  # whoever failed holds it no longer
+    assert len((tmp_path / "log").read_text().splitlines()) == 1

@@ -48,7 +48,8 @@ def _pooling(op: str, **more: Any) -> Callable[[Writer, Any, str], str]:
     def write(w: Writer, layer: Any, x: str) -> str:
         pads = _both([(p, p) for p in layer.padding])
         kernel, strides = list(layer.kernel_size), list(layer.stride)
-        return w.node(op, x, kernel_shape=kernel, strides=strides, pads=pads, **more)
+        ceil = int(layer.ceil_mode)
+        return w.node(op, x, kernel_shape=kernel, strides=strides, pads=pads, ceil_mode=ceil, **more)
 
     return write
 

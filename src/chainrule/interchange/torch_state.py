@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from chainrule.interchange.weights import read_state
 from chainrule.nn.linear import Linear
-from chainrule.nn.module import Module, inside, values_of
+from chainrule.nn.module import Module
 from chainrule.nn.normalisation import BatchNorm1d, BatchNorm2d
+from chainrule.nn.tree import inside, values_of
 
 __all__ = ["from_torch_state_dict", "to_torch_state_dict"]
 

@@ -47,17 +47,19 @@ class Access:
     def _splat(self, x: Traced, value: str) -> str:
         return value if self.lanes == 1 else f"splat ({ELEMENT[x.dtype.char]} {value})"
 
-    def count(self, d: int | None, first: int) -> str:
+    def count(self, d: int | None, first: int, element: str) -> str:
         """The counter of a loop, from ``first`` on, in every lane; of the innermost one each lane's own."""
         start = self.w.index([] if d is None else [(self.counters[d], 1)], first)
+        if element != "i64":
+            start = self._set(f"trunc i64 {start} to {element}")
         if self.lanes == 1:
             return start
-        one = self._set(f"insertelement <{self.lanes} x i64> poison, i64 {start}, i64 0")
-        t = f"<{self.lanes} x i64>"
+        t = f"<{self.lanes} x {element}>"
+        one = self._set(f"insertelement {t} poison, {element} {start}, i64 0")
         many = self._set(f"shufflevector {t} {one}, {t} poison, <{self.lanes} x i32> zeroinitializer")
         if d != len(self.nest.loops) - 1:
             return many
-        steps = ", ".join(f"i64 {k}" for k in range(self.lanes))
+        steps = ", ".join(f"{element} {k}" for k in range(self.lanes))
         return self._set(f"add {t} {many}, <{steps}>")
 
     def _across(self, size: int) -> Iterator[str]:

@@ -4,13 +4,15 @@ The sub-program of a loop's body is cut in two. What depends on the carry stays;
 depends on the xs is written with one more axis in front, of all the steps, and comes in as further
 xs, and what depends on neither is computed once. So the products of a recurrent network's inputs
 with their weights become one product; and in a derivative's loop, which runs each step again from
-the carry that was kept, most of that falls out of the loop.
+the carry that was kept, most of that falls out of the loop. The products of that carry are not
+computed again: the first loop has kept them (`factors` tells which is which).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from chainrule.native.operations import (
@@ -26,7 +28,7 @@ from chainrule.native.products import matmul
 from chainrule.native.reference import order
 from chainrule.traced import Traced
 
-__all__ = ["Ahead"]
+__all__ = ["Ahead", "factors"]
 
 # How many elements something computed ahead may have: that many times those of the xs and carries, or
 # that many in all.
@@ -51,6 +53,8 @@ class Ahead:
     carries : list of Traced
         The inputs that change from step to step.
     length : int
+    products : dict
+        Of all the steps, by their factors: those that an earlier loop has computed.
     """
 
     outputs: list[Traced]
@@ -58,6 +62,7 @@ class Ahead:
     entries: set[Traced]
     carries: list[Traced]
     length: int
+    products: dict[tuple[Any, ...], Traced]
     moving: set[Traced] = field(default_factory=set)  # depends on the xs
     free: dict[Traced, None] = field(default_factory=dict)  # in order; does not depend on the carry
 
@@ -92,6 +97,8 @@ class Ahead:
             inputs = [self.outer[i] for i in x.inputs]
             if x not in self.moving:
                 self.outer[x] = node(x.op, tuple(inputs), x.shape, x.dtype, x.weak, x.params)
+            elif x.op == "matmul" and (known := factors(inputs)) in self.products:
+                self.outer[x] = self.products[known]
             else:
                 self.outer[x] = _rule(x)(x, self._aligned(x, inputs), self.length)
         return [self.outer[x] for x in wanted]
@@ -104,6 +111,15 @@ class Ahead:
             reshape(a, (self.length, *(1,) * (x.ndim - i.ndim), *i.shape)) if i in self.moving else a
             for i, a in zip(x.inputs, inputs)
         ]
+
+
+def factors(xs: Sequence[Traced], outer: Mapping[Traced, Traced] = MappingProxyType({})) -> tuple[Any, ...]:
+    """What two products of the same have in common, though each may have turned its factors itself.
+
+    ``outer`` says what stands outside for what a body reads.
+    """
+    there = [outer.get(x, x) for x in xs]
+    return tuple([(x.params["axes"], *factors(x.inputs, outer)) if x.op == "transpose" else x for x in there])
 
 
 # -------------------------------------------------------------------- one more axis in front

@@ -126,6 +126,7 @@ class Trace:
         self.lent: dict[tuple[int, str], tuple[Value, Traced, Traced]] = {}  # data and gradients, to the user
         self.owed: dict[Traced, bool] = {}  # of what was lent: whether it has been changed in place
         self.lines: dict[Traced, str] | None = None
+        self.products: dict[tuple[Any, ...], Traced] = {}  # of a loop's carries, of all steps, by factors
 
     def adopt(self, x: Traced) -> Traced | None:
         """A node of another capture as one of this, if there is a way; None if there is none."""

@@ -330,7 +330,7 @@ class Emitter(Access):
         if is_number(b):
             return self._splat(b, number(b))
         if user is not None and (user, x) in self.nest.counts:
-            return self.count(self.nest.counts[user, x], b.params["start"])
+            return self.count(self.nest.counts[user, x], b.params["start"], ELEMENT[b.dtype.char])
         cache = self.row if self.at_row else self.env
         if user is not None and (user, x) in self.nest.accesses:
             key = self.nest.accesses[user, x]

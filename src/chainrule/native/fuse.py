@@ -9,6 +9,7 @@ row by row while the row is in the cache: softmax and layer norm are one nest ea
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -70,119 +71,197 @@ class Cluster:
 def fuse(roots: Sequence[Traced], views: Views) -> list[Cluster | Traced]:
     """The program as loop nests and single operations, in an order in which they can be carried out."""
     nodes = order(roots)
-    position = {x: i for i, x in enumerate(nodes)}
-    depth: dict[Traced, int] = {}
-    home: dict[Traced, Cluster] = {}
-    by_shape: dict[tuple[tuple[int, ...], int], Cluster] = {}
-    units: list[Cluster | Traced] = []
+    fusion = _Fusion(views, {x: i for i, x in enumerate(nodes)})
     for x in nodes:
+        fusion.add(x)
+    return _sorted(fusion.units, fusion.home, fusion.position)
+
+
+class _Fusion:
+    """Nests as they grow, operation by operation in the order of the program.
+
+    Attributes
+    ----------
+    position : dict
+        The place of each node in the program.
+    units : list
+        The nests and single operations.
+    home : dict
+        The nest of each operation that is in one.
+    depth : dict
+        For each node how many units at least lie before its own, which is deeper than all that it needs.
+    users : dict
+        Who reads a node, so far.
+    by_shape : dict
+        A nest by its loops and its depth.
+    """
+
+    def __init__(self, views: Views, position: dict[Traced, int]) -> None:
+        self.views, self.position = views, position
+        self.units: list[Cluster | Traced] = []
+        self.home: dict[Traced, Cluster] = {}
+        self.depth: dict[Traced, int] = {}
+        self.users: dict[Traced, list[Traced]] = {}
+        self.by_shape: dict[tuple[tuple[int, ...], int], Cluster] = {}
+
+    def add(self, x: Traced) -> None:
+        """Find a place for the next operation."""
+        depth = self.depth
         if x.op in ("input", "constant", "iota"):
             depth[x] = 0
-            continue
-        if x.op in VIEWS:
+        elif x.op in VIEWS:
             depth[x] = depth[x.inputs[0]]
-            continue
-        if not is_loop(x):
-            depth[x] = max((depth[i] for i in x.inputs), default=0) + 1
-            units.append(x)
-            continue
-        _merge(x, depth, home, by_shape, units, position, views)
-        cluster = _join(x, depth, home, by_shape, views)
-        if cluster is None:
-            shape = x.inputs[0].shape if x.op in REDUCTIONS else x.shape
-            least = 1 + max((depth[i] for i in x.inputs), default=0)
-            loops = tuple(n for n in shape if n != 1)
-            cluster = Cluster(loops, least)
-            wide = iter(range(len(loops)))
-            _settle(cluster, x, tuple(None if n == 1 else next(wide) for n in shape))
-            by_shape[loops, least] = cluster
-            units.append(cluster)
-        depth[x] = cluster.depth
-        home[x] = cluster
-    return _sorted(units, home, position)
+        elif not is_loop(x):
+            depth[x] = 1 + self._deepest(x)
+            self.units.append(x)
+        else:
+            self._merge(x)
+            cluster = self._join(x) or self._begin(x)
+            depth[x] = cluster.depth
+            self.home[x] = cluster
+        for i in set(x.inputs):
+            self.users.setdefault(i, []).append(x)
 
+    def _deepest(self, x: Traced) -> int:
+        return max((self.depth[i] for i in x.inputs), default=0)
 
-def _merge(
-    x: Traced,
-    depth: dict[Traced, int],
-    home: dict[Traced, Cluster],
-    by_shape: dict[tuple[tuple[int, ...], int], Cluster],
-    units: list[Cluster | Traced],
-    position: dict[Traced, int],
-    views: Views,
-) -> None:
-    """Make one nest of two over the same loops that ``x`` reads; of one depth, neither needs the other."""
-    deepest = max((depth[i] for i in x.inputs), default=0)
-    bases = [views.alias(i)[0] for i in x.inputs]
-    found = list({id(home[b]): home[b] for b in bases if b in home and home[b].depth == deepest}.values())
-    if len(found) != 2 or found[0].loops != found[1].loops or len(found[0].loops) < 2:
-        return
-    one, other = found
-    if one.split != other.split and None not in (one.split, other.split):
-        return
-    if len(one.members) + len(other.members) > MOST:
-        return
-    one.members = sorted(one.members + other.members, key=position.__getitem__)
-    one.place.update(other.place)
-    one._inner.update(other._inner)
-    one.split = other.split if one.split is None else one.split
-    home.update(dict.fromkeys(other.members, one))
-    units.remove(other)
-    if by_shape.get((other.loops, other.depth)) is other:
-        by_shape[other.loops, other.depth] = one
+    def _begin(self, x: Traced) -> Cluster:
+        """A nest of its own for ``x``."""
+        shape = _space(x)
+        loops = tuple(n for n in shape if n != 1)
+        cluster = Cluster(loops, 1 + self._deepest(x))
+        _settle(cluster, x, _plain(shape))
+        self.by_shape[loops, cluster.depth] = cluster
+        self.units.append(cluster)
+        return cluster
 
+    def _merge(self, x: Traced) -> None:
+        """Make one nest of two over the same loops that ``x`` reads, if neither needs the other."""
+        bases = [self.views.alias(i)[0] for i in x.inputs]
+        found = list(dict.fromkeys(self.home[b] for b in bases if b in self.home))
+        if len(found) != 2 or found[0].loops != found[1].loops or len(found[0].loops) < 2:
+            return
+        early, late = sorted(found, key=lambda cluster: cluster.depth)
+        if early.split != late.split and None not in (early.split, late.split):
+            return
+        if len(early.members) + len(late.members) > MOST:
+            return
+        if early.depth < late.depth and self._needs(late.members, early):
+            return
+        moved = early.members
+        late.members = sorted(moved + late.members, key=self.position.__getitem__)
+        late.place.update(early.place)
+        late._inner.update(early._inner)
+        late.split = early.split if late.split is None else late.split
+        self.home.update(dict.fromkeys(moved, late))
+        self.units.remove(early)
+        self._forget(early)
+        self._deepen(late, late.depth)
 
-def _join(
-    x: Traced,
-    depth: dict[Traced, int],
-    home: dict[Traced, Cluster],
-    by_shape: dict[tuple[tuple[int, ...], int], Cluster],
-    views: Views,
-) -> Cluster | None:
-    """Put ``x`` into the nest of the newest of its operands, if it fits there."""
-    shape = x.inputs[0].shape if x.op in REDUCTIONS else x.shape
-    bases = [views.alias(i) for i in x.inputs]
-    deepest = max((depth[i] for i in x.inputs), default=0)
-    outside = max(
-        (depth[i] + 1 for i, (b, _) in zip(x.inputs, bases, strict=True) if b not in home), default=1
-    )
-    homes = {id(home[b]): home[b] for b, _ in bases if b in home and home[b].depth == deepest}
-    if deepest and deepest >= outside and len(homes) == 1:
-        cluster = next(iter(homes.values()))
-        if len(cluster.members) < MOST or not cluster.loops or len(cluster.loops) == 1:
-            place = _fit(x, shape, bases, cluster, home)
-            if place is not None:
+    def _join(self, x: Traced) -> Cluster | None:
+        """Put ``x`` into the nest of an operand, or of a neighbour, if it fits there."""
+        home = self.home
+        bases = [self.views.alias(i) for i in x.inputs]
+        deepest = self._deepest(x)
+        after_nests = any(b in home and self.depth[b] == deepest for b, _ in bases)
+        found = dict.fromkeys(home[b] for b, _ in bases if b in home)
+        for cluster in sorted(found, key=lambda cluster: -cluster.depth):
+            if len(cluster.members) >= MOST and len(cluster.loops) > 1:
+                continue
+            # What else is read has to be there before: then the nest may as well run later.
+            others = [b for b, _ in bases if home.get(b) is not cluster]
+            needed = 1 + max((self.depth[b] for b in others), default=0)
+            put_off = needed > cluster.depth
+            if put_off and not (after_nests and cluster.loops):
+                continue
+            place = _fit(x, bases, cluster, home)
+            if place is not None and not (put_off and self._needs(others, cluster)):
                 _settle(cluster, x, place)
+                if put_off:
+                    self._deepen(cluster, needed)
                 return cluster
-        return None
-    if homes:
-        return None
-    # A neighbour over the same elements that starts as early: one pass over shared operands.
-    least = max(outside, deepest + 1)
-    loops = tuple(n for n in shape if n != 1)
-    neighbour = by_shape.get((loops, least))
-    if neighbour is None or len(neighbour.members) > MOST // 4:
-        return None
-    size = 1
-    for n in loops:
-        size *= n
-    if size > 4096 and not {b for b, _ in bases} & {
-        views.alias(i)[0] for m in neighbour.members for i in m.inputs if views.alias(i)[0].size > 1
-    }:
-        return None
-    wide = iter(range(len(loops)))
-    _settle(neighbour, x, tuple(None if n == 1 else next(wide) for n in shape))
-    return neighbour
+        if after_nests:
+            return None
+        # A neighbour over the same elements that starts as early: one pass over shared operands.
+        shape = _space(x)
+        loops = tuple(n for n in shape if n != 1)
+        neighbour = self.by_shape.get((loops, 1 + deepest))
+        if neighbour is None or len(neighbour.members) > MOST // 4:
+            return None
+        if math.prod(loops) > 4096 and not {b for b, _ in bases} & {
+            b for m in neighbour.members for i in m.inputs if (b := self.views.alias(i)[0]).size > 1
+        }:
+            return None
+        _settle(neighbour, x, _plain(shape))
+        return neighbour
+
+    def _needs(self, nodes: Sequence[Traced], early: Cluster) -> bool:
+        """Whether the nodes need, by whatever way, what is computed in ``early``."""
+        waiting, seen = list(nodes), set(nodes)
+        while waiting:
+            cluster = self.home.get(x := waiting.pop())
+            if cluster is early:
+                return True
+            members = [x] if cluster is None else cluster.members
+            seen.update(members)
+            for m in members:
+                for i in m.inputs:
+                    if i not in seen and self.depth[i] >= early.depth:
+                        seen.add(i)
+                        waiting.append(i)
+        return False
+
+    def _deepen(self, cluster: Cluster, depth: int) -> None:
+        """Put a nest off, and with it whatever needs it."""
+        waiting: list[Traced] = []
+
+        def put_off(cluster: Cluster, depth: int) -> None:
+            self._forget(cluster)
+            cluster.depth = depth
+            self.depth.update(dict.fromkeys(cluster.members, depth))
+            self.by_shape.setdefault((cluster.loops, depth), cluster)
+            waiting.extend(cluster.members)
+
+        put_off(cluster, depth)
+        while waiting:
+            x = waiting.pop()
+            for user in self.users.get(x, ()):
+                home = self.home.get(user)
+                if user not in self.depth or (home is not None and home is self.home.get(_base(x))):
+                    continue
+                least = self.depth[x] + (user.op not in VIEWS)
+                if self.depth[user] >= least:
+                    continue
+                if home is not None:
+                    put_off(home, least)
+                else:
+                    self.depth[user] = least
+                    waiting.append(user)
+
+    def _forget(self, cluster: Cluster) -> None:
+        if self.by_shape.get((cluster.loops, cluster.depth)) is cluster:
+            del self.by_shape[cluster.loops, cluster.depth]
+
+
+def _space(x: Traced) -> tuple[int, ...]:
+    """The shape of what ``x`` runs over: its own, or a reduction's operand's."""
+    return x.inputs[0].shape if x.op in REDUCTIONS else x.shape
+
+
+def _plain(shape: tuple[int, ...]) -> tuple[int | None, ...]:
+    """A loop along each axis of more than one."""
+    loops = iter(range(len(shape)))
+    return tuple(None if n == 1 else next(loops) for n in shape)
 
 
 def _fit(
     x: Traced,
-    shape: tuple[int, ...],
     bases: list[tuple[Traced, tuple[int | None, ...]]],
     cluster: Cluster,
     home: dict[Traced, Cluster],
 ) -> tuple[int | None, ...] | None:
     """Which loop runs along each axis of ``x`` in this nest; None if it does not fit."""
+    shape = _space(x)
     place: list[int | None] = [None] * len(shape)
     split = cluster.split
     for operand, (b, axes) in zip(x.inputs, bases, strict=True):
@@ -230,6 +309,13 @@ def _settle(cluster: Cluster, x: Traced, place: tuple[int | None, ...]) -> None:
     cluster.place[x] = place
 
 
+def _base(x: Traced) -> Traced:
+    """What a view is a view of."""
+    while x.op in VIEWS:
+        x = x.inputs[0]
+    return x
+
+
 def _sorted(
     units: list[Cluster | Traced], home: dict[Traced, Cluster], position: dict[Traced, int]
 ) -> list[Cluster | Traced]:
@@ -239,8 +325,7 @@ def _sorted(
     number = {id(u): i for i, u in enumerate(units)}
 
     def unit_of(x: Traced) -> int | None:
-        while x.op in VIEWS:
-            x = x.inputs[0]
+        x = _base(x)
         return number.get(id(home[x])) if x in home else number.get(id(x))
 
     first = []

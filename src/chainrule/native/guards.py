@@ -34,7 +34,7 @@ import chainrule.traced
 from chainrule.native.capture import owner
 from chainrule.native.code import file_of, names_in, package_of
 from chainrule.traced import Traced
-from chainrule.value import Value, by_identity
+from chainrule.value import Value, by_identity, freezes
 
 __all__ = ["Guards"]
 
@@ -82,6 +82,7 @@ class Guards:
         self._savers: set[int] = set()  # of modules with a backward by hand, for which forward saves
         # Calls that give part of something: numbers, which must be of the same type too, and all else.
         self._parts, self._numbers = _Parts(), _Parts()
+        self._leaves: Labelled = []
         self._package = package_of(f)
         self._met: set[int] = set()
         self._kept: list[Any] = []
@@ -107,6 +108,10 @@ class Guards:
                 self._numbers.add(of, x.values if isinstance(x, dict) else x.__iter__, list(_elements(x)))
         for label, x, d in self._objects:
             self._object(label, x, d)
+        if self._leaves:
+            labels, leaves = map(list, zip(*self._leaves))
+            frozen = _Frozen(leaves)
+            self._parts.add(labels, frozen, frozen())
         # Variables as they were, until it is known what the capture has put into them.
         self._spaces: list[tuple[str, Any, Any, dict[str, Any]]] = [
             *((f"{n}.", x, d, dict(d)) for n, x, d in self._objects if isinstance(x, type)),
@@ -121,7 +126,7 @@ class Guards:
                 labels, of = map(list, zip(*cells))
                 parts = self._numbers if number else self._parts
                 parts.add(labels, functools.partial(_contents, of), _contents(of))
-        del self._attributes, self._objects, self._globals, self._cells, self._met
+        del self._attributes, self._objects, self._globals, self._cells, self._met, self._leaves
 
     # ---------------------------------------------------------------- looking over
 
@@ -134,7 +139,11 @@ class Guards:
         if isinstance(x, np.random.Generator | np.random.RandomState | random.Random):
             self.generators.append(x)
             return []
-        if type(x) is Value or isinstance(x, _LEFT_OUT):
+        if type(x) is Value:
+            if x.primitive is None:
+                self._leaves.append((f"whether {label} is frozen", x))
+            return []
+        if isinstance(x, _LEFT_OUT):
             return []
         if isinstance(x, np.ndarray):
             memory = owner(x)
@@ -399,6 +408,19 @@ class _Parts:
                     return f"{label} {_from_to(b, a)}"
             self.seen[i], self.flat = now, []  # equal ones, and the very same from now on
         return None
+
+
+class _Frozen:
+    """Which leaves are frozen; they are looked at again when any has been frozen or let go anywhere."""
+
+    def __init__(self, leaves: list[Value]) -> None:
+        self.leaves, self.at = leaves, -1
+        self.seen: list[bool] = []
+
+    def __call__(self) -> list[bool]:
+        if self.at != freezes[0]:
+            self.at, self.seen = freezes[0], [bool(v.params) for v in self.leaves]
+        return self.seen
 
 
 # -------------------------------------------------------------------- what is compared

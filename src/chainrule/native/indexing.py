@@ -26,7 +26,7 @@ from chainrule.native.operations import (
 from chainrule.traced import Traced, TracedError, where_in_user_code
 from chainrule.value import Value
 
-__all__ = ["gather", "getitem", "scatter", "scatter_add"]
+__all__ = ["gather", "getitem", "scatter", "scatter_add", "setitem"]
 
 
 def getitem(x: Traced, index: Any) -> Traced:
@@ -179,3 +179,32 @@ def scatter(g: Any, index: Any, shape: tuple[int, ...]) -> Traced:
     like = node("input", (), shape, g.dtype)  # stands for x; only its shape is looked at
     picked, back = _indexed(like, index)
     return back(reshape(broadcast_to(g, picked.shape), picked.shape))
+
+
+def setitem(x: Any, new: Any, index: Any) -> Any:
+    """``x`` with ``new`` at ``index``: a choice between the two, by a mask that is known while compiling.
+
+    Raises
+    ------
+    TracedError
+        For traced index arrays, which may name an element twice; a traced integer may be an index.
+    """
+    x = lift(x)
+    parts = index if isinstance(index, tuple) else (index,)
+    if any(type(p) is Traced for p in parts):
+        if any(isinstance(p, list) or getattr(p, "shape", ()) for p in parts):
+            raise TracedError(
+                f"{where_in_user_code()}: assignment at a traced array of indices, which may name an element "
+                "twice; add with np.add.at, or write np.where(mask, new, x)"
+            )
+        put: Any = scatter(np.ones(()), index, x.shape)
+        mask = put > 0.5
+    else:
+        mask, numbers = np.zeros(x.shape, bool), np.zeros(x.shape, int)
+        mask[index] = True
+        count = numbers[index].size
+        numbers[index] = np.arange(count).reshape(numbers[index].shape)
+        new = np.broadcast_to(lift(new), numbers[index].shape)
+        last = numbers[index] == np.arange(count).reshape(new.shape)
+        new = new if last.all() else np.where(last, new, 0.0)
+    return np.where(mask, scatter(cast(lift(new), x.dtype), index, x.shape), x)

@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.native.batching import Ahead
+from chainrule.native.batching import Ahead, factors
 from chainrule.native.capture import Trace
 from chainrule.native.operations import (
     FLOAT64,
@@ -238,15 +238,19 @@ def capture_scan(plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool) -
             rest = [s for s, p in zip(terms, products) if p is None]
             totals = [trace.placeholder(s.shape, s.dtype, s.weak) for s in rest]
             added = [trace.own(apply_ufunc(np.add, t, s)) for t, s in zip(totals, rest)]
-            factors = list(dict.fromkeys(x for p in products if p is not None for x in p.stacked))
+            collected = dict.fromkeys([*stacked, *[x for p in products if p is not None for x in p.stacked]])
+            # a derivative, which runs each step again, need not multiply again
+            again = _products_of(set(before), [*after, *stacked]) if any(values) else []
             break
     zeros = [broadcast_to(cast(0.0, s.dtype, s.weak), s.shape) for s in rest]
-    collected = list(dict.fromkeys([*stacked, *factors]))
     outer = {here: there for there, here in trace.adopted.items()} | dict(zip(entries, rows))
     carries = [*before, *totals], [*first, *zeros], [*after, *added]
-    found, arrays = _written(name, *carries, collected, outer, set(entries), length, reverse)
+    collected |= dict.fromkeys(again)
+    found, arrays = _written(name, *carries, list(collected), outer, set(entries), length, reverse)
     c, sums = len(after), iter(found[len(after) :])
     arrays |= dict(zip(entries, rows))
+    for x in again:
+        trace.parent.products[factors(x.inputs, outer | arrays)] = arrays[x]
     summed = [next(sums) if p is None else p.total(arrays) for p in products]
     every = [*found[:c], *summed, *[arrays[y] for y in stacked]]
     return Ran(Parts(dict(enumerate(every))), (c, len(terms), len(ys)), values, outside)
@@ -267,7 +271,8 @@ def _written(
 
     What does not depend on the carry is computed outside, and then is read as constants and xs.
     """
-    ahead = Ahead([*after, *collected], dict(outer), entries, before, length)
+    products = trace.products if (trace := current_trace()) else {}
+    ahead = Ahead([*after, *collected], dict(outer), entries, before, length, products)
     wanted = ahead.frontier()
     known = dict(zip(wanted, ahead.compute(wanted)))
     arrays = {y: known[y] for y in collected if y in known and y in ahead.moving}
@@ -376,6 +381,18 @@ class _Products:
             for side in (self.left, self.right)
         ]
         return matmul(transpose(a), b)
+
+
+def _products_of(carries: Collection[Traced], roots: Sequence[Traced]) -> list[Traced]:
+    """Products of a carry, as it is when a step begins, and a matrix that is the same at each."""
+    fixed: set[Traced] = set()  # what is read from outside, turned or not; entries of xs may come too
+    found = []
+    for x in order(roots):
+        if (x.op == "input" and x not in carries) or (x.op == "transpose" and x.inputs[0] in fixed):
+            fixed.add(x)
+        elif x.op == "matmul" and x.ndim == 2 and x.inputs[0] in carries and x.inputs[1] in fixed:
+            found.append(x)
+    return found
 
 
 def _flat(x: Traced) -> Traced:

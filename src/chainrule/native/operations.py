@@ -34,7 +34,8 @@ __all__ = [
     "unslice",
 ]  # fmt: skip
 
-BOOL, INT64, FLOAT64 = np.dtype(bool), np.dtype(np.int64), np.dtype(np.float64)
+BOOL, INT32, INT64 = np.dtype(bool), np.dtype(np.int32), np.dtype(np.int64)
+FLOAT64 = np.dtype(np.float64)
 _NONE: dict[str, Any] = {}
 
 UNARY = (

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.native.operations import BOOL, ELEMENTWISE, INT64
+from chainrule.native.operations import BOOL, ELEMENTWISE, INT32, INT64
 from chainrule.native.reference import order
 from chainrule.native.simplify import with_inputs
 from chainrule.traced import Traced
@@ -40,10 +40,17 @@ def picks(roots: Sequence[Traced]) -> list[Traced]:
     new.clear()
     for x in order(roots):
         y = with_inputs(x, tuple([new[i] for i in x.inputs]))
-        if x.op == "scatter_add" and _of_rows(x) and (x.inputs[2], x.shape[1]) in checked:
+        if _is_checked(x, checked):
             y = _one_of_row(y)
+        elif x.op == "sum" and x.params["axis"] == (1,) and _is_checked(x.inputs[0], checked):
+            y = _number_of_row(x, new[x.inputs[0].inputs[0]])
         new[x] = y
     return [new[r] for r in roots]
+
+
+def _is_checked(x: Traced, checked: set[tuple[Traced, int]]) -> bool:
+    """Whether ``x`` puts back one element of each row, by labels of which another operation has made sure."""
+    return x.op == "scatter_add" and _of_rows(x) and (x.inputs[2], x.shape[1]) in checked
 
 
 def _of_rows(x: Traced) -> bool:
@@ -102,8 +109,24 @@ def _one_of_row(x: Traced) -> Traced:
     ) -> Traced:
         return Traced(x.origin, op, inputs, shape, dtype, False, params)
 
-    label = node("reshape", (labels,), (rows, 1), INT64)
-    counts = [node("iota", (), (1, columns), INT64, start=start) for start in (0, -columns)]
-    here = node("logical_or", tuple(node("equal", (i, label), x.shape, BOOL) for i in counts), x.shape, BOOL)
+    def number(value: int, dtype: Any) -> Traced:
+        return node("constant", (), (), dtype, value=np.array(value, dtype))
+
+    # Whole numbers as wide as the floats beside them: as many to a vector.
+    wide = INT32 if x.dtype.itemsize == 4 and columns < 2**31 else INT64
+    low = node("less", (labels, number(0, INT64)), (rows,), BOOL)
+    again = node("add", (labels, number(columns, INT64)), (rows,), INT64)
+    label = node("where", (low, again, labels), (rows,), INT64)
+    label = node("reshape", (label,), (rows, 1), INT64)
+    if wide is INT32:
+        label = node("cast", (label,), (rows, 1), wide)
+    here = node("equal", (node("iota", (), (1, columns), wide, start=0), label), x.shape, BOOL)
     zero = node("constant", (), (), x.dtype, value=np.zeros((), x.dtype))
     return node("where", (here, node("reshape", (g,), (rows, 1), x.dtype), zero), x.shape, x.dtype)
+
+
+def _number_of_row(x: Traced, g: Traced) -> Traced:
+    """The sum of a row with one number in it: that number, and 0 for -0."""
+    zero = Traced(x.origin, "constant", (), (), x.dtype, False, {"value": np.zeros((), x.dtype)})
+    y = Traced(x.origin, "add", (g, zero), g.shape, x.dtype)
+    return y if x.shape == g.shape else Traced(x.origin, "reshape", (y,), x.shape, x.dtype)

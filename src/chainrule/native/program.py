@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -142,6 +143,11 @@ class Program:
                     self._cell_states.append((s.offset // 8, slot.kind, captured.states[slot.which].value))
             else:
                 self._other_cells.append((slot.kind, slot.which, x))
+        # State that is only read is held while it is read: the program that writes it, another one perhaps,
+        # can do so in place where nobody else holds it.
+        self._known: dict[int, Callable[[], Any]] = {
+            entry: _nothing for entry, *_ in self._array_states if entry not in image.written
+        }
         roots = iter(zip(captured.roots(), image.roots, strict=True))
         self._outputs: list[Callable[[], Any]] = []
         self._fresh: list[tuple[int, tuple[int, ...], np.dtype[Any]]] = []
@@ -331,7 +337,10 @@ class Program:
             a = v._data if kind == "data" else v._grad
             if kind == "data" and v.args:
                 a = v._current()
-            if a is arrays[entry] and (entry not in self.image.written or sys.getrefcount(a) <= _ALONE):
+            if a is arrays[entry] and sys.getrefcount(a) <= _ALONE:
+                continue
+            if a is self._known.get(entry, _nothing)():
+                arrays[entry] = a
                 continue
             if a.shape != shape:
                 raise ValueError(
@@ -341,6 +350,8 @@ class Program:
             if entry in self.image.written or not a.flags.c_contiguous or a.dtype != dtype:
                 a = np.array(a, dtype, order="C")  # of our own: others may hold it
             self._bind(entry, a)
+            if entry in self._known:
+                self._known[entry] = weakref.ref(a)
         for entry, shape, dtype in self._fresh:
             a = self._spares.get(entry)
             holder = self._held_as_grad.get(entry)
@@ -367,6 +378,8 @@ class Program:
                 _install(v, read(), v in replaced)
             else:
                 _install_grad(v, read())
+        for entry in self._known:
+            arrays[entry] = None
         if self._pool.stale:
             self._give_cells()
         if len(results) == 1 and self.captured.spec.is_leaf():
@@ -425,6 +438,10 @@ class Program:
             else:
                 v._grad_lives_in(self._pool, cell)
         self._pool.stale = False
+
+
+def _nothing() -> None:
+    """What a weak reference gives whose array is gone."""
 
 
 def _install(v: Value, new: Any, replaced: bool) -> None:

@@ -143,7 +143,7 @@ _RUN: dict[str, Callable[..., Any]] = {
     "gemm": lambda x, a, b, base, scale=1.0: base + x.params["sign"] * scale * (a @ b),
     "correlate": lambda x, a, b: correlate.run(a, b, **x.params),
     "correlate_kernels": lambda x, a, b: correlate_kernels.run(a, b, **x.params),
-    "iota": lambda x: (x.params["start"] + np.arange(x.size)).reshape(x.shape),
+    "iota": lambda x: (x.params["start"] + np.arange(x.size)).reshape(x.shape).astype(x.dtype),
     "pack": lambda x, *a: np.array(a, x.dtype),
     "element": lambda x, a: a[x.params["index"]],
     "argmax": _extreme,

@@ -175,6 +175,34 @@ def _add(s: Simplifier, x: Traced) -> Traced | None:
     return None
 
 
+def _joined(s: Simplifier, x: Traced) -> Traced | None:
+    """Arrays put into zeros, one where the other ends, and added: 0.0 + each, one behind the other."""
+    parts, waiting = [], [x]
+    while waiting:
+        y = waiting.pop()
+        if y.op == "add" and all(i.shape == x.shape for i in y.inputs):
+            waiting += y.inputs
+        elif y.op == "unslice" and y.dtype.kind == "f" and set(y.params["steps"]) == {1}:
+            parts.append(y)
+        else:
+            return None
+    cut = {k for y in parts for k in range(x.ndim) if y.inputs[0].shape[k] != x.shape[k]}
+    if len(cut) != 1:
+        return None
+    (axis,) = cut
+    parts.sort(key=lambda y: y.params["starts"][axis])
+    end = 0
+    for y in parts:
+        if y.params["starts"][axis] != end:
+            return None
+        end += y.inputs[0].shape[axis]
+    if end != x.shape[axis]:
+        return None
+    zero = s.number(0.0, x)
+    plus = [s.node("add", (zero, y.inputs[0]), y.inputs[0].shape, x) for y in parts]
+    return s.make("concatenate", tuple(plus), x, axis=axis)
+
+
 def _subtract(s: Simplifier, x: Traced) -> Traced | None:
     """X - 0.0 = x;  x - -y = x + y."""
     a, b = x.inputs
@@ -379,7 +407,7 @@ def _sink_reduction(s: Simplifier, x: Traced) -> Traced | None:
 
 RULES: dict[str, list[Rule]] = {
     "multiply": [_multiply],
-    "add": [_add],
+    "add": [_add, _joined],
     "subtract": [_subtract],
     "divide": [_divide],
     "negative": [_negative],

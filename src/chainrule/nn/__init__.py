@@ -23,7 +23,7 @@ from chainrule.nn.checking import check_module
 from chainrule.nn.classification import bce_with_logits, cross_entropy, hinge, kl_div, nll
 from chainrule.nn.containers import Flatten, Residual, Sequential
 from chainrule.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
-from chainrule.nn.ctc import ctc
+from chainrule.nn.ctc_loss import ctc
 from chainrule.nn.dropout import Dropout
 from chainrule.nn.embedding import Embedding
 from chainrule.nn.initialisers import (
@@ -50,7 +50,7 @@ from chainrule.nn.pooling import (
     MaxPool2d,
 )
 from chainrule.nn.recurrent import GRU, LSTM, RNN
-from chainrule.nn.summary import Summary, summary
+from chainrule.nn.summary_table import Summary, summary
 
 __all__ = [
     "ACTIVATIONS", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Bilinear",

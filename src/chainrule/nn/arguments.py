@@ -42,7 +42,15 @@ def floating(dtype: DTypeLike, owner: str) -> np.dtype[Any]:
 
 def as_operand(x: Any) -> Any:
     """A Value as it is and anything else as an array: both have shape, dtype and ndim."""
-    return x if type(x) is Value else as_array(x)
+    if type(x) is Value:
+        return x
+    x = as_array(x)
+    if x.dtype.kind not in "biufc":
+        raise TypeError(
+            f"an argument is of dtype {x.dtype}; expected numbers: x.astype(float) may make some, "
+            "np.unique(labels, return_inverse=True)[1] numbers classes that have names"
+        )
+    return x
 
 
 def channels(x: Any, count: int, axes: str, owner: str) -> Any:

@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +26,17 @@ if TYPE_CHECKING:
 __all__ = ["Call", "bound", "drawn", "now", "repeated", "replaying", "without_graph"]
 
 
+LOGGED = 10_000  # calls
+
+
 class _Now(threading.local):
     """The calls that run at present, outermost first, and those that run a second time, with their draws."""
 
     def __init__(self) -> None:
         self.running: list[Call] = []
         self.repeated: list[Iterator[Any]] = []
+        # the latest calls as (serial before, serial after, module): which nodes are whose, for the explorer
+        self.log: deque[tuple[int, int, weakref.ref[Module]]] = deque(maxlen=LOGGED)
 
 
 now = _Now()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import DTypeLike
 
-from chainrule.nn.arguments import at_least, floating, size_of
+from chainrule.nn.arguments import as_operand, at_least, floating, size_of
 from chainrule.nn.initialisers import Initialiser, glorot_uniform
 from chainrule.nn.module import Module
 from chainrule.value import Value
@@ -81,12 +81,12 @@ class Linear(Module):
         self.weight = Value(initialiser(np.random.default_rng(rng), self.n_in, self.n_out, dtype))
         self.bias = Value(np.zeros(self.n_out, dtype)) if bias else None
 
-    def forward(self, x: Value | ArrayLike) -> Any:
+    def forward(self, x: Any) -> Any:
         """Compute x W + b; x is (..., n_in), the result (..., n_out)."""
-        shape = x.shape if isinstance(x, Value) else np.shape(x)
-        if not shape or shape[-1] != self.n_in:
+        x = as_operand(x)
+        if not x.shape or x.shape[-1] != self.n_in:
             raise ValueError(
-                f"Linear({self.n_in} -> {self.n_out}): x is {shape}; expected (..., {self.n_in}): "
+                f"Linear({self.n_in} -> {self.n_out}): x is {x.shape}; expected (..., {self.n_in}): "
                 "the last axis holds the inputs"
             )
         y = x @ self.weight

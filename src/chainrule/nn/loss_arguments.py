@@ -17,6 +17,8 @@ __all__ = ["check_same", "known", "raw_array", "reduced", "sample", "within"]
 def reduced(terms: Any, reduction: str, owner: str) -> Any:
     """The mean of terms, their sum, or all of them."""
     if reduction == "mean":
+        if not terms.size:
+            raise ValueError(f"{owner}: there are no samples to take the mean of; expected at least one")
         return np.mean(terms)
     if reduction == "sum":
         return np.sum(terms)

@@ -23,8 +23,10 @@ class _Pooling(Module):
         kernel_size: int | tuple[int, ...],
         stride: int | tuple[int, ...] | None = None,
         padding: int | tuple[int, ...] = 0,
+        ceil_mode: bool = False,
     ) -> None:
         name, n = type(self).__name__, len(self.axes)
+        self.ceil_mode = ceil_mode
         self.kernel_size = per_axis(n, kernel_size, name, "kernel_size")
         self.stride = self.kernel_size if stride is None else per_axis(n, stride, name, "stride")
         self.padding = per_axis(n, padding, name, "padding", 0)
@@ -46,12 +48,14 @@ class _Pooling(Module):
                 f"{name}: a window is {self.kernel_size}, the padded image is {tuple(size)}; expected an "
                 "image at least as large"
             )
+        beyond = self._beyond(size)
         x = channels_last(x)
-        if any(self.padding):
-            width = ((0, 0), *[(p, p) for p in self.padding], (0, 0))
+        if any(self.padding) or any(beyond):
+            width = ((0, 0), *[(p, p + more) for p, more in zip(self.padding, beyond)], (0, 0))
             inside = np.pad(np.ones((1, *x.shape[1:-1], 1), bool), width)
             x = np.pad(x, width)
             x = np.where(inside, x, outside) if outside else x
+        size = [n + more for n, more in zip(size, beyond)]
         out = [places(n, k, s, 1) for n, k, s in zip(size, self.kernel_size, self.stride)]
         if self.stride == self.kernel_size:  # side by side: a shape of its own for each axis
             whole = [n * k for n, k in zip(out, self.kernel_size)]
@@ -66,10 +70,20 @@ class _Pooling(Module):
         ]
         return np.stack(taps), (0,)
 
+    def _beyond(self, size: list[int]) -> list[int]:
+        """How far over the end the last window reaches, with ceil_mode; it must not begin there."""
+        found = [0] * len(size)
+        if self.ceil_mode:
+            for i, (n, k, s, p) in enumerate(zip(size, self.kernel_size, self.stride, self.padding)):
+                last = -(-(n - k) // s) * s  # where it begins
+                found[i] = last + k - n if last < n - p else 0
+        return found
+
     def __repr__(self) -> str:
         text = times(self.kernel_size)
         text += f", stride {times(self.stride)}" if self.stride != self.kernel_size else ""
         text += f", padding {times(self.padding)}" if any(self.padding) else ""
+        text += ", ceil_mode" * self.ceil_mode
         return f"{type(self).__name__}({text})"
 
 
@@ -92,7 +106,8 @@ class MaxPool2d(_MaxPool):
     Where several are largest the first one has all of the gradient, as in PyTorch.
 
     Shapes: x is (N, C, H, W), the result (N, C, H', W') with H' = ⌊(H + 2·padding - kernel) / stride⌋ + 1: a
-    window that would reach over the end is left out.
+    window that would reach over the end is left out.  With ceil_mode there is one more, ⌈…⌉ + 1, if it begins
+    within the image.
 
     Parameters
     ----------
@@ -102,6 +117,8 @@ class MaxPool2d(_MaxPool):
         From one window to the next; by default side by side.
     padding : int or (int, int)
         Around the image, of -inf; at most half a window.
+    ceil_mode : bool
+        Whether the last window may reach over the end.
 
     Raises
     ------
@@ -124,7 +141,15 @@ class _AvgPool(_Pooling):
     def forward(self, x: Any) -> Any:
         """The mean of each window."""
         windows, axes = self._windows(x, 0.0)
-        return channels_first(np.mean(windows, axis=axes))
+        y = channels_first(np.mean(windows, axis=axes))
+        return y / self._shares(x, y) if self.ceil_mode else y
+
+    def _shares(self, x: Any, y: Any) -> Any:
+        """How much of each window does not lie beyond the end, (*H', W')."""
+        found: Any = np.ones((), y.dtype)
+        for n, out, k, s, p in zip(np.shape(x)[2:], y.shape[2:], self.kernel_size, self.stride, self.padding):
+            found = found[..., None] * (np.minimum(n + 2 * p - s * np.arange(out), k) / k).astype(y.dtype)
+        return found
 
 
 class AvgPool1d(_AvgPool):
@@ -134,7 +159,7 @@ class AvgPool1d(_AvgPool):
 
 
 class AvgPool2d(_AvgPool):
-    """The mean of each window; zeros of the padding count.
+    """The mean of each window; zeros of the padding count, what lies beyond the end with ceil_mode does not.
 
     Shapes and parameters are those of `MaxPool2d`.
 

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 from chainrule.control import scan
 from chainrule.functions import relu, sigmoid
 from chainrule.nn.arguments import as_operand, at_least, floating, size_of
+from chainrule.nn.dropout import Dropout
 from chainrule.nn.module import Module
 from chainrule.value import Value
 
@@ -33,6 +34,7 @@ class _Recurrent(Module):
         *,
         bias: bool = True,
         bidirectional: bool = False,
+        dropout: float = 0.0,
         rng: np.random.Generator | int | None = None,
         dtype: DTypeLike = np.float64,
     ) -> None:
@@ -41,7 +43,14 @@ class _Recurrent(Module):
         self.hidden_size = at_least(1, hidden_size, name, "hidden_size")
         self.num_layers = at_least(1, num_layers, name, "num_layers")
         self.bias, self.bidirectional = bias, bidirectional
-        dtype, rng = floating(dtype, name), np.random.default_rng(rng)
+        if dropout and num_layers == 1:
+            raise ValueError(
+                f"{name}: dropout is {dropout}, num_layers is 1; it acts between layers: expected two or "
+                "more, or nn.Dropout after this layer"
+            )
+        given, rng = rng, np.random.default_rng(rng)
+        self.dropout = Dropout(dropout, rng=None if given is None else rng) if dropout else None
+        dtype = floating(dtype, name)
         reach = hidden_size**-0.5
         rows = self.gates * hidden_size
         for layer in range(num_layers):
@@ -90,6 +99,7 @@ class _Recurrent(Module):
         x = np.swapaxes(x, 0, 1)  # (T, N, C): the loop is over the first axis
         last = []
         for layer in range(self.num_layers):
+            x = x if layer == 0 or self.dropout is None else self.dropout(x)
             outputs = []
             for direction, suffix in enumerate(self._suffixes(layer)):
                 weights = self._weights(suffix)
@@ -111,6 +121,7 @@ class _Recurrent(Module):
     def __repr__(self) -> str:
         extras = f"{self.num_layers} layers, " * (self.num_layers > 1)
         extras += "bidirectional, " * self.bidirectional
+        extras += "" if self.dropout is None else f"dropout {self.dropout.p}, "
         suffixes = [s for layer in range(self.num_layers) for s in self._suffixes(layer)]
         size = sum(size_of(*self._weights(suffix)) for suffix in suffixes)
         return (
@@ -133,8 +144,10 @@ class RNN(_Recurrent):
         How many, each on the outputs of the one before.
     nonlinearity : {"tanh", "relu"}
     bias, bidirectional : bool
+    dropout : float
+        In training, the probability with which each output of a layer is left out for the next layer.
     rng : numpy.random.Generator or int, optional
-        Where the initial weights come from: uniform in ±1/√hidden_size.
+        Where the initial weights come from, uniform in ±1/√hidden_size, and the draws of dropout.
     dtype : dtype
         Of the parameters; see `Linear`.
 

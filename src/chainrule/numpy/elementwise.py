@@ -14,7 +14,6 @@ from chainrule.rules import arithmetic as ar
 from chainrule.rules import reduction as rd
 from chainrule.rules.elementary import i0 as _i0
 from chainrule.rules.elementary import sinc as _sinc
-from chainrule.rules.elementary import xlogy
 from chainrule.traced import Traced
 from chainrule.value import Value, current
 
@@ -107,10 +106,6 @@ def i0(x: Any) -> Any:
 
 def sinc(x: Any) -> Any:
     return _sinc(x, order=0)
-
-
-def entr(x: Any) -> Any:
-    return -xlogy(x, x)
 
 
 def real(val: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.numpy import functions as fn
+from chainrule.numpy.assignment import fill, in_place, set_item
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.traced import Traced, is_array
@@ -74,20 +75,6 @@ def _two(primitive: Any, x: Any, y: Any) -> Value:
         return primitive(x, y)  # type: ignore[no-any-return]  # which raises it with an explanation
 
 
-def _in_place(sign: str, forward: Any) -> Any:
-    """``v += x`` is ``v = v + x``: a new node. The update of a parameter is meant otherwise."""
-
-    def method(self: Value, other: Any) -> Any:
-        if self.primitive is None and type(other) is not Value and self._gradient is not None:
-            raise TypeError(
-                f"v {sign}= x of a leaf that has a gradient would leave the leaf as it is and make v another "
-                f"node; write v.data {sign}= x to update it, or v = v {sign} x for a new node"
-            )
-        return forward(self, other)
-
-    return method
-
-
 _USUAL = {Value, float, int, np.ndarray}
 
 
@@ -95,24 +82,22 @@ def _accepts(x: Any) -> bool:
     return isinstance(x, Value | list | tuple) or is_array(x)
 
 
-for _name, _apply, _scalar in (
-    ("add", ar.add, ar.add),
-    ("sub", ar.subtract, ar.subtract),
-    ("mul", ar.multiply, ar.multiply),
-    ("truediv", ar.divide, ar.divide),
-    ("pow", fn.power, ar.power),
-    ("mod", ar.remainder, None),
-    ("floordiv", ar.floor_divide, None),
-    ("divmod", fn.divmod, None),
-    ("matmul", fn.matmul, None),
+for _name, _sign, _apply, _scalar in (
+    ("add", "+", ar.add, ar.add),
+    ("sub", "-", ar.subtract, ar.subtract),
+    ("mul", "*", ar.multiply, ar.multiply),
+    ("truediv", "/", ar.divide, ar.divide),
+    ("pow", "**", fn.power, ar.power),
+    ("mod", "%", ar.remainder, None),
+    ("floordiv", "//", ar.floor_divide, None),
+    ("divmod", None, fn.divmod, None),
+    ("matmul", "@", fn.matmul, None),
 ):
     _forward, _reflected = _binary(_apply, _scalar)
     setattr(Value, f"__{_name}__", _forward)
     setattr(Value, f"__r{_name}__", _reflected)
-
-
-Value.__iadd__ = _in_place("+", Value.__add__)  # type: ignore[attr-defined]
-Value.__isub__ = _in_place("-", Value.__sub__)  # type: ignore[attr-defined]
+    if _sign is not None:
+        setattr(Value, f"__i{_name}__", in_place(_sign, _forward))
 
 
 def _comparison(compare: Callable[[Any, Any], Any]) -> Any:
@@ -139,13 +124,6 @@ def _iterate(self: Value) -> Iterator[Value]:
     if not self.shape:
         raise TypeError("iteration over a Value that is a scalar; it has no elements")
     return (fn.getitem(self, i) for i in range(self.shape[0]))
-
-
-def _set_item(self: Value, index: Any, new: Any) -> None:
-    raise TypeError(
-        "setitem: a Value's elements cannot be assigned, because the graph still needs them; build the "
-        "result with np.where, np.concatenate or np.stack, or for a leaf change v.data[...] before it is used"
-    )
 
 
 # -------------------------------------------------------------------- methods
@@ -177,7 +155,8 @@ _ATTACHED: dict[str, Any] = {
     "__pos__": lambda self: ar.positive(self),
     "__abs__": lambda self: ar.absolute(self),
     "__getitem__": fn.getitem,
-    "__setitem__": _set_item,
+    "__setitem__": set_item,
+    "fill": fill,
     "__iter__": _iterate,
     "T": property(fn.transpose),
     "mT": property(fn.matrix_transpose),
@@ -221,8 +200,7 @@ for _name, _here in {
     "sort": "np.sort(v), which is sorted anew",
     "partition": "np.partition(v, k), which is partitioned anew",
     "resize": "np.resize(v, shape), which is another Value",
-    "fill": "np.full_like(v, number)",
-    "put": "np.where, or np.concatenate of the parts",
+    "put": "np.put(v, indices, new)",
     "choose": "np.choose(indices, choices), with indices that are plain integers",
     "flat": "v.ravel()",
     **dict.fromkeys(

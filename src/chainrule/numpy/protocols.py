@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import optree
 
+from chainrule.numpy import assignment
 from chainrule.numpy import functions as fn
 from chainrule.primitive import as_array
 from chainrule.rules import arithmetic as ar
@@ -17,7 +18,7 @@ from chainrule.value import Value, current
 
 # -------------------------------------------------------------------- ufuncs
 
-# Named as NumPy and scipy.special name them: the latter is met without being imported.
+# Named as NumPy names them.
 UFUNCS: dict[str, Callable[..., Any]] = {
     name: getattr(module, name)
     for module, names in {
@@ -25,8 +26,8 @@ UFUNCS: dict[str, Callable[..., Any]] = {
         "floor ceil trunc rint heaviside absolute copysign ldexp arctan2 logaddexp logaddexp2 maximum "
         "minimum fmax fmin",
         el: "hypot exp exp2 expm1 log log2 log10 log1p sqrt cbrt sin cos tan arcsin arccos arctan sinh cosh "
-        "tanh arcsinh arccosh arctanh logit xlogy xlog1py",
-        fn: "power float_power square divmod modf frexp matmul matvec vecmat vecdot entr",
+        "tanh arcsinh arccosh arctanh",
+        fn: "power float_power square divmod modf frexp matmul matvec vecmat vecdot",
     }.items()
     for name in names.split()
 }
@@ -37,8 +38,6 @@ UFUNCS |= {
     "radians": el.deg2rad,
     "rad2deg": el.rad2deg,
     "degrees": el.rad2deg,
-    "expit": el.sigmoid,
-    "log_expit": el.log_sigmoid,
 }
 
 # Results without a derivative: plain booleans and integers.
@@ -66,12 +65,14 @@ _PLAIN_CALLS = {getattr(np, name) for name in PLAIN_UFUNCS}
 
 
 def _special(ufunc: np.ufunc) -> Callable[..., Any] | None:
-    """What answers a ufunc of scipy.special; if the caller has one, that module is loaded."""
-    name = ufunc.__name__
-    if name not in UFUNCS or ufunc is not getattr(sys.modules.get("scipy.special"), name, None):
+    """What answers a ufunc of scipy.special: who calls one has that module loaded."""
+    if "scipy.special" not in sys.modules:
         return None
-    CALLS[ufunc] = UFUNCS[name]
-    return UFUNCS[name]
+    from chainrule.rules.special import CALLS as special
+
+    if ufunc in special:
+        CALLS[ufunc] = special[ufunc]
+    return special.get(ufunc)
 
 
 def array_ufunc(self: Value, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
@@ -81,12 +82,14 @@ def array_ufunc(self: Value, ufunc: np.ufunc, method: str, *inputs: Any, **optio
         return f(*inputs)
     name = ufunc.__name__
     if "out" in options:
-        if any(type(o) is not Value for o in options["out"]):
-            raise TypeError(
-                f"{name}: out= is a plain array, which cannot hold a Value's derivative; "
-                "assign the result instead (write a = a + v for a += v)"
-            )
-        raise TypeError(f"{name}: out= is not supported for Values; assign the result instead")
+        if len(options["out"]) > 1:
+            raise TypeError(f"{name}: out= with several results is not supported; assign them instead")
+        (out,) = options.pop("out")
+        return assignment.write_out(name, out, getattr(ufunc, method)(*inputs, **options))
+    if method == "at" and name in ("add", "subtract"):
+        x, index, new = inputs
+        assignment.check_written(f"{name}.at", x)
+        return assignment.add_at(x, index, new, 1.0 if name == "add" else -1.0)
     if ufunc in _PLAIN_CALLS and method != "at":
         return getattr(ufunc, method)(*map(current, inputs), **options)
     if f is not None:
@@ -157,6 +160,13 @@ FUNCTIONS |= {
 for _name in ("outer", "tensordot", "matmul", "matrix_transpose", "vecdot"):
     FUNCTIONS[getattr(np.linalg, _name)] = getattr(fn, _name)
 
+FUNCTIONS |= {
+    np.copyto: assignment.copyto,
+    np.put: assignment.put,
+    np.fill_diagonal: assignment.fill_diagonal,
+    np.put_along_axis: assignment.put_along_axis,
+}
+
 # Answers without a derivative: computed on the data.
 _PLAIN = (
     "argmax argmin argsort searchsorted count_nonzero nonzero flatnonzero argwhere any all isclose allclose "
@@ -169,9 +179,7 @@ _PLAIN = (
 PLAIN_FUNCTIONS = {getattr(np, name) for name in _PLAIN if hasattr(np, name)}
 
 _INSTEAD = {
-    **dict.fromkeys("copyto putmask".split(), "v = np.where(mask, new, v)"),
-    **dict.fromkeys("put place put_along_axis".split(), "np.where, or np.concatenate of the parts"),
-    "fill_diagonal": "np.where(np.eye(n, dtype=bool), new, v)",
+    **dict.fromkeys("place putmask".split(), "np.where(mask, new, v), or v[mask] = new"),
     **dict.fromkeys("save savez savez_compressed savetxt".split(), "save v.data"),
     **dict.fromkeys("nextafter spacing".split(), "v itself; the neighbouring float has no derivative"),
     **dict.fromkeys(

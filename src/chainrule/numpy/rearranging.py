@@ -62,7 +62,12 @@ def roll(a: Any, shift: Any, axis: Axis = None) -> Any:
 
 def getitem(x: Any, index: Any) -> Any:
     """``x[index]``."""
-    return _picked("getitem", x, tuple(map(_index, index)) if isinstance(index, tuple) else _index(index))
+    return _picked("getitem", x, as_index("getitem", index))
+
+
+def as_index(name: str, index: Any) -> Any:
+    """An index as a graph may keep it."""
+    return tuple([_index(i, name) for i in index]) if isinstance(index, tuple) else _index(index, name)
 
 
 def _picked(name: str, x: Any, index: Any) -> Any:
@@ -72,7 +77,7 @@ def _picked(name: str, x: Any, index: Any) -> Any:
         raise IndexError(f"{name}: {error}; the Value has shape {shape_of(x)}") from None
 
 
-def _index(i: Any, name: str = "getitem") -> Any:
+def _index(i: Any, name: str) -> Any:
     if type(i) is Value:
         raise TypeError(
             f"{name}: the index is a Value; indices are integers, which have no derivative: "

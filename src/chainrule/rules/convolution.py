@@ -55,10 +55,11 @@ def _correlate(x: Any, w: Any, *, strides: tuple[int, ...], dilation: tuple[int,
     kernel = w.shape[:-2]
     out = tuple(map(places, x.shape[1:-1], kernel, strides, dilation))
     patches = _patches(x, kernel, out, strides, dilation)
-    flat = np.ascontiguousarray(w).reshape(-1, w.shape[-1])
+    flat = np.ascontiguousarray(w).reshape(math.prod(w.shape[:-1]), w.shape[-1])
     y = np.empty((len(x), math.prod(out), w.shape[-1]), np.result_type(x, w))
     for part in _parts(patches):
-        np.matmul(patches[part].reshape(-1, math.prod(out), len(flat)), flat, out=y[part])
+        found = y[part]
+        np.matmul(patches[part].reshape(*found.shape[:2], len(flat)), flat, out=found)
     return y.reshape(len(x), *out, w.shape[-1])
 
 
@@ -72,7 +73,8 @@ def _correlate_kernels(
     patches = _patches(x, kernel, g.shape[1:-1], strides, dilation)
     w = np.zeros((math.prod(kernel) * x.shape[-1], g.shape[-1]), np.result_type(x, g))
     for part in _parts(patches):
-        w += patches[part].reshape(-1, len(w)).T @ g[part].reshape(-1, g.shape[-1])
+        n = len(patches[part]) * math.prod(g.shape[1:-1])
+        w += patches[part].reshape(n, len(w)).T @ g[part].reshape(n, g.shape[-1])
     return w.reshape(*kernel, x.shape[-1], g.shape[-1])
 
 

@@ -161,7 +161,19 @@ def _polynomial(coefficients: tuple[float, ...], x: Any) -> Any:
     return y
 
 
+BLOCK = 1 << 14  # elements whose intermediate results stay in the cache
+
+
 def _erf(x: Any) -> Any:
+    """Of a large array block by block: each of the thirty operations would go through all of the memory."""
+    if type(x) is not np.ndarray or x.size <= 2 * BLOCK:
+        return _erf_of_block(x)
+    flat = x.reshape(-1)
+    parts = [_erf_of_block(flat[i : i + BLOCK]) for i in range(0, flat.size, BLOCK)]
+    return np.concatenate(parts).reshape(x.shape)
+
+
+def _erf_of_block(x: Any) -> Any:
     """Near 0 x R(x²), elsewhere ±(1 - exp(-x²) S(|x|)); without branches, so that it compiles as it is."""
     size = np.minimum(np.abs(x), 6.0)  # beyond, erf rounds to 1
     square = size * size
@@ -264,4 +276,4 @@ def _i0_derivative(x: Any, *, order: int) -> Any:
     return (y if order % 2 == 0 else np.copysign(y, x)).astype(x.dtype)[()]
 
 
-i0 = Elementwise(_i0_derivative, lambda y, x, *, order: i0(x, order=order + 1), name="i0")
+i0 = Elementwise(_i0_derivative, lambda y, x, *, order: i0(x, order=order + 1), name="bessel_i0")

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import Linear, broadcast_to, cast, raw
+from chainrule.primitive import Linear, broadcast_to, cast, raw, where
 from chainrule.rules.arithmetic import conj
-from chainrule.traced import Traced, capturing, getitem_traced, scatter_traced
+from chainrule.traced import Traced, capturing, getitem_traced, scatter_traced, setitem_traced
 
 __all__ = [
-    "broadcast_to", "cast", "concatenate", "conj", "getitem", "pad", "reshape", "scatter", "stack",
-    "transpose",
+    "broadcast_to", "cast", "concatenate", "conj", "getitem", "pad", "reshape", "scatter", "setitem",
+    "stack", "transpose",
 ]  # fmt: skip
 
 
@@ -127,3 +127,41 @@ scatter = Linear(_scatter, lambda g, x, *, index, shape: getitem(g, index), name
 def getitem(x: Any, index: Any) -> Any:
     """``x[index]`` with NumPy's basic and advanced indexing; an element taken twice counts twice."""
     return _getitem_p(x, index=index)
+
+
+# -------------------------------------------------------------------- assignment
+
+
+def _setitem(x: Any, new: Any, *, index: Any) -> Any:
+    if type(x) is Traced or type(new) is Traced or _is_traced(index):
+        return setitem_traced(x, new, index)
+    y = np.array(x)
+    y[index] = new
+    return y
+
+
+def _former(g: Any, x: Any, new: Any, *, index: Any) -> Any:
+    """What was overwritten has no part in the result; of what was assigned to one place, the last has."""
+    mine = getitem(g, index)
+    last = None if _is_traced(index) else _last(index, np.shape(x))
+    return setitem(g, 0.0, index=index), mine if last is None else where(last, mine, 0.0)
+
+
+def _last(index: Any, shape: tuple[int, ...]) -> Any:
+    """Where in ``x[index] = new`` nothing later overwrites the element; None if it is so everywhere."""
+    if _is_basic(index):
+        return None
+    at = np.zeros(shape, int)
+    numbers = np.arange(at[index].size).reshape(at[index].shape)
+    at[index] = numbers
+    last = at[index] == numbers
+    return None if last.all() else last
+
+
+setitem = Linear(_setitem, _former, selects=True, name="setitem", symbol="[]=")
+
+# Results that lie in their operand's memory, and what a write into one makes of the operand.
+_getitem_p.shares = _reshape_p.shares = _transpose_p.shares = broadcast_to.shares = True
+_getitem_p.put_back = lambda x, new, *, index: setitem(x, new, index=index)
+_reshape_p.put_back = lambda x, new, *, shape: reshape(new, np.shape(raw(x)))
+_transpose_p.put_back = lambda x, new, *, axes: transpose(new, tuple(int(i) for i in np.argsort(axes)))

@@ -15,7 +15,7 @@ from chainrule.show.symbolic import Formula, read
 from chainrule.sweeps.adjoint import adjoint
 from chainrule.value import Value
 
-__all__ = ["Local", "local_derivative"]
+__all__ = ["Local", "local_derivative", "partial_in_symbols"]
 
 LARGEST = 10_000  # entries; the partials of larger arrays are not computed for a picture
 
@@ -31,7 +31,7 @@ class Local:
 
 
 def local_derivative(
-    v: Value, position: int, operands: Sequence[Formula], names: Mapping[int, str]
+    v: Value, position: int, operands: Sequence[Formula], names: Mapping[int, str | Formula]
 ) -> Local:
     """Find the local derivative of a node in one of its operands.
 
@@ -103,32 +103,57 @@ def _row(v: Value, position: int) -> str:
 
 
 def _formula(
-    v: Value, position: int, names: Mapping[int, str], small: bool, number: float | None
+    v: Value, position: int, names: Mapping[int, str | Formula], small: bool, number: float | None
 ) -> str:
-    """Call the rule's own partial on Values and read what it recorded."""
+    """The partial in symbols; first entries stand for a large array, so that no second one is made."""
     primitive = v.primitive
     assert isinstance(primitive, Elementwise)
-    partial = primitive.partials[position]
-    lanes = primitive.lanes
-    selects = lanes is not None and lanes[position] is not None
-    if partial is None:
-        return "0"
-    if not callable(partial):
-        text = str(Formula.constant(partial))
-    else:
-        # A large array is stood for by its first entries, so that no second one is computed.
-        sample = _whole if small else _first
-        y = Value(sample(v._data))
-        args = [
-            Value(sample(a)) if isinstance(x, Value) or _floats(a) else a for x, a in zip(v.inputs, v.args)
-        ]
-        called = {id(a): names[id(x)] for a, x in zip(args, v.inputs) if id(x) in names}
-        called[id(y)] = names[id(v)]
-        formula = read(partial(y, *args, **v.params), called)
-        text = "" if formula is None else str(formula)
+    sample = _whole if small else _first
+    args = [
+        Value(sample(a)) if isinstance(x, Value) or _floats(a) else a for x, a in zip(v.inputs, v.args)
+    ]
+    called = [names.get(id(x)) for x in v.inputs]
+    text = partial_in_symbols(primitive, position, sample(v._data), args, v.params, called, names[id(v)])
+    selects = primitive.lanes is not None and primitive.lanes[position] is not None
     if selects and number is None:  # some elements of an array reached the result, others did not
         return f"{text} or 0"
     return "0" if selects and number == 0 else text
+
+
+def partial_in_symbols(
+    primitive: Elementwise,
+    position: int,
+    y: Any,
+    args: Sequence[Any],
+    params: Mapping[str, Any],
+    called: Sequence[str | Formula | None],
+    result: str | Formula,
+) -> str:
+    """Call the rule's own partial on Values and read what it recorded.
+
+    Parameters
+    ----------
+    y : raw data
+    args : sequence of Values, and of raw data that stand for themselves
+    called : sequence of names
+        What the operands are called; None for what has no name.
+    result : name
+
+    Returns
+    -------
+    str
+        Empty where the formula would be too long to be read.
+    """
+    partial = primitive.partials[position]
+    if partial is None:
+        return "0"
+    if not callable(partial):
+        return str(Formula.constant(partial))
+    out = Value(y)
+    names = {id(a): name for a, name in zip(args, called) if name is not None and isinstance(a, Value)}
+    names[id(out)] = result
+    formula = read(partial(out, *args, **params), names)
+    return "" if formula is None else str(formula)
 
 
 def _floats(a: Any) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 
 from chainrule.value import Value
 
-__all__ = ["caller", "find", "find_arrays"]
+__all__ = ["caller", "find", "find_arrays", "find_paths", "written"]
 
 _LONGEST = 10_000  # entries of one container that are looked at
 _DEEPEST = 6  # attributes into a model
@@ -29,10 +29,10 @@ def caller() -> list[Mapping[str, Any]]:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
         frame = frame.f_back
     local, outer = frame.f_locals, frame.f_globals
-    return [_written(local)] if local is outer else [_written(local), _written(outer)]
+    return [written(local)] if local is outer else [written(local), written(outer)]
 
 
-def _written(scope: Mapping[str, Any]) -> dict[str, Any]:
+def written(scope: Mapping[str, Any]) -> dict[str, Any]:
     """The variables that somebody wrote down: no private ones, nor those that Python or a tool makes up."""
     return {
         name: x
@@ -66,8 +66,15 @@ def find(values: Iterable[Value], scopes: Iterable[Mapping[str, Any]]) -> dict[i
     ['a', "rest['b']", 'bias']
     """
     wanted = {id(v): v for v in values}
-    found = {i: v.name for i, v in wanted.items() if v.name is not None and str(v.name)}
-    found = {i: str(name) for i, name in found.items()}
+    named = {i: str(v.name) for i, v in wanted.items() if v.name is not None and str(v.name)}
+    found = find_paths([v for i, v in wanted.items() if i not in named], scopes) | named
+    return {i: found[i] for i in wanted if i in found}
+
+
+def find_paths(values: Iterable[Value], scopes: Iterable[Mapping[str, Any]]) -> dict[int, str]:
+    """The Python expressions that lead to Values, whatever names they have themselves."""
+    wanted = {id(v) for v in values}
+    found: dict[int, str] = {}
     variables = [_variables(scope) for scope in scopes]
     for look in (_direct, _elements, _parts):
         for scope in variables:
@@ -75,7 +82,7 @@ def find(values: Iterable[Value], scopes: Iterable[Mapping[str, Any]]) -> dict[i
                 for path, v in look(scope):
                     if id(v) in wanted:
                         found.setdefault(id(v), path)
-    return {i: found[i] for i in wanted if i in found}
+    return found
 
 
 def find_arrays(arrays: Iterable[Any], scopes: Iterable[Mapping[str, Any]]) -> dict[int, str]:
@@ -141,7 +148,9 @@ def _attributes(path: str, x: Any) -> Iterator[tuple[str, Any]]:
     except AttributeError:
         return
     if type(attributes) is dict:
-        yield from ((f"{path}.{name}", y) for name, y in tuple(attributes.items())[:_LONGEST])
+        for name, y in tuple(attributes.items())[:_LONGEST]:
+            # modules in a row are attributes with numbers for names, and found by index
+            yield f"{path}[{name}]" if name.isdigit() else f"{path}.{name}", y
 
 
 def _inside(path: str, x: Any) -> Iterator[tuple[str, Any]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from chainrule.native.graph import ProgramGraph
-from chainrule.show import dot, layout, summary, svg, text
+from chainrule.show import dot, layout, raster, summary, svg, text
 from chainrule.show import names as naming
 from chainrule.show.description import Graph, describe
 from chainrule.show.program import describe_program
@@ -44,6 +44,8 @@ class Picture:
         The description.
     html : str
         One page with the picture and the table in it. It loads nothing and runs nothing.
+    png, gif : bytes
+        The picture as pixels, and a walk through it, forward and backward, of at most 100 nodes.
 
     Examples
     --------
@@ -81,6 +83,14 @@ class Picture:
     def html(self) -> str:
         return _page(self)
 
+    @cached_property
+    def png(self) -> bytes:
+        return raster.png(self.svg)
+
+    @cached_property
+    def gif(self) -> bytes:
+        return raster.gif(self.description, self.svg)
+
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the picture to a file in the form that the suffix names.
 
@@ -89,7 +99,7 @@ class Picture:
         Parameters
         ----------
         path : str or path-like
-            Ending in .svg, .html, .json, .dot or .txt.
+            Ending in .svg, .png, .gif, .html, .json, .dot or .txt.
 
         Returns
         -------
@@ -98,7 +108,9 @@ class Picture:
         Raises
         ------
         ValueError
-            For another suffix.
+            For another suffix, or a .gif of more than 100 nodes.
+        ImportError
+            For .png and .gif without resvg-py and pillow, which the extra ``show`` installs.
         """
         path = Path(path)
         form = _FORMS.get(path.suffix.lower())
@@ -107,7 +119,7 @@ class Picture:
                 f"Picture.save: {path.name!r} ends in {path.suffix or 'no suffix'!r}, expected one of "
                 f"{', '.join(_FORMS)}; a browser or Inkscape turns the .svg into other formats"
             )
-        _write(path, str(self) + "\n" if form == "text" else getattr(self, form))
+        write(path, str(self) + "\n" if form == "text" else getattr(self, form))
         return path
 
     def __str__(self) -> str:
@@ -134,7 +146,10 @@ class Picture:
         return bundle
 
 
-_FORMS = {".svg": "svg", ".html": "html", ".json": "json", ".dot": "dot", ".gv": "dot", ".txt": "text"}
+_FORMS = {
+    ".svg": "svg", ".html": "html", ".json": "json", ".dot": "dot", ".gv": "dot", ".txt": "text",
+    ".png": "png", ".gif": "gif",
+}  # fmt: skip
 
 
 def draw(
@@ -188,7 +203,7 @@ def draw(
     v2    = a * b    -6    1     ∂v2/∂a = b = -3, ∂v2/∂b = a = 2
     c     = v2 + a   -4    1     ∂c/∂v2 = 1, ∂c/∂a = 1
     """
-    outputs = [] if isinstance(value, ProgramGraph) else _values(value)
+    outputs = [] if isinstance(value, ProgramGraph) else values_of("draw", value)
     if direction not in _DIRECTIONS:
         raise ValueError(
             f"draw: direction is {direction!r}, expected 'LR' (left to right) or 'TB' (top to bottom)"
@@ -203,19 +218,20 @@ def draw(
     return Picture(describe(outputs, scopes, max_nodes), direction)
 
 
-def _values(value: Any) -> list[Value]:
+def values_of(name: str, value: Any) -> list[Value]:
+    """The Values that somebody wants to see, each once; ``name`` is the function that was asked."""
     found = list(value.values()) if isinstance(value, Mapping) else value
     found = [found] if isinstance(found, Value) else found
     if not isinstance(found, Sequence) or isinstance(found, str):
         raise TypeError(
-            f"draw: value is {type(value).__name__}, expected a Value or a list of Values; "
-            "to draw a model, draw what it computes: draw(model(x))"
+            f"{name}: value is {type(value).__name__}, expected a Value or a list of Values; "
+            f"to {name} a model, {name} what it computes: {name}(model(x))"
         )
     for i, v in enumerate(found):
         if not isinstance(v, Value):
-            raise TypeError(f"draw: element {i} of value is {type(v).__name__}, expected a Value")
+            raise TypeError(f"{name}: element {i} of value is {type(v).__name__}, expected a Value")
     if not found:
-        raise ValueError("draw: value is empty, expected at least one Value")
+        raise ValueError(f"{name}: value is empty, expected at least one Value")
     return list({id(v): v for v in found}.values())
 
 
@@ -259,14 +275,14 @@ def _digest(style: str) -> str:
     return base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
 
 
-def _write(path: Path, content: str) -> None:
+def write(path: Path, content: str | bytes) -> None:
     """Write beside the target and rename, so that a reader never sees half a file."""
     target = os.path.realpath(path)
     folder, name = os.path.split(target)
     temporary = os.path.join(folder, f".{name[:50]}.{secrets.token_hex(6)}.tmp")
-    with open(temporary, "x", encoding="utf-8", newline="\n") as file:
+    with open(temporary, "xb") as file:
         try:
-            file.write(content)
+            file.write(content if isinstance(content, bytes) else content.encode())
             file.flush()
             os.fsync(file.fileno())
             os.replace(temporary, target)

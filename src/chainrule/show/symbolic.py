@@ -142,14 +142,14 @@ def _brief(x: Any) -> str:
     return summary.shorten(summary.printable(x if isinstance(x, str) else summary.constant(x)), 24)
 
 
-def read(result: Any, names: Mapping[int, str]) -> Formula | None:
+def read(result: Any, names: Mapping[int, str | Formula]) -> Formula | None:
     """Write what was recorded as a formula.
 
     Parameters
     ----------
     result : Value or raw data
         What a rule gave back.
-    names : mapping of int to str
+    names : mapping of int to str or Formula
         The names of the Values the rule was called with, by identity.
 
     Returns
@@ -175,7 +175,8 @@ def read(result: Any, names: Mapping[int, str]) -> Formula | None:
     written: dict[int, Formula] = {}
     for v in nodes:
         if id(v) in names:
-            written[id(v)] = Formula.name(names[id(v)])
+            name = names[id(v)]
+            written[id(v)] = name if isinstance(name, Formula) else Formula.name(name)
         elif v.primitive is None:
             written[id(v)] = Formula.constant(v._data)
         else:

@@ -6,9 +6,9 @@ from chainrule.train.checkpoint import CheckpointError
 from chainrule.train.curves import Curves
 from chainrule.train.diagnosis import NonFiniteLoss
 from chainrule.train.evaluation import evaluate, predict
-from chainrule.train.fit import Callback, Run, fit
+from chainrule.train.fitting import Callback, Run, fit
 from chainrule.train.metrics import accuracy
-from chainrule.train.progress import progress
+from chainrule.train.progress_bar import progress
 
 __all__ = [
     "Batches",

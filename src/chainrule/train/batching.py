@@ -136,11 +136,16 @@ class Batches:
 
 
 class Loader:
-    """Batches that somebody else makes: counted, but not to be continued in the middle."""
+    """Batches that somebody else makes.
+
+    They can be continued in the middle if they are a list, or have state_dict and load_state_dict themselves.
+    """
 
     def __init__(self, given: Any) -> None:
         self.given = given
-        self.batch = 0
+        self.batch = 0  # of the epoch under way
+        self._resumed = False
+        self._own = all(callable(getattr(given, f"{verb}state_dict", None)) for verb in ("", "load_"))
 
     def __len__(self) -> int:
         return len(self.given)  # TypeError where there is no length, which progress bars understand
@@ -151,19 +156,41 @@ class Loader:
         return hasattr(self.given, "__len__") and self.batch >= len(self)
 
     def __iter__(self) -> Iterator[Any]:
-        self.batch = 0
-        for found in self.given:
+        done = self.batch if self._resumed else 0
+        self.batch, self._resumed = done, False
+        for found in self.given[done:] if done and not self._own else self.given:
             self.batch += 1
             yield found
+        self.batch = 0
 
     def state_dict(self) -> dict[str, Any]:
+        """How many batches of this epoch have been given out, and what the loader says itself."""
+        if self._own:
+            return {"batch": self.batch, "loader": self.given.state_dict()}
+        if isinstance(self.given, list):
+            return {"batch": self.batch, "batches": len(self)}
         raise TypeError(
             f"fit: a checkpoint is asked for, and data is a {type(self.given).__name__}, whose place cannot "
-            "be stored; expected a tuple of arrays or train.batches(..., seed=0)"
+            "be stored; expected a tuple of arrays, train.batches(..., seed=0), a list of batches, or an "
+            "object with state_dict() and load_state_dict(state) of its own"
         )
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.state_dict()
+        """Continue where `state_dict` was taken."""
+        expected = {"batch", "loader" if self._own else "batches"}
+        if state.keys() != expected or not _whole(state["batch"]):
+            raise ValueError(
+                f"load_state_dict: the state is {dict(state)!r}; expected {', '.join(sorted(expected))}: "
+                "what batches of this kind gave"
+            )
+        if self._own:
+            self.given.load_state_dict(state["loader"])
+        elif state["batches"] != len(self) or state["batch"] > len(self):
+            raise ValueError(
+                f"load_state_dict: the state is that of {state['batches']} batches, here are {len(self)}; "
+                "give the same list"
+            )
+        self.batch, self._resumed = state["batch"], True
 
 
 def as_batches(

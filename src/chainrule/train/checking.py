@@ -14,7 +14,7 @@ from chainrule.optim.lbfgs import LBFGS
 from chainrule.train.batching import Batches, Loader, as_batches
 from chainrule.train.checkpoint import CheckpointError
 
-__all__ = ["check_checkpoint", "check_choices", "check_trained", "check_validation"]
+__all__ = ["check_checkpoint", "check_choices", "check_numbers", "check_trained", "check_validation"]
 
 
 def check_choices(epochs: Any, on_nonfinite: Any, patience: Any, every: Any, schedule_every: Any) -> None:
@@ -57,6 +57,17 @@ def check_trained(model: Any, loss: Any, optimiser: Any) -> None:
             "fit: optimiser holds none of the model's parameters, so nothing would be learnt; make it of "
             f"this model: optim.{type(optimiser).__name__}(model.parameters())"
         )
+
+
+def check_numbers(parts: Batches | Loader) -> None:
+    """That arrays hold numbers, unless a transformation makes them."""
+    if isinstance(parts, Batches) and parts.transform is None:
+        for i, array in enumerate(parts.arrays):
+            if array.dtype.kind not in "biufc":
+                raise TypeError(
+                    f"fit: array {i} of data is of dtype {array.dtype}; expected numbers: .astype(float) "
+                    "may make some, np.unique(y, return_inverse=True)[1] numbers classes that have names"
+                )
 
 
 def check_validation(parts: Batches | Loader, validation: Any, metrics: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ try:
 except ImportError:  # Windows: no locks, so nobody can tell an orphan, and none is cleared away
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["CheckpointError", "load", "save"]
+__all__ = ["CheckpointError", "load", "lock", "save"]
 
 # A quote inside a JSON string is escaped, so this text stands nowhere in a header but before the digest.
 _MARK = b'"chainrule":"sha256 '
@@ -292,7 +292,7 @@ def _create(target: str) -> tuple[int, str]:
         temporary = os.path.join(os.path.dirname(target), name)
         descriptor = os.open(temporary, flags, 0o666)
         try:
-            if _lock(descriptor, wait=True) is not True or os.fstat(descriptor).st_nlink:
+            if lock(descriptor, wait=True) is not True or os.fstat(descriptor).st_nlink:
                 return descriptor, temporary
         except BaseException:
             os.close(descriptor)
@@ -301,7 +301,7 @@ def _create(target: str) -> tuple[int, str]:
         os.close(descriptor)  # taken for an orphan before it was locked
 
 
-def _lock(descriptor: int, *, wait: bool) -> bool | None:
+def lock(descriptor: int, *, wait: bool) -> bool | None:
     """Take the file's lock; None where there are no locks, such as on some network drives."""
     if fcntl is None:
         return None
@@ -364,7 +364,7 @@ def _clear_orphans(target: str) -> None:
         except OSError:
             continue
         try:
-            if _lock(descriptor, wait=False):
+            if lock(descriptor, wait=False):
                 _remove(temporary)
         finally:
             os.close(descriptor)

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import optree
 
+from chainrule.containers import flatten
 from chainrule.nn.module import Module
 from chainrule.train.batching import Batches, as_batches
 from chainrule.value import Value
@@ -19,7 +21,7 @@ Metrics = Metric | Mapping[str, Metric] | Sequence[Metric] | None
 
 
 def predict(model: Module, *inputs: Any, batch_size: int = 256, compile: bool = False) -> Any:
-    """The model's outputs in evaluation mode, as one array, computed in batches and without a graph.
+    """The model's outputs in evaluation mode, as plain arrays, computed in batches and without a graph.
 
     Parameters
     ----------
@@ -31,10 +33,15 @@ def predict(model: Module, *inputs: Any, batch_size: int = 256, compile: bool = 
     compile : bool
         Whether to compile the model for it, which pays where it is called again and again.
 
+    Returns
+    -------
+    array, or what the model returns: a tuple, list or dict of them
+        A row for each sample.
+
     Raises
     ------
     TypeError
-        If the model returns several arrays.
+        If a part of what the model returns has not a row for each sample, such as the state of an `LSTM`.
     ValueError
         If there are no samples, or batch_size is below 1.
 
@@ -55,11 +62,12 @@ def predict(model: Module, *inputs: Any, batch_size: int = 256, compile: bool = 
     model.eval()
     try:
         starts = range(0, len(arrays[0]), batch_size)
-        found = [_one(model, run(*[a[i : i + batch_size] for a in arrays])) for i in starts]
+        parts = [[a[i : i + batch_size] for a in arrays] for i in starts]
+        found = [_rows(model, run(*part), len(part[0])) for part in parts]
     finally:
         for m, training in were:
             m.training = training
-    return np.concatenate(found)
+    return _joined(found)
 
 
 def evaluate(
@@ -107,7 +115,7 @@ def evaluate(
         targets.append(last)
     if not outputs:
         raise ValueError("evaluate: data has no batches; expected at least one")
-    given = np.concatenate(outputs), *(np.concatenate(parts) for parts in zip(*targets, strict=True))
+    given = _joined(outputs), *(np.concatenate(parts) for parts in zip(*targets, strict=True))
     found = {} if loss is None else {"loss": float(_plain(loss(*given)))}
     return found | {name: float(_plain(f(*given))) for name, f in named.items()}
 
@@ -146,18 +154,36 @@ def _forward(model: Module, compile: bool) -> Callable[..., Any]:
 
     kept = model.__dict__.get("_compiled_forward")
     if kept is None:
-        kept = model.__dict__["_compiled_forward"] = compiled(model.forward)
-    return kept  # type: ignore[no-any-return]
+        kept = model.__dict__["_compiled_forward"] = compiled(model)
+
+    def run(*inputs: Any) -> Any:
+        try:
+            return kept(*inputs)
+        except IndexError:  # a number to look up: eager layers say which is too large
+            model(*inputs)
+            raise
+
+    return run
 
 
 def _plain(x: Any) -> Any:
     return x.data if type(x) is Value else x
 
 
-def _one(model: Module, out: Any) -> Any:
-    if isinstance(out, tuple | list | dict):
+def _rows(model: Module, out: Any, count: int) -> Any:
+    """The outputs of a batch as plain arrays, each of so many rows."""
+    leaves, spec = flatten(out)
+    arrays = [np.asarray(_plain(x)) for x in leaves]
+    if wrong := [a.shape for a in arrays if a.shape[:1] != (count,)]:
         raise TypeError(
-            f"predict: {type(model).__name__} returns a {type(out).__name__}; expected one array with a row "
-            "per sample; give a module that returns the one that is wanted"
+            f"predict: of {count} samples {type(model).__name__} returns a {type(out).__name__} with an "
+            f"array of shape {wrong[0]}; expected a row for each sample; give a module that returns such"
         )
-    return _plain(out)
+    return optree.tree_unflatten(spec, arrays)
+
+
+def _joined(found: Sequence[Any]) -> Any:
+    """The outputs of several batches, one after the other."""
+    _, spec = flatten(found[0])
+    parts = zip(*(flatten(out)[0] for out in found), strict=True)
+    return optree.tree_unflatten(spec, [np.concatenate(part) for part in parts])

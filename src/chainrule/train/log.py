@@ -9,15 +9,18 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from chainrule.train.checkpoint import lock
+
 __all__ = ["Log"]
 
 
 class Log:
-    """A file of JSON lines that knows how long it should be."""
+    """A file of JSON lines that knows how long it should be, and of one run only while it is open."""
 
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
         self.path = None if path is None else Path(path).expanduser()
         self.size = 0
+        self._held: int | None = None
 
     def check(self, size: int) -> None:
         """That there are ``size`` bytes to begin after, and a place to write to."""
@@ -38,9 +41,21 @@ class Log:
         self.check(size)
         if self.path is None:
             return
-        with open(self.path, "ab") as file:
-            file.truncate(size)
+        self._held = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+        if lock(self._held, wait=False) is False:  # None where there are no locks
+            self.close()
+            raise ValueError(
+                f"fit: another run is writing the log {self.path}; expected a file, and a checkpoint, of each"
+                " run's own"
+            )
+        os.truncate(self.path, size)
         self.size = size
+
+    def close(self) -> None:
+        """Let others write to the file."""
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Append one line and flush it; null for what is no number, for which JSON has no word."""

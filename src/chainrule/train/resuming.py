@@ -17,7 +17,7 @@ from chainrule.train.curves import Curves
 from chainrule.train.log import Log
 
 if TYPE_CHECKING:
-    from chainrule.train.fit import Run
+    from chainrule.train.fitting import Run
 
 __all__ = ["load_run", "save_run", "seed_generators"]
 
@@ -110,11 +110,11 @@ def load_run(
             has, given = ("a", "none") if schedule is None else ("no", "one")
             raise ValueError(f"the run had {has} schedule, and {given} is given; go on as it was begun")
         run.optimiser.load_state_dict({**meta["optimiser"], **part("optimiser.")})
-        parts.load_state_dict(meta["batches"])
         if schedule is not None:
             schedule.load_state_dict(meta["schedule"])
         for k, g in there.items():
             g.bit_generator.state = _unpacked(meta["generators"][k], k, arrays)
+        parts.load_state_dict(meta["batches"])  # last: nobody could put back a loader that is not ours
     except Exception as error:
         back()
         raise checkpoint.CheckpointError(f"{os.fspath(path)}: {error}") from error

@@ -103,6 +103,13 @@ class Stepper:
                 warnings.warn(f"fit: the model is not compiled: {error}", stacklevel=4)
                 self._gradients, self._update, self.compiled = self._run_gradients, self._run_update, False
                 value, squares = self._gradients(*batch)
+            except IndexError:  # a label or a number to look up: eager layers and losses say which
+                if self.compiled:
+                    try:
+                        self.value(batch)
+                    finally:
+                        self.undo()
+                raise
         found = float(data(value))
         # Squares of finite gradients may overflow, which is no reason to leave out a step.
         return found, isfinite(found) and (isfinite(squares) or not self._spoilt())

@@ -26,11 +26,11 @@ def network(rng=0):
     )
 
 
-def fitted(model=None, **options):
+def fitted(model=None, data=(X, Y), **options):
     model = model or network()
     settings = {"epochs": 3, "batch_size": 16, "seed": 5, "progress": False, "compile": False}
     run = train.fit(
-        model, (X, Y), nn.cross_entropy, optim.AdamW(model.parameters(), lr=0.01), **{**settings, **options}
+        model, data, nn.cross_entropy, optim.AdamW(model.parameters(), lr=0.01), **{**settings, **options}
     )
     return model, run
 
@@ -99,7 +99,7 @@ def test_a_run_that_goes_on_is_the_run_that_never_stopped(tmp_path, compile, sto
 KILLED = """
 import sys, numpy as np
 sys.path.insert(0, {root!r})
-from tests.train.test_fit import fitted
+from tests.train.test_fitting import fitted
 fitted(epochs=150, checkpoint={path!r}, log={log!r}, checkpoint_every=1, resume=True)
 print("done", flush=True)
 """
@@ -282,7 +282,7 @@ def test_a_model_that_cannot_be_captured_is_trained_all_the_same():
 
     model = Branching()
     opt = optim.SGD(model.parameters(), lr=0.1)
-    with pytest.warns(UserWarning, match="is not compiled: .*test_fit.py, line"):
+    with pytest.warns(UserWarning, match="is not compiled: .*test_fitting.py, line"):
         run = train.fit(model, (X, Y), nn.cross_entropy, opt, epochs=1, progress=False)
     assert run.step == 1
     with pytest.raises(cr.traced.TracedError):

@@ -9,15 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import optree
 
-from chainrule.graph import order
 from chainrule.nn.convolution import is_depthwise
 from chainrule.nn.messages import Call, watch
-from chainrule.nn.module import Module, values_of
-from chainrule.primitive import raw
-from chainrule.rules.control import lifted, scan
-from chainrule.rules.convolution import correlate
-from chainrule.rules.matrix import einsum2, matmul
-from chainrule.value import Value, next_serial
+from chainrule.nn.module import Module
+from chainrule.nn.tree import values_of
+from chainrule.sweeps.cost import product_flops
 
 __all__ = ["Row", "Summary", "summary"]
 
@@ -153,31 +149,4 @@ def _flops(call: Call) -> int:
     module: Any = call.module
     if is_depthwise(module):
         return int(2 * math.prod(call.outputs.shape) * math.prod(module.kernel_size))
-    return 0 if call.recording is None else _count(call.recording.nodes)
-
-
-def _count(nodes: list[Value]) -> int:
-    total = 0
-    for v in nodes:
-        shapes = [np.shape(raw(a)) for a in v.args]
-        if v.primitive is matmul:
-            total += 2 * math.prod(v.shape) * shapes[0][-1]
-        elif v.primitive is correlate:
-            total += 2 * math.prod(v.shape) * math.prod(shapes[1][:-1])
-        elif v.primitive is einsum2:
-            terms = v.params["subscripts"].split("->")[0].split(",")
-            sizes = {c: n for term, shape in zip(terms, shapes) for c, n in zip(term, shape)}
-            total += 2 * math.prod(sizes.values())
-        elif v.primitive is scan:
-            total += v.params["length"] * _step(v)
-    return total
-
-
-def _step(loop: Value) -> int:
-    """What one step of a loop does: the first one, run again."""
-    plan = loop.params["f"]
-    n, c = len(plan.closed), plan.counts[0]
-    since = next_serial()
-    init, xs = loop.args[n : n + c], loop.args[n + c :]
-    new, ys, sums = plan.functions[0]([lifted(raw(a)) for a in init], [lifted(raw(x)[0]) for x in xs])
-    return _count(order([v for v in (*new, *ys, *sums) if type(v) is Value], since))
+    return 0 if call.recording is None else product_flops(call.recording.nodes)

@@ -19,12 +19,19 @@ import numpy as np
 from chainrule.nn.module import Module
 from chainrule.optim.optimiser import Optimiser
 from chainrule.train.batching import Batches, Loader, as_batches
-from chainrule.train.checking import check_checkpoint, check_choices, check_trained, check_validation
+from chainrule.train.checking import (
+    check_checkpoint,
+    check_choices,
+    check_numbers,
+    check_trained,
+    check_validation,
+)
 from chainrule.train.curves import Curves
 from chainrule.train.diagnosis import NonFiniteLoss
 from chainrule.train.evaluation import Metrics, evaluate, named_metrics
+from chainrule.train.interrupts import interrupts
 from chainrule.train.log import Log
-from chainrule.train.progress import progress as progress_bar
+from chainrule.train.progress_bar import progress as progress_bar
 from chainrule.train.resuming import load_run, save_run, seed_generators
 from chainrule.train.stepping import Stepper
 
@@ -103,7 +110,7 @@ def fit(
     schedule: Any = None,
     schedule_every: str = "epoch",
     clip_norm: float | None = None,
-    callbacks: Iterable[Callback | Callable[[Run], Any]] = (),
+    callbacks: Callback | Callable[[Run], Any] | Iterable[Callback | Callable[[Run], Any]] = (),
     patience: int | None = None,
     on_nonfinite: str = "raise",
     compile: bool | None = None,
@@ -122,7 +129,9 @@ def fit(
     data : tuple of arrays, Batches, or iterable of batches
         Inputs and, last, targets: (X, y).  Of a single array the model's output alone is the loss's argument.
         `Batches` bring their own size, seed and transformation.  Anything else that can be gone through again
-        and again, such as a list of tuples, gives its batches itself; it goes with no checkpoint.
+        and again, such as a list of tuples, gives its batches itself.  With a checkpoint it must be a list,
+        or have ``state_dict()`` and ``load_state_dict(state)``: taken after a batch, a state leads to the
+        rest of that epoch, be it nothing; taken after an epoch, to the next one.
     loss : callable
         ``loss(outputs, targets)``, one number.
     optimiser : Optimiser
@@ -144,7 +153,7 @@ def fit(
         When the schedule is stepped; "step" is for those that count steps, such as `optim.OneCycleLR`.
     clip_norm : float, optional
         Gradients are scaled down together to this norm at most.
-    callbacks : iterable of Callback or callable
+    callbacks : Callback or callable, or iterable of them
     patience : int, optional
         Stop after so many epochs without a smaller validation loss (or, without validation, training
         loss), and go back to the parameters of the best epoch.
@@ -155,8 +164,8 @@ def fit(
         Whether steps are compiled.  By default they are if llvmlite is installed and the model can be
         captured; if it cannot, a warning says why.
     checkpoint : path, optional
-        File that is written after each epoch, every ``checkpoint_every`` steps and where a callback stops
-        the run, whole or not at all.
+        File that is written after each epoch, every ``checkpoint_every`` steps, where a callback stops the
+        run and at Ctrl-C, whole or not at all.
     resume : bool
         Go on from the checkpoint, if there is one, unless patience had ended that run: parameters,
         optimiser, random draws, order of samples, curves and log are then to the last bit those of a run
@@ -178,6 +187,9 @@ def fit(
         If an argument is not as described, before the first step.
     CheckpointError
         If a checkpoint cannot be written, is damaged or of another run; nothing has changed then.
+    KeyboardInterrupt
+        At Ctrl-C, when the step or evaluation under way is done and the checkpoint written; at a second one
+        at once.
 
     Examples
     --------
@@ -194,9 +206,10 @@ def fit(
     check_trained(model, loss, optimiser)
     parts = as_batches("fit", data, batch_size=batch_size, seed=seed, drop_last=drop_last)
     named = named_metrics("fit", metrics)
+    check_numbers(parts)
     check_validation(parts, validation, named)
     check_checkpoint(checkpoint, checkpoint_every, resume, parts, schedule)
-    listeners = [_listener(c) for c in callbacks]
+    listeners = _listeners(callbacks)
     run = Run(model, optimiser)
     path = None if checkpoint is None else Path(checkpoint).expanduser()
     journal = Log(log)
@@ -209,7 +222,6 @@ def fit(
     else:
         journal.cut(0)
         seed_generators(model, seed)
-    stepper = Stepper(model, loss, optimiser, clip_norm, compile)
 
     def keep() -> None:
         if path is not None:
@@ -224,27 +236,33 @@ def fit(
         for listener in listeners:
             listener.on_step(run)
         inside = bool(run.stopped) and not parts.last  # of an epoch, whose end would keep it
-        if inside or (checkpoint_every is not None and run.step % checkpoint_every == 0):
+        leaving = interrupted()
+        if inside or leaving or (checkpoint_every is not None and run.step % checkpoint_every == 0):
             keep()
+        if leaving:
+            raise KeyboardInterrupt
 
-    model.train()
     try:
-        while run.epoch < epochs and not run.stopped:
-            losses = list(run.curves["loss"][1][-done:]) if done else []
-            done = 0
-            if not _epoch(run, losses, parts, stepper, on_nonfinite, after_step, progress):
-                break
-            run.epoch += 1
-            numbers = _evaluated(run, losses, loss, validation, named, stepper)
-            watched = numbers.get("validation_loss", numbers["loss"])
-            after("epoch", watched)
-            journal.write({"epoch": run.epoch, "step": run.step, **numbers})
-            _watch(run, watched, patience)
-            for listener in listeners:
-                listener.on_epoch(run)
-            keep()
+        stepper = Stepper(model, loss, optimiser, clip_norm, compile)
+        model.train()
+        with interrupts() as interrupted:
+            while run.epoch < epochs and not run.stopped and not interrupted():
+                losses = list(run.curves["loss"][1][-done:]) if done else []
+                done = 0
+                if not _epoch(run, losses, parts, stepper, on_nonfinite, after_step, progress):
+                    break
+                run.epoch += 1
+                numbers = _evaluated(run, losses, loss, validation, named, stepper)
+                watched = numbers.get("validation_loss", numbers["loss"])
+                after("epoch", watched)
+                journal.write({"epoch": run.epoch, "step": run.step, **numbers})
+                _watch(run, watched, patience)
+                for listener in listeners:
+                    listener.on_epoch(run)
+                keep()
     finally:
         model.eval()
+        journal.close()
     if patience is not None and run.best_state is not None:
         model.load_state_dict(run.best_state)
     for listener in listeners:
@@ -284,6 +302,8 @@ def _epoch(
         after_step(found)
         if run.stopped and not parts.last:
             return False
+    if not losses:
+        raise ValueError("fit: data gave no batches; expected at least one in each epoch")
     return True
 
 
@@ -314,6 +334,14 @@ def _watch(run: Run, watched: float, patience: int | None) -> None:
 
 def _waited(run: Run, patience: int) -> str:
     return f"no smaller loss than {run.best:.4g} in {patience} epochs"
+
+
+def _listeners(given: Any) -> list[Callback]:
+    if isinstance(given, Callback) or callable(given):
+        given = [given]
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise TypeError(f"fit: callbacks is {given!r}; expected Callbacks or functions, such as [print]")
+    return [_listener(c) for c in given]
 
 
 def _listener(c: Any) -> Callback:

@@ -1,4 +1,4 @@
-"""Module: which Values are parameters, in which order, under which names."""
+"""Tree: which Values are parameters, in which order, under which names; state and freezing."""
 
 import copy
 import pickle
@@ -118,6 +118,31 @@ def test_a_shared_value_is_frozen_wherever_it_occurs(part, wrap):
     assert [name for name, _ in model.named_parameters()] == names
     step()
     assert not np.array_equal(model.state_dict()["a.weight"], after["a.weight"])
+
+
+def test_a_compiled_step_notices_what_is_frozen_through_a_module_that_it_does_not_read():
+    reads, other = nn.Linear(2, 2, rng=0), nn.Linear(2, 2, rng=1)
+    other.weight = reads.weight
+    opt = optim.SGD(reads.parameters(), 0.1)
+
+    @cr.compile
+    def step():
+        opt.zero_grad()
+        np.sum(reads(np.ones((3, 2))) ** 2).backward()
+        opt.step()
+
+    def moves():
+        before = reads.state_dict()
+        step()
+        return {name for name, a in reads.state_dict().items() if not np.array_equal(a, before[name])}
+
+    assert moves() == {"weight", "bias"}
+    for _ in range(2):
+        other.freeze()
+        assert moves() == {"bias"}
+        other.unfreeze()
+        assert moves() == {"weight", "bias"}
+    assert sum(map(len, step.programs.values())) == 2
 
 
 def test_a_value_frozen_in_two_places_is_free_when_both_are():

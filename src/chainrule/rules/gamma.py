@@ -1,0 +1,200 @@
+"""The gamma function and its kin: ψ and its derivatives, beta functions, binomial coefficients.
+
+Differences of ψ are a function of their own, because written as a difference they lose their digits.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from scipy import special as sp
+
+from chainrule.primitive import Elementwise, raw, where
+from chainrule.rules.elementary import _sin_pi
+from chainrule.rules.quadrature import computed
+from chainrule.traced import Traced
+
+# -------------------------------------------------------------------- ψ and its derivatives
+
+# B₂ₖ / (2k)!, for the sum of Euler and Maclaurin
+_BERNOULLI = [
+    b / math.factorial(2 * k)
+    for k, b in enumerate(
+        (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66,
+         -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330),
+        start=1,
+    )
+]
+_SHIFT = 14
+
+
+def _rising(s: int, n: int) -> float:
+    """``s (s + 1) ... (s + n - 1)``."""
+    return math.prod(range(s, s + n))
+
+
+def _zeta_of_complex(s: int, z: Any) -> Any:
+    """``Σ (z + k)⁻ˢ``, s ≥ 2, by the sum of Euler and Maclaurin."""
+    steps = np.where(np.abs(z.imag) > 25, 0, np.maximum(np.ceil(20 - z.real), 0))
+    total = np.zeros_like(z)
+    for k in range(int(np.max(steps, initial=0))):
+        total = np.where(k < steps, total + (z + k) ** -float(s), total)
+    z = z + steps
+    total = total + z ** (1.0 - s) / (s - 1) + z ** -float(s) / 2
+    for k, b in enumerate(_BERNOULLI, 1):
+        total = total + b * _rising(s, 2 * k - 1) * z ** (1.0 - s - 2 * k)
+    return total
+
+
+def _tan_pi(x: Any) -> Any:
+    r = x - np.rint(x)
+    return np.where(r == 0, np.nan, np.tan(math.pi * r))
+
+
+@computed
+def _polygamma(x: Any, *, order: int) -> Any:
+    if order == 0 and np.iscomplexobj(x):
+        return sp.psi(x)
+    if order == 0:  # reflected, because SciPy rounds πx; but not where that cancels, about the root at -0.504
+        left = np.where(x < -0.6, x, -0.75)
+        return np.where(x < -0.6, sp.psi(1 - left) - math.pi / _tan_pi(left), sp.psi(x))
+    zeta = _zeta_of_complex(order + 1, x) if np.iscomplexobj(x) else sp.zeta(order + 1, x)
+    zeta = (-1) ** (order + 1) * math.factorial(order) * zeta
+    return zeta if np.iscomplexobj(x) else np.where(x == -np.inf, np.nan, zeta)
+
+
+# ψ of order 0, ψ′ of order 1, ...
+polygamma = Elementwise(
+    _polygamma, lambda y, x, *, order: polygamma(x, order=order + 1), name="polygamma", symbol="ψ"
+)
+
+
+def digamma(x: Any) -> Any:
+    return polygamma(x, order=0)
+
+
+@computed
+def _polygamma_difference(a: Any, b: Any, *, order: int) -> Any:
+    """``ψ⁽ⁿ⁾(a + b) - ψ⁽ⁿ⁾(a)``: each term of Euler's and Maclaurin's sum for ψ⁽ⁿ⁾ as a difference."""
+    s, simple = order + 1, (a > 0) & (a + b > 0)
+    z, d = np.where(simple, a, 1.0), np.where(simple, b, 0.0)
+
+    def difference(z: Any, power: int) -> Any:
+        """``z^-power - (z + d)^-power``."""
+        return -np.expm1(-power * np.log1p(d / z)) * z**-power
+
+    total = np.zeros_like(z)
+    for k in range(_SHIFT):
+        # the whole of a plain fraction: log1p has no digits of d / z where that is large
+        total += d / ((z + k) * (z + k + d)) if s == 1 else difference(z + k, s)
+    z = z + _SHIFT
+    total += np.log1p(d / z) if s == 1 else difference(z, s - 1) / (s - 1)
+    total += (d / (z * (z + d)) if s == 1 else difference(z, s)) / 2
+    for k, c in enumerate(_BERNOULLI, 1):
+        total += c * _rising(s, 2 * k - 1) * difference(z, s + 2 * k - 1)
+    total *= (-1) ** order * math.factorial(order)
+    if simple.all():
+        return total
+    return np.where(simple, total, _polygamma(a + b, order=order) - _polygamma(a, order=order))
+
+
+polygamma_difference = Elementwise(
+    _polygamma_difference,
+    lambda y, a, b, *, order: polygamma_difference(a, b, order=order + 1),
+    lambda y, a, b, *, order: polygamma(a + b, order=order + 1),
+    name="polygamma_difference",
+)
+
+
+def ahead(a: Any, b: Any) -> Any:
+    """``ψ(a + b) - ψ(a)``."""
+    return polygamma_difference(a, b, order=0)
+
+
+# -------------------------------------------------------------------- gamma functions
+
+_sinpi = Elementwise(_sin_pi, lambda y, x: math.pi * _cospi(x), name="sinpi")
+_cospi = Elementwise(lambda x: _sin_pi(x + 0.5), lambda y, x: -math.pi * _sinpi(x), name="cospi")
+
+
+def _is_pole(x: Any) -> Any:
+    """Whether the gamma function has a pole there."""
+    x = raw(x)
+    return (x == np.rint(x.real)) & (x.real <= 0) if np.iscomplexobj(x) else (x == np.rint(x)) & (x <= 0)
+
+
+def somewhere(mask: Any) -> bool:
+    """Whether a mask is true anywhere, or may be: what is traced has no numbers yet."""
+    return type(mask) is Traced or bool(np.any(mask))
+
+
+def _slope_of_rgamma(x: Any, y: Any) -> Any:
+    """``-ψ(x)/Γ(x)``; at a pole of Γ, by its reflection there, what that tends to."""
+    pole = _is_pole(x)
+    if not somewhere(pole):
+        return -digamma(x) * y
+    z = where(pole, 1 - x, 1.0)
+    reflected = gamma(z) * (_cospi(x) - digamma(z) * _sinpi(x) / math.pi)
+    return where(pole, reflected, -digamma(where(pole, 1.0, x)) * y)
+
+
+gamma = Elementwise(sp.gamma, lambda y, x: y * digamma(x), symbol="Γ")
+rgamma = Elementwise(
+    sp.rgamma, lambda y, x: where(raw(x) == math.inf, 0.0, _slope_of_rgamma(x, y)), symbol="1/Γ"
+)
+gammaln = Elementwise(sp.gammaln, lambda y, x: digamma(x))
+loggamma = Elementwise(
+    sp.loggamma,
+    lambda y, x: digamma(x) if np.iscomplexobj(raw(x)) else where(raw(x) < 0, math.nan, digamma(x)),
+)
+
+# -------------------------------------------------------------------- beta functions
+
+beta = Elementwise(
+    sp.beta, lambda y, a, b: -y * ahead(a, b), lambda y, a, b: -y * ahead(b, a), symbol="B"
+)
+betaln = Elementwise(sp.betaln, lambda y, a, b: -ahead(a, b), lambda y, a, b: -ahead(b, a))
+binom = Elementwise(
+    sp.binom,
+    lambda y, n, k: _binom_in_n(y, n, k),
+    lambda y, n, k: _binom_in_k(y, n, k),
+)
+# Γ(z + m)/Γ(z)
+poch = Elementwise(
+    sp.poch, lambda y, z, m: _poch_in_z(y, z, m), lambda y, z, m: y * digamma(z + m)
+)
+
+
+def _binom_in_n(y: Any, n: Any, k: Any) -> Any:
+    """``(n over k) (ψ(n + 1) - ψ(n - k + 1))``, and its limit where the latter is infinite."""
+    p = n - k + 1
+    usual = y * ahead(p, k)
+    edge = _is_pole(p)
+    if not somewhere(edge):
+        return usual
+    rp = rgamma(p)
+    return where(edge, gamma(n + 1) * rgamma(k + 1) * (digamma(n + 1) * rp + _slope_of_rgamma(p, rp)), usual)
+
+
+def _poch_in_z(y: Any, z: Any, m: Any) -> Any:
+    """``Γ(z + m)/Γ(z) (ψ(z + m) - ψ(z))``, and its limit where Γ(z) is infinite."""
+    usual = y * ahead(z, m)
+    edge = _is_pole(z)
+    if not somewhere(edge):
+        return usual
+    r = rgamma(z)
+    return where(edge, gamma(z + m) * (digamma(z + m) * r + _slope_of_rgamma(z, r)), usual)
+
+
+def _binom_in_k(y: Any, n: Any, k: Any) -> Any:
+    """``(n over k) (ψ(n - k + 1) - ψ(k + 1))``, and its limit where one of the two is infinite."""
+    usual = y * ahead(k + 1, n - 2 * k)
+    edge = _is_pole(k + 1) | _is_pole(n - k + 1)
+    if not somewhere(edge):
+        return usual
+    p, q = n - k + 1, k + 1
+    rp, rq = rgamma(p), rgamma(q)
+    limit = gamma(n + 1) * (rp * _slope_of_rgamma(q, rq) - _slope_of_rgamma(p, rp) * rq)
+    return where(edge, limit, usual)

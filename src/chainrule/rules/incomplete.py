@@ -1,0 +1,303 @@
+"""The incomplete gamma and beta functions: in the argument, in the shapes, their inverses and samples.
+
+The derivatives in the shapes are integrals, which `chainrule.rules.quadrature` computes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import special as sp
+
+from chainrule.primitive import Elementwise, raw, where
+from chainrule.rules.elementary import log, log1p
+from chainrule.rules.gamma import ahead, digamma, polygamma, polygamma_difference, somewhere
+from chainrule.rules.quadrature import bell, computed, tail
+
+# -------------------------------------------------------------------- the gamma density
+
+_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
+
+
+def _stirling(a: Any) -> Any:
+    """``log Γ(a)`` beyond its formula by Stirling, a ≥ 10."""
+    return sum(c * a ** (-1.0 - 2 * k) for k, c in enumerate(_STIRLING))
+
+
+def _lag(u: Any) -> Any:
+    """``u - log(1 + u)``, with ``r = u/(2 + u)`` for small u: ``log(1 + u) = 2 artanh r``."""
+    r = np.where(np.abs(u) < 0.4, u / (2 + u), 0.0)
+    series = r * (u - 2 * sum(r ** (2 * k) / (2 * k + 1) for k in range(1, 14)))
+    return np.where(np.abs(u) < 0.4, series, u - np.log1p(u))
+
+
+@computed
+def _gamma_density(a: Any, x: Any) -> Any:
+    few = np.power(x, a - 1) * np.exp(-x) * sp.rgamma(a)
+    far = np.exp(sp.xlogy(a - 1, x) - x - sp.gammaln(a)) * sp.gammasgn(a)
+    n = np.maximum(a, 10.0)
+    many = np.exp(-n * _lag((x - n) / n) - _stirling(n)) * np.sqrt(n / (2 * np.pi)) / x
+    y = np.where(a > 100, many, np.where(x > 600, far, few))
+    nothing = (sp.rgamma(a) == 0) & (a < 1) | (x == np.inf) | (a > 100) & (x == 0)
+    return np.where((x < 0) | (a < 0) & (x != 0), np.nan, np.where(nothing, 0.0, y))
+
+
+# xᵃ⁻¹ e⁻ˣ / Γ(a)
+gamma_density = Elementwise(
+    _gamma_density,
+    lambda y, a, x: _unless_nothing(y, y * (log(x) - digamma(a))),
+    lambda y, a, x: _slope_of_gamma_density(y, a, x),
+    name="gamma_density",
+)
+
+
+def _slope_of_gamma_density(y: Any, a: Any, x: Any) -> Any:
+    usual = _unless_nothing(y, y * ((a - 1 - x) / x))
+    edge = raw(x) == 0
+    if not somewhere(edge):
+        return usual
+    a, x = where(edge, a, 2.0), where(edge, x, 1.0)
+    return where(edge, gamma_density(a - 1, x) - gamma_density(a, x), usual)
+
+
+def _unless_nothing(density: Any, d: Any) -> Any:
+    """``d``, and 0 where the density it is a multiple of is 0."""
+    return where(raw(density) == 0, 0.0, d)
+
+
+# -------------------------------------------------------------------- incomplete gamma functions
+
+
+def _gamma_cumulants(a: Any, score: Any) -> Any:
+    """The derivatives in a of ``a log x - log Γ(a)``."""
+    return lambda p, q: score if p == 1 else -polygamma(a, order=p - 1)
+
+
+def _log_over(a: Any, x: Any) -> Any:
+    """``log x - ψ(a)``, where both are large as what they differ by."""
+    n = np.maximum(a, 10.0)
+    series = 1 / (2 * n) + sum(c * (2 * k + 1) * n ** (-2.0 - 2 * k) for k, c in enumerate(_STIRLING))
+    u = (x - n) / n
+    ratio = np.where(np.abs(u) < 0.5, np.log1p(u), np.log(x / n))
+    return np.where(a >= 10, ratio + series, np.log(x) - sp.psi(a))
+
+
+@computed
+def _gammainc_shape(a: Any, x: Any, *, order: int) -> Any:
+    inside = (a > 0) & (x > 0) & (x < np.inf)
+    a, x, edge = np.where(inside, a, 1.0), np.where(inside, x, 1.0), np.where((a > 0) & (x >= 0), 0.0, np.nan)
+    score = _log_over(a, x)
+    side = np.where(score < 0, -1.0, 1.0)
+    corner = np.where(side > 0, np.maximum(-np.log(x), 0.0) * (a < 1), 0.0)
+    integral = tail(
+        lambda s: a * side * s - x * np.expm1(side * s),
+        lambda s: bell(_gamma_cumulants(a, score + side * s), order),
+        corner,
+    )
+    return np.where(inside, -side * x * _gamma_density(a, x) * integral, edge)
+
+
+# ∂ⁿ/∂aⁿ of the lower function
+gammainc_shape = Elementwise(
+    _gammainc_shape,
+    lambda y, a, x, *, order: gammainc_shape(a, x, order=order + 1),
+    lambda y, a, x, *, order: _density_in_shape(gamma_density(a, x), a, x, order),
+    name="gammainc_shape",
+)
+
+
+def _density_in_shape(density: Any, a: Any, x: Any, order: int) -> Any:
+    score = log(where(raw(density) == 0, 1.0, x)) - digamma(a)
+    return _unless_nothing(density, density * bell(_gamma_cumulants(a, score), order))
+
+
+gammainc = Elementwise(
+    sp.gammainc, lambda y, a, x: gammainc_shape(a, x, order=1), lambda y, a, x: gamma_density(a, x)
+)
+gammaincc = Elementwise(
+    sp.gammaincc, lambda y, a, x: -gammainc_shape(a, x, order=1), lambda y, a, x: -gamma_density(a, x)
+)
+
+
+def flow(shape: Any, density: Any) -> Any:
+    """How a quantile moves with a shape: ``-(∂F/∂a) / f`` at a fixed probability."""
+    return where(raw(shape) == 0, 0.0, -shape / density)
+
+
+def _gamma_flow(y: Any, a: Any, p: Any) -> Any:
+    return flow(gammainc_shape(a, y, order=1), gamma_density(a, y))
+
+
+gammaincinv = Elementwise(sp.gammaincinv, _gamma_flow, lambda y, a, p: 1 / gamma_density(a, y))
+gammainccinv = Elementwise(sp.gammainccinv, _gamma_flow, lambda y, a, p: -1 / gamma_density(a, y))
+
+# -------------------------------------------------------------------- the beta density
+
+
+def _one_over_beta(a: Any, b: Any) -> Any:
+    """``Γ(a + b) / Γ(a) Γ(b)``; with a large argument by Stirling's formula, because SciPy's rounds there."""
+    small, large = np.minimum(a, b), np.maximum(np.maximum(a, b), 10.0)
+    both = small + large
+    exponent = (both - 0.5) * np.log1p(small / large) - small + _stirling(both) - _stirling(large)
+    by_stirling = np.power(large, small) * np.exp(exponent) * sp.rgamma(small)
+    return np.where(np.maximum(a, b) < 10, 1 / sp.beta(a, b), by_stirling)
+
+
+@computed
+def _beta_density(a: Any, b: Any, x: Any) -> Any:
+    few = np.power(x, a - 1) * np.exp(sp.xlog1py(b - 1, -x)) * _one_over_beta(a, b)
+    far = np.exp(sp.xlogy(a - 1, x) + sp.xlog1py(b - 1, -x) - sp.betaln(a, b))
+    p, q = np.maximum(a, 10.0), np.maximum(b, 10.0)
+    n = p + q
+    u = (x * q - (1 - x) * p) / p  # (x - x₀)/x₀ with x₀ = p/n
+    v = -u * p / q
+    exponent = -p * _lag(u) - q * _lag(v) - _stirling(p) - _stirling(q) + _stirling(n)
+    many = np.exp(exponent) * np.sqrt(p / (2 * np.pi * n) * q) / (x * (1 - x))
+    y = np.where((a > 10) & (b > 10), many, np.where(np.isfinite(few) & (few > 1e-290), few, far))
+    edge = np.where(x == 0, a, b)
+    at_edge = np.where(edge > 1, 0.0, np.where(edge == 1, np.where(x == 0, b, a), np.inf))
+    y = np.where((x == 0) | (x == 1), np.where(edge == 0, 0.0, np.where(edge < 0, -at_edge, at_edge)), y)
+    none = (x < 0) | (x > 1) | ((a < 0) | (b < 0)) & (x != 0) & (x != 1)
+    return np.where(none, np.nan, y)
+
+
+# xᵃ⁻¹ (1 - x)ᵇ⁻¹ / B(a, b)
+beta_density = Elementwise(
+    _beta_density,
+    lambda y, a, b, x: _unless_nothing(y, y * (log(x) + ahead(a, b))),
+    lambda y, a, b, x: _unless_nothing(y, y * (log1p(-x) + ahead(b, a))),
+    lambda y, a, b, x: _slope_of_beta_density(y, a, b, x),
+    name="beta_density",
+)
+
+
+def _slope_of_beta_density(y: Any, a: Any, b: Any, x: Any) -> Any:
+    usual = _unless_nothing(y, y * ((a - 1) / x - (b - 1) / (1 - x)))
+    edge = (raw(x) == 0) | (raw(x) == 1)
+    if not somewhere(edge):
+        return usual
+    a, b, x = where(edge, a, 2.0), where(edge, b, 2.0), where(edge, x, 0.5)
+    return where(edge, (a + b - 1) * (beta_density(a - 1, b, x) - beta_density(a, b - 1, x)), usual)
+
+
+# -------------------------------------------------------------------- incomplete beta functions
+
+
+def _beta_cumulants(a: Any, b: Any, in_a: Any, in_b: Any) -> Any:
+    """The derivatives in a and b of ``a log x + b log(1 - x) - log B(a, b)``."""
+
+    def cumulant(p: int, q: int) -> Any:
+        if p + q == 1:
+            return in_a if p else in_b
+        both = polygamma(a + b, order=p + q - 1)
+        if p and q:
+            return both
+        return polygamma_difference(a, b, order=p - 1) if p else polygamma_difference(b, a, order=q - 1)
+
+    return cumulant
+
+
+def _right_of(a: Any, b: Any, x: Any, rest: Any, in_a: Any, in_b: Any, j: int, k: int) -> Any:
+    """The integral from x to 1 over the density at x, where t is x e^s to (1 - x) in odds."""
+
+    def log_ratio(s: Any) -> Any:
+        """``log(t / x)``."""
+        near = (s < 0.5) | (rest < 0.5)
+        e = np.expm1(-np.where(near, s, 0.0))
+        return -np.where(near, np.log1p(rest * e), np.log(x + rest * np.exp(-s)))
+
+    def log_density(s: Any) -> Any:
+        r = log_ratio(s)
+        return np.where(s < 1e300, a * r + b * (r - s), -np.inf)
+
+    def polynomial(s: Any) -> Any:
+        r = log_ratio(s)
+        return bell(_beta_cumulants(a, b, in_a + r, in_b + r - s), j, k)
+
+    corner = np.maximum(-np.log(np.maximum(b, 1.0)) - np.log(x / rest), 0.0)
+    return tail(log_density, polynomial, corner)
+
+
+@computed
+def _betainc_shape(a: Any, b: Any, x: Any, *, orders: tuple[int, int]) -> Any:
+    inside = (a > 0) & (b > 0) & (x > 0) & (x < 1)
+    edge = np.where((a > 0) & (b > 0) & ((x == 0) | (x == 1)), 0.0, np.nan)
+    a, b, x = np.where(inside, a, 1.0), np.where(inside, b, 1.0), np.where(inside, x, 0.5)
+    rest, (j, k) = 1 - x, orders
+    in_a = np.log(x) + polygamma_difference.run(a, b, order=0)
+    in_b = np.log1p(-x) + polygamma_difference.run(b, a, order=0)
+    right = in_a >= 0 if j else in_b < 0
+    integral = np.zeros_like(x)
+    if right.any():
+        m = right
+        integral[m] = -_right_of(a[m], b[m], x[m], rest[m], in_a[m], in_b[m], j, k)
+    if not right.all():
+        m = ~right
+        integral[m] = _right_of(b[m], a[m], rest[m], x[m], in_b[m], in_a[m], k, j)
+    return np.where(inside, x * rest * _beta_density(a, b, x) * integral, edge)
+
+
+# ∂ʲ/∂aʲ ∂ᵏ/∂bᵏ of the lower function
+betainc_shape = Elementwise(
+    _betainc_shape,
+    lambda y, a, b, x, *, orders: betainc_shape(a, b, x, orders=(orders[0] + 1, orders[1])),
+    lambda y, a, b, x, *, orders: betainc_shape(a, b, x, orders=(orders[0], orders[1] + 1)),
+    lambda y, a, b, x, *, orders: _beta_density_in_shapes(beta_density(a, b, x), a, b, x, orders),
+    name="betainc_shape",
+)
+
+
+def _beta_density_in_shapes(density: Any, a: Any, b: Any, x: Any, orders: tuple[int, int]) -> Any:
+    x = where(raw(density) == 0, 0.5, x)
+    cumulants = _beta_cumulants(a, b, log(x) + ahead(a, b), log1p(-x) + ahead(b, a))
+    return _unless_nothing(density, density * bell(cumulants, *orders))
+
+
+def _in_a(a: Any, b: Any, x: Any) -> Any:
+    return betainc_shape(a, b, x, orders=(1, 0))
+
+
+def _in_b(a: Any, b: Any, x: Any) -> Any:
+    return betainc_shape(a, b, x, orders=(0, 1))
+
+
+betainc = Elementwise(
+    sp.betainc,
+    lambda y, a, b, x: _in_a(a, b, x),
+    lambda y, a, b, x: _in_b(a, b, x),
+    lambda y, a, b, x: beta_density(a, b, x),
+)
+betaincc = Elementwise(
+    sp.betaincc,
+    lambda y, a, b, x: -_in_a(a, b, x),
+    lambda y, a, b, x: -_in_b(a, b, x),
+    lambda y, a, b, x: -beta_density(a, b, x),
+)
+betaincinv = Elementwise(
+    sp.betaincinv,
+    lambda y, a, b, p: flow(_in_a(a, b, y), beta_density(a, b, y)),
+    lambda y, a, b, p: flow(_in_b(a, b, y), beta_density(a, b, y)),
+    lambda y, a, b, p: 1 / beta_density(a, b, y),
+)
+betainccinv = Elementwise(
+    sp.betainccinv,
+    lambda y, a, b, p: flow(_in_a(a, b, y), beta_density(a, b, y)),
+    lambda y, a, b, p: flow(_in_b(a, b, y), beta_density(a, b, y)),
+    lambda y, a, b, p: -1 / beta_density(a, b, y),
+)
+
+# -------------------------------------------------------------------- samples
+
+# What a generator drew for a shape: the draw itself, which moves with the shape as the quantile does.
+# M. Figurnov, S. Mohamed and A. Mnih, "Implicit reparameterization gradients", NeurIPS 2018.
+gamma_sample = Elementwise(
+    lambda z, a: z + 0 * a, None, lambda y, z, a: _gamma_flow(y, a, None), name="gamma_sample"
+)
+beta_sample = Elementwise(
+    lambda z, a, b: z + 0 * (a + b),
+    None,
+    lambda y, z, a, b: flow(_in_a(a, b, y), beta_density(a, b, y)),
+    lambda y, z, a, b: flow(_in_b(a, b, y), beta_density(a, b, y)),
+    name="beta_sample",
+)

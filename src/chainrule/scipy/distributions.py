@@ -1,0 +1,258 @@
+"""What a distribution states, and what follows from it under SciPy's names and calling conventions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.functions import _operand
+from chainrule.primitive import raw, where
+from chainrule.rules.elementary import exp, log, log1p
+from chainrule.traced import Traced
+
+__all__ = ["Continuous", "Discrete", "Distribution", "only"]
+
+
+def only(mask: Any, y: Any, other: float) -> Any:
+    """``y`` where the mask is true, elsewhere ``other``; no operation where that is everywhere."""
+    return y if type(mask) is not Traced and np.all(mask) else where(mask, y, other)
+
+
+class Distribution:
+    """A family of distributions; called with parameters, the one that has these.
+
+    ``shapes`` are SciPy's names of the parameters beside ``loc`` and ``scale``, of which each method takes
+    numbers, arrays or Values by position or by name.
+    """
+
+    shapes: tuple[str, ...] = ()
+    further: tuple[str, ...] = ("loc", "scale")
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__.lower()
+
+    def __repr__(self) -> str:
+        return f"<distribution {self.name}({', '.join((*self.shapes, *self.further))})>"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Frozen:
+        self._parameters("__call__", args, kwargs)
+        return Frozen(self, args, kwargs)
+
+    def _parameters(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+        """The shapes, then loc and scale."""
+        names = (*self.shapes, *self.further)
+        unknown = [k for k in kwargs if k not in names]
+        given = dict(zip(names, args)) | kwargs
+        missing = [k for k in self.shapes if k not in given]
+        if unknown or missing or len(args) > len(names) or len(given) < len(args) + len(kwargs):
+            received = ", ".join(["an argument"] * len(args) + [f"{k}=" for k in kwargs]) or "none"
+            expected = ", ".join((*self.shapes, *(f"{k}=" for k in self.further)))
+            raise TypeError(f"{self.name}.{method}: received {received} as parameters, expected {expected}")
+        standard = {"loc": 0.0, "scale": 1.0}
+        return [_operand(f"{self.name}.{method}", given.get(k, standard.get(k))) for k in names]
+
+    def valid(self, *shapes: Any) -> Any:
+        """Where the parameters are such; all positive, by default."""
+        mask: Any = True
+        for x in shapes:
+            mask = mask & (raw(x) > 0)
+        return mask
+
+
+class Frozen:
+    """A distribution with its parameters: ``norm(1.0, 2.0).pdf(x)`` is ``norm.pdf(x, 1.0, 2.0)``."""
+
+    def __init__(self, family: Distribution, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.family, self.args, self.kwargs = family, args, kwargs
+
+    def __getattr__(self, name: str) -> Callable[[Any], Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        method = getattr(self.family, name)
+        return lambda x: method(x, *self.args, **self.kwargs)
+
+
+def _log_of(p: Any, rest: Any) -> Any:
+    """``log p``; by ``rest``, 1 - p, where that is the smaller."""
+    small = np.logical_not(raw(p) > 0.5)
+    return where(small, log(only(small, p, 0.5)), log1p(-only(np.logical_not(small), rest, 0.5)))
+
+
+class Continuous(Distribution):
+    """Distributions with a density, moved by ``loc`` and stretched by ``scale``.
+
+    A subclass states ``log_density``, ``below`` (the distribution function) and ``quantile`` of the standard
+    form on its support, and what is more exact than what follows from these. Outside the support a density is
+    0 with derivative 0; parameters that are none give nan.
+    """
+
+    support = (-math.inf, math.inf)
+    inside = 0.5  # a point of the support, for what lies outside of it
+
+    def log_density(self, z: Any, *shapes: Any) -> Any:
+        raise NotImplementedError
+
+    def density(self, z: Any, *shapes: Any) -> Any:
+        return exp(self.log_density(z, *shapes))
+
+    def below(self, z: Any, *shapes: Any) -> Any:
+        raise NotImplementedError
+
+    def above(self, z: Any, *shapes: Any) -> Any:
+        return 1 - self.below(z, *shapes)
+
+    def log_below(self, z: Any, *shapes: Any) -> Any:
+        return _log_of(self.below(z, *shapes), self.above(z, *shapes))
+
+    def log_above(self, z: Any, *shapes: Any) -> Any:
+        return _log_of(self.above(z, *shapes), self.below(z, *shapes))
+
+    def quantile(self, p: Any, *shapes: Any) -> Any:
+        raise NotImplementedError
+
+    def upper_quantile(self, p: Any, *shapes: Any) -> Any:
+        return self.quantile(1 - p, *shapes)
+
+    def pdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """The density at x."""
+        return self._at("pdf", self.density, 0.0, 0.0, x, args, kwargs, lambda y, scale: y / scale)
+
+    def logpdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """The logarithm of the density at x."""
+        none = -math.inf
+        divided = lambda y, scale: y - log(scale)
+        return self._at("logpdf", self.log_density, none, none, x, args, kwargs, divided)
+
+    def cdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """The probability of at most x."""
+        return self._at("cdf", self.below, 0.0, 1.0, x, args, kwargs)
+
+    def logcdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """The logarithm of `cdf`."""
+        return self._at("logcdf", self.log_below, -math.inf, 0.0, x, args, kwargs)
+
+    def sf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """The probability of more than x."""
+        return self._at("sf", self.above, 1.0, 0.0, x, args, kwargs)
+
+    def logsf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """The logarithm of `sf`."""
+        return self._at("logsf", self.log_above, 0.0, -math.inf, x, args, kwargs)
+
+    def ppf(self, q: Any, *args: Any, **kwargs: Any) -> Any:
+        """The number that has probability q below it."""
+        return self._of_probability("ppf", self.quantile, q, args, kwargs)
+
+    def isf(self, q: Any, *args: Any, **kwargs: Any) -> Any:
+        """The number that has probability q above it."""
+        return self._of_probability("isf", self.upper_quantile, q, args, kwargs)
+
+    def _at(
+        self,
+        method: str,
+        f: Callable[..., Any],
+        before: float,
+        after: float,
+        x: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        scaled: Callable[[Any, Any], Any] = lambda y, scale: y,
+    ) -> Any:
+        """``f`` of the standard form, with what it is on either side of the support."""
+        *shapes, loc, scale = self._parameters(method, args, kwargs)
+        least, most = self.support
+        with np.errstate(all="ignore"):
+            z = (_operand(f"{self.name}.{method}", x) - loc) / scale
+            low, high = raw(z) < least, raw(z) > most
+            y = scaled(f(only(np.logical_not(low | high), z, self.inside), *shapes), scale)
+        if math.isfinite(least):
+            y = only(np.logical_not(low), y, before)
+        if math.isfinite(most):
+            y = only(np.logical_not(high), y, after)
+        return only(self.valid(*shapes) & (raw(scale) > 0), y, math.nan)
+
+    def _of_probability(
+        self, method: str, f: Callable[..., Any], q: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        *shapes, loc, scale = self._parameters(method, args, kwargs)
+        q = _operand(f"{self.name}.{method}", q)
+        valid = (raw(q) >= 0) & (raw(q) <= 1)
+        with np.errstate(all="ignore"):
+            y = f(only(valid, q, 0.5), *shapes) * scale + loc
+        return only(valid & self.valid(*shapes) & (raw(scale) > 0), y, math.nan)
+
+
+class Discrete(Distribution):
+    """Distributions of whole numbers, moved by ``loc``.
+
+    A subclass states ``log_mass``, ``below`` and ``above`` for whole numbers k from 0 to ``last(*shapes)``.
+    There are derivatives in the parameters, and none in k.
+    """
+
+    further = ("loc",)
+
+    def last(self, *shapes: Any) -> Any:
+        return math.inf
+
+    def log_mass(self, k: Any, *shapes: Any) -> Any:
+        raise NotImplementedError
+
+    def below(self, k: Any, *shapes: Any) -> Any:
+        raise NotImplementedError
+
+    def above(self, k: Any, *shapes: Any) -> Any:
+        raise NotImplementedError
+
+    def pmf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
+        """The probability of k."""
+        return exp(self.logpmf(k, *args, **kwargs))
+
+    def logpmf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
+        """The logarithm of the probability of k."""
+        k, shapes, valid = self._whole("logpmf", k, args, kwargs)
+        there = (k == np.floor(k)) & (k >= 0) & (k <= self.last(*shapes))
+        y = only(there, self.log_mass(np.where(there, k, 0.0)[()], *shapes), -math.inf)
+        return only(valid, y, math.nan)
+
+    def cdf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
+        """The probability of at most k."""
+        return self._beside("cdf", self.below, 0.0, 1.0, k, args, kwargs)
+
+    def logcdf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
+        """The logarithm of `cdf`."""
+        with np.errstate(divide="ignore"):
+            return _log_of(self.cdf(k, *args, **kwargs), self.sf(k, *args, **kwargs))
+
+    def sf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
+        """The probability of more than k."""
+        return self._beside("sf", self.above, 1.0, 0.0, k, args, kwargs)
+
+    def logsf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
+        """The logarithm of `sf`."""
+        with np.errstate(divide="ignore"):
+            return _log_of(self.sf(k, *args, **kwargs), self.cdf(k, *args, **kwargs))
+
+    def _whole(self, method: str, k: Any, args: Any, kwargs: Any) -> tuple[Any, list[Any], Any]:
+        *shapes, loc = self._parameters(method, args, kwargs)
+        if hasattr(k, "primitive") or hasattr(loc, "primitive"):
+            what = "k" if hasattr(k, "primitive") else "loc"
+            raise TypeError(
+                f"{self.name}.{method}: {what} is a Value, but there is no derivative in whole numbers; "
+                f"expected plain ones: {what}.data"
+            )
+        return _operand(f"{self.name}.{method}", k) - loc, shapes, self.valid(*shapes)
+
+    def _beside(
+        self, method: str, f: Callable[..., Any], before: float, after: float, k: Any, args: Any, kwargs: Any
+    ) -> Any:
+        k, shapes, valid = self._whole(method, k, args, kwargs)
+        k, last = np.floor(k), self.last(*shapes)
+        within = (k >= 0) & (k < last)
+        y = f(np.where(within, k, 0.0)[()], *shapes)
+        return only(valid, only(k < last, only(k >= 0, y, before), after), math.nan)
+
+
