@@ -54,11 +54,11 @@ class Primitive:
     """
 
     scalar: Callable[..., Any] | None
-    reach: Reach | None = None  # which elements move which, where they are not all
     # Of an operation whose result may lie in its operand's memory: what a write into the result makes of the
     # operand, as ``put_back(base, new, **params)``; None where NumPy's result is read-only.
     shares = False
     put_back: Callable[..., Any] | None = None
+    reach: Reach | None = None  # which elements move which, where they are not all
     takes_lanes = False  # whether `push` wants `Lanes` where only some elements of a tangent move
 
     def __init__(

@@ -179,7 +179,7 @@ _PLAIN = (
 PLAIN_FUNCTIONS = {getattr(np, name) for name in _PLAIN if hasattr(np, name)}
 
 _INSTEAD = {
-    **dict.fromkeys("place putmask".split(), "np.where(mask, new, v), or v[mask] = new"),
+    **dict.fromkeys("putmask place".split(), "v[mask] = new"),
     **dict.fromkeys("save savez savez_compressed savetxt".split(), "save v.data"),
     **dict.fromkeys("nextafter spacing".split(), "v itself; the neighbouring float has no derivative"),
     **dict.fromkeys(
