@@ -16,6 +16,7 @@ from chainrule.numpy.elementwise import (
     square,
     where,
 )
+from chainrule.numpy.linalg import norm
 from chainrule.numpy.manipulation import (
     append,
     array_split,
@@ -55,7 +56,6 @@ from chainrule.numpy.products import (
     inner,
     kron,
     matmul,
-    norm,
     outer,
     tensordot,
     trace,

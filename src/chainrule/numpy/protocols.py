@@ -10,6 +10,7 @@ import numpy as np
 import optree
 
 from chainrule.numpy import functions as fn
+from chainrule.numpy import linalg
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.value import Value, current
@@ -111,9 +112,16 @@ _HERE = (
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     getattr(np, name): getattr(fn, name) for name in _HERE if hasattr(np, name)
 }
-FUNCTIONS |= {np.around: fn.round, np.linalg.norm: fn.norm}
-for _name in ("outer", "tensordot", "matmul", "matrix_transpose", "vecdot"):
+FUNCTIONS |= {np.around: fn.round}
+for _name in ("tensordot", "matmul", "matrix_transpose", "vecdot"):
     FUNCTIONS[getattr(np.linalg, _name)] = getattr(fn, _name)
+FUNCTIONS |= {
+    getattr(np.linalg, name): getattr(linalg, name)
+    for name in (
+        "norm vector_norm matrix_norm cond inv pinv solve lstsq tensorinv tensorsolve det slogdet matrix_power "
+        "multi_dot cross trace diagonal outer cholesky qr eigh eigvalsh eig eigvals svd svdvals"
+    ).split()
+}
 
 # Answers without a derivative: computed on the data.
 _PLAIN = (
@@ -122,7 +130,7 @@ _PLAIN = (
     "array2string zeros_like ones_like empty_like isneginf isposinf isreal iscomplex digitize "
     "may_share_memory shares_memory lexsort min_scalar_type can_cast"
 ).split()
-PLAIN_FUNCTIONS = {getattr(np, name) for name in _PLAIN if hasattr(np, name)}
+PLAIN_FUNCTIONS = {getattr(np, name) for name in _PLAIN if hasattr(np, name)} | {np.linalg.matrix_rank}
 
 _INSTEAD = {
     "median": "sort and take the middle: np.sort(v)[n // 2]",
