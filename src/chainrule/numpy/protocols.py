@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import optree
 
+from chainrule.numpy import fft, linalg
 from chainrule.numpy import functions as fn
-from chainrule.numpy import linalg
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.value import Value, current
@@ -120,6 +120,13 @@ FUNCTIONS |= {
     for name in (
         "norm vector_norm matrix_norm cond inv pinv solve lstsq tensorinv tensorsolve det slogdet matrix_power "
         "multi_dot cross trace diagonal outer cholesky qr eigh eigvalsh eig eigvals svd svdvals"
+    ).split()
+}
+
+FUNCTIONS |= {
+    getattr(np.fft, name): getattr(fft, name)
+    for name in (
+        "fft ifft fft2 ifft2 fftn ifftn rfft irfft rfft2 irfft2 rfftn irfftn hfft ihfft fftshift ifftshift"
     ).split()
 }
 

@@ -133,9 +133,16 @@ def _check_independent(v: Any) -> Any:
     return v
 
 
+class Check(Special):
+    """What an error says of itself is all there is to say."""
+
+    def _explain(self, error: ValueError, args: Any) -> ValueError:
+        return error
+
+
 def _passing(check: Callable[..., Any], name: str) -> Special:
     """The first operand as it is, if the check lets it pass; so is its derivative."""
-    return Special(
+    return Check(
         numeric(check, trial=lambda x, *_, **__: x.copy()),
         lambda ts, y, *operands, **_: ts[0],
         lambda g, y, *operands, **_: (g, *[None] * (len(operands) - 1)),
