@@ -1,0 +1,1 @@
+"""SciPy's functions that cannot be overridden from outside, under SciPy's names; they take Values and arrays."""
