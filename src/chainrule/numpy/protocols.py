@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from chainrule.numpy import fft, linalg
+from chainrule.numpy import fft, linalg, signals
 from chainrule.numpy import functions as fn
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
@@ -112,7 +112,7 @@ _HERE = (
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     getattr(np, name): getattr(fn, name) for name in _HERE if hasattr(np, name)
 }
-FUNCTIONS |= {np.around: fn.round}
+FUNCTIONS |= {np.around: fn.round, np.convolve: signals.convolve, np.correlate: signals.correlate}
 for _name in ("tensordot", "matmul", "matrix_transpose", "vecdot"):
     FUNCTIONS[getattr(np.linalg, _name)] = getattr(fn, _name)
 FUNCTIONS |= {
