@@ -121,7 +121,11 @@ correlate_kernels = Bilinear(
 # -------------------------------------------------------------------- one signal with another
 
 
-@numeric
+def _everywhere(a: Any, b: Any, *, method: str) -> Any:
+    sizes = [m + n - 1 for m, n in zip(a.shape, b.shape, strict=True)]
+    return np.zeros(sizes, np.result_type(a, b))
+
+
 def _convolve(a: Any, b: Any, *, method: str) -> Any:
     if a.ndim == 1 and method == "direct":
         return np.convolve(a, b)
@@ -139,7 +143,7 @@ def _overlap(g: Any, other: Any, like: Any, method: str) -> Any:
 
 # y[k] = Σⱼ a[j] b[k - j], wherever the two touch, in as many axes as they have.
 convolve = Bilinear(
-    _convolve,
+    numeric(_convolve, trial=_everywhere),
     lambda g, a, b, *, method: _overlap(g, b, a, method),
     lambda g, a, b, *, method: _overlap(g, a, b, method),
     name="convolve",

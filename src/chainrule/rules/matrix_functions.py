@@ -49,7 +49,6 @@ solve_triangular = Special(_solve_triangular, _triangular_push, _triangular_pull
 # -------------------------------------------------------------------- LU
 
 
-@numeric
 def _lu(a: Any) -> Any:
     import scipy.linalg
 
@@ -75,7 +74,7 @@ def _lu_push(ts: Any, y: Any, a: Any) -> Any:
 
 
 # Of matrices whose rows already stand in the order of the pivots; L below the diagonal, U on it and above.
-lu = Special(_lu, _lu_push, name="lu")
+lu = Special(numeric(_lu, trial=np.zeros_like), _lu_push, name="lu")
 
 
 @numeric
@@ -90,11 +89,14 @@ def order_of_pivots(a: Any) -> Any:
 # A[i, j] stands in ab[u + i - j, j].
 
 
-@numeric
 def _solve_banded(ab: Any, b: Any, *, lower: int, upper: int) -> Any:
     import scipy.linalg
 
     return scipy.linalg.solve_banded((lower, upper), ab, b, check_finite=False)
+
+
+def _as_large(ab: Any, b: Any, **_: Any) -> Any:
+    return np.zeros(np.broadcast_shapes(ab.shape[:-2], b.shape[:-2]) + b.shape[-2:], np.result_type(ab, b))
 
 
 def _band(lower: int, upper: int, n: int) -> tuple[Any, Any]:
@@ -140,7 +142,7 @@ def _banded_pull(g: Any, x: Any, ab: Any, b: Any, *, lower: int, upper: int) -> 
 
 
 # b is columns.
-solve_banded = Special(_solve_banded, _banded_push, _banded_pull, name="solve_banded")
+solve_banded = Special(numeric(_solve_banded, trial=_as_large), _banded_push, _banded_pull, name="solve_banded")
 
 # -------------------------------------------------------------------- functions of matrices
 
@@ -163,11 +165,11 @@ def _expm(a: Any) -> Any:
     return scipy.linalg.expm(a)
 
 
-@numeric
 def _logm(a: Any) -> Any:
     import scipy.linalg
 
-    return scipy.linalg.logm(a)
+    y = scipy.linalg.logm(a.astype(np.result_type(a, np.float64)))  # in single precision it loses half the digits
+    return y.astype(np.complex64 if y.dtype.kind == "c" else np.float32) if a.dtype.char in "fF" else y
 
 
 @numeric
@@ -184,7 +186,7 @@ expm = Special(
     name="expm",
 )
 logm = Special(
-    _logm,
+    numeric(_logm, trial=np.zeros_like),
     lambda ts, y, a: _frechet(logm, a, ts[0]),
     lambda g, y, a: (_frechet(logm, mT(a), g),),
     name="logm",

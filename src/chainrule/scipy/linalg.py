@@ -170,11 +170,15 @@ def lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> t
     LinAlgError
         Where the derivative is asked of a singular matrix.
     """
+    a = as_operand(a)
+    pivots = la.numeric(_pivots, trial=lambda a: np.zeros((*a.shape[:-2], min(a.shape[-2:])), np.int32))
+    return _lu(a)[1], pivots(current(a))
+
+
+def _pivots(a: Any) -> Any:
     import scipy.linalg
 
-    a = as_operand(a)
-    pivots = la.numeric(lambda a: scipy.linalg.lu_factor(a)[1])(current(a))
-    return _lu(a)[1], pivots
+    return scipy.linalg.lu_factor(a)[1]
 
 
 def _lu(a: Any) -> tuple[Any, Any]:
