@@ -65,7 +65,8 @@ def equal(a: Any, b: Any) -> None:
 
 def short(function: Any) -> str:
     name: str = function.__name__
-    return f"linalg.{name}" if getattr(np, name, None) is not function else name
+    inside = function.__module__.removeprefix("numpy").removeprefix(".")
+    return f"{inside}.{name}" if inside in ("linalg", "fft") else name
 
 
 def ufunc(name: str) -> Any:

@@ -196,8 +196,8 @@ def call(
             tried[i] = np.ones((), flat[i].dtype).item()
             continue
         tried[i] = np.ones(flat[i].shape, flat[i].dtype)[()]
-        if len(flat[i].shape) > 1 and flat[i].shape[-1] == flat[i].shape[-2] and flat[i].dtype.kind in "fc":
-            tried[i] += np.eye(flat[i].shape[-1], dtype=flat[i].dtype)  # a matrix that has an inverse
+        if len(flat[i].shape) > 1 and flat[i].dtype.kind in "fc":
+            tried[i] += np.eye(*flat[i].shape[-2:], dtype=flat[i].dtype)  # of full rank
     a, k = optree.tree_unflatten(spec, tried)
     with np.errstate(all="ignore"):
         sample = (trial or function)(*a, **k)

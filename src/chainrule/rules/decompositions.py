@@ -30,10 +30,10 @@ from chainrule.rules.reduction import sum_
 from chainrule.rules.shape import reshape
 
 NEAR = 8  # units in the last place of the largest, for each row: eigenvalues so near are equal
-REMEDY = (
-    "equal ones have no vectors of their own; functions of the values alone (np.linalg.eigvalsh, svdvals, norm) "
-    "have a first derivative, functions of the matrix itself (np.trace(a @ a), np.linalg.matrix_power, "
-    "np.linalg.pinv, chainrule.scipy.linalg.expm, sqrtm) every one"
+ARBITRARY = (
+    "the derivative of the vectors of repeated values depends on the choice of a basis; functions of the values "
+    "alone (np.linalg.eigvalsh, svdvals, norm) have a first derivative, functions of the matrix itself "
+    "(np.trace(a @ a), np.linalg.matrix_power, np.linalg.pinv, chainrule.scipy.linalg.expm, sqrtm) every one"
 )
 
 # -------------------------------------------------------------------- which are equal
@@ -84,43 +84,34 @@ def _rounding(x: Any) -> Any:
     return np.finfo(x.dtype).eps ** (2 / 3) * np.max(np.abs(x), initial=0.0)
 
 
-def _turns(block: Any, ties: Any, limit: Any) -> bool:
-    """Whether among equal values a matrix is anything but a multiple of the identity."""
-    n = block.shape[-1]
-    tied = ties & ~np.eye(n, dtype=bool)
-    if not tied.any():
-        return False
-    d = np.diagonal(block, axis1=-2, axis2=-1)
-    mean = ((ties / ties.sum(-1, keepdims=True)) @ d[..., None])[..., 0]
-    uneven = np.where(tied.any(-1), np.abs(d - mean), 0.0)
-    return bool(np.any(np.where(tied, np.abs(block), 0.0) > limit) or np.any(uneven > limit))
+def _repeated(ties: Any) -> Any:
+    return ties.sum(-1) > 1
 
 
 def _check_tangent(e: Any, ties: Any, *, name: str) -> Any:
-    """The change of a matrix, seen from its vectors: between equal values it must not tell these apart."""
-    if _turns(e, ties, _rounding(e)):
-        raise np.linalg.LinAlgError(
-            f"{name}: the derivative of the vectors of repeated values depends on the choice of a basis; {REMEDY}"
-        )
+    """The change of a matrix, seen from its vectors: it has to move all of repeated ones alike, and no further."""
+    tied = _repeated(ties)
+    if tied.any():
+        eye, limit = np.eye(e.shape[-1], dtype=bool), _rounding(e)
+        d = np.diagonal(e, axis1=-2, axis2=-1)
+        uneven = np.abs(d - ((ties / ties.sum(-1, keepdims=True)) @ d[..., None])[..., 0])
+        moved = np.any(np.abs(np.where(eye, 0.0, e)) > limit, axis=-2) | (uneven > limit)
+        if np.any(moved & tied):
+            raise np.linalg.LinAlgError(f"{name}: {ARBITRARY}")
     return e
 
 
 def _check_cotangent(g: Any, v: Any, ties: Any, free: Any, *, name: str, phases: bool) -> Any:
-    """The same of a cotangent of the vectors; that of those which are ``free`` must be 0."""
-    block = np.swapaxes(v, -1, -2) @ g
+    """The cotangent of vectors: it must be 0 for repeated values, and for those which are ``free``."""
     limit = _rounding(g)
-    loose = np.broadcast_to(free[..., None, :], g.shape)
-    if _turns(block, ties, limit) or np.any(np.abs(g[loose]) > limit):
+    loose = np.broadcast_to((_repeated(ties) | free)[..., None, :], g.shape)
+    if np.any(np.abs(g[loose]) > limit):
+        raise np.linalg.LinAlgError(f"{name}: {ARBITRARY}")
+    if phases and np.iscomplexobj(g) and np.any(np.abs(np.sum(v * g, axis=-2).imag) > limit):
         raise np.linalg.LinAlgError(
-            f"{name}: the derivative of the vectors of repeated values depends on the choice of a basis; {REMEDY}"
+            f"{name}: the derivative depends on the phases of complex vectors, which are arbitrary; make the "
+            "result independent of them (np.abs, or v * v[:1].conj())"
         )
-    if phases and np.iscomplexobj(block):
-        turned = np.abs(np.diagonal(block, axis1=-2, axis2=-1).imag)
-        if np.any(turned > limit):
-            raise np.linalg.LinAlgError(
-                f"{name}: the derivative depends on the phases of complex vectors, which are arbitrary; make "
-                "the result independent of them (np.abs, or v * v[:1].conj())"
-            )
     return g
 
 

@@ -205,6 +205,15 @@ def lu(
     return (back[..., :, None] == np.arange(m)).astype(current(right).dtype), left, right
 
 
+@la.numeric
+def _exchanged(pivots: Any) -> Any:
+    """The order of rows that were exchanged one after the other."""
+    rows = np.arange(len(pivots))
+    for i, j in enumerate(pivots.astype(int)):
+        rows[[i, j]] = rows[[j, i]]
+    return rows
+
+
 def lu_solve(
     lu_and_piv: tuple[Any, Any], b: Any, trans: int = 0, overwrite_b: bool = False, check_finite: bool = True
 ) -> Any:
@@ -212,10 +221,7 @@ def lu_solve(
     both, pivots = lu_and_piv
     if len(shape_of(both)) != 2:
         raise ValueError(f"lu_solve: lu is {shape_of(both)}, expected one matrix; use np.linalg.solve for stacks")
-    rows = np.arange(shape_of(both)[0])
-    for i, j in enumerate(current(pivots)):
-        rows[[i, j]] = rows[[j, i]]
-    b = as_operand(b)
+    rows, b = _exchanged(current(pivots)), as_operand(b)
     if trans == 0:
         x = solve_triangular(both, sh.getitem(b, rows), lower=True, unit_diagonal=True)
         return solve_triangular(both, x)
