@@ -115,14 +115,20 @@ FIRST = [
         (np.diag(a(1, 1, 2)),), (np.diag(np.exp(a(1, 1, 2))),), 1e-15),
     Row(43, "the same by eigh", lambda x: np.sum(np.linalg.eigh(x).eigenvalues ** 3),
         (np.eye(3),), (3 * np.eye(3),), 1e-15),
-    Row(43, "the same by eig", lambda x: np.real(np.sum(np.linalg.eig(x)[0] ** 3)), (np.eye(3),), (3 * np.eye(3),), 1e-15),
-    Row(43, "trace of a power", lambda x: np.trace(np.linalg.matrix_power(x, 3)), (np.eye(2),), (3 * np.eye(2),), 1e-15),
+    Row(43, "the same by eig", lambda x: np.real(np.sum(np.linalg.eig(x)[0] ** 3)),
+        (np.eye(3),), (3 * np.eye(3),), 1e-15),
+    Row(43, "trace of a power", lambda x: np.trace(np.linalg.matrix_power(x, 3)),
+        (np.eye(2),), (3 * np.eye(2),), 1e-15),
     Row(43, "the largest of repeated eigenvalues shares", lambda x: np.linalg.eigvalsh(x)[-1],
         (np.diag(a(1, 2, 2)),), (np.diag(a(0, 0.5, 0.5)),), 1e-15),
-    Row(43, "sum of repeated singular values", lambda x: np.sum(np.linalg.svdvals(x)), (np.eye(2),), (np.eye(2),), 1e-15),
-    Row(43, "spectral norm with a tie", lambda x: np.linalg.norm(x, 2), (-np.eye(2),), (-np.eye(2) / 2,), 1e-15),
-    Row(43, "nuclear norm of rank 1", lambda x: np.linalg.norm(x, "nuc"), (np.ones((2, 2)),), (np.ones((2, 2)) / 2,), 1e-15),
-    Row(43, "nuclear norm of nothing", lambda x: np.linalg.norm(x, "nuc"), (np.zeros((2, 2)),), (np.zeros((2, 2)),), 1e-15),
+    Row(43, "sum of repeated singular values", lambda x: np.sum(np.linalg.svdvals(x)),
+        (np.eye(2),), (np.eye(2),), 1e-15),
+    Row(43, "spectral norm with a tie", lambda x: np.linalg.norm(x, 2),
+        (-np.eye(2),), (-np.eye(2) / 2,), 1e-15),
+    Row(43, "nuclear norm of rank 1", lambda x: np.linalg.norm(x, "nuc"),
+        (np.ones((2, 2)),), (np.ones((2, 2)) / 2,), 1e-15),
+    Row(43, "nuclear norm of nothing", lambda x: np.linalg.norm(x, "nuc"),
+        (np.zeros((2, 2)),), (np.zeros((2, 2)),), 1e-15),
     Row(6, "‖x‖₃ at 0", lambda x: np.linalg.norm(x, 3), (a(0, 0),), (a(0, 0),)),
     Row(15, "logsumexp(-inf, -inf)", cr.logsumexp, (a(-inf, -inf),), (a(0, 0),)),
     Row(15, "softmax beside an unused, masked row",
@@ -265,7 +271,8 @@ TIED = np.diag([1.0, 2.0, 2.0])
 ON_THE_BASIS: dict[str, Any] = {
     "eigenvectors": lambda x: np.sum(np.linalg.eigh(x)[1]),
     "their square": lambda x: np.sum(np.linalg.eigh(x)[1][:, 1] ** 2 * a(1, 2, 3)),
-    "a function of the matrix by eigh": lambda x: (lambda w, v: np.sum((v * w) @ v.T * np.arange(9.0).reshape(3, 3)))(
+    "a function of the matrix by eigh":
+        lambda x: (lambda w, v: np.sum((v * w) @ v.T * np.arange(9.0).reshape(3, 3)))(
         *np.linalg.eigh(x)
     ),
     "singular vectors": lambda x: np.linalg.svd(x)[0][2, 0],
@@ -310,7 +317,7 @@ def test_phases_of_complex_vectors() -> None:
 
 def test_a_defective_matrix_is_refused() -> None:
     for f in (np.linalg.eigvals, np.linalg.eig):
-        with pytest.raises(np.linalg.LinAlgError, match="^eig: the matrix is defective"):
+        with pytest.raises(np.linalg.LinAlgError, match=r"^eig: the matrix is defective"):
             cr.grad(lambda x, f=f: np.real(np.sum(f(x)[0])))(np.array([[1.0, 1.0], [0.0, 1.0]]))
 
 

@@ -348,7 +348,8 @@ SAMPLES |= {
 }
 _SQUARE = ("F(M)", "F(N)", "F(Z)", "F(N[:0])")
 _LINE = (
-    "F(v)", "F(x, axis=0)", "F(x, 5)", "F(x, n=2)", "F(z, norm='ortho')", "F(z, 4, 0, 'forward')", "F(B, 3, -2)",
+    "F(v)", "F(x, axis=0)", "F(x, 5)", "F(x, n=2)", "F(z, norm='ortho')", "F(z, 4, 0, 'forward')",
+    "F(B, 3, -2)",
     "F(e.T, n=2)", "F(f)",
 )
 _PLANE = (
@@ -367,7 +368,8 @@ FUNCTIONS |= {
         "np.linalg.norm(B, 'nuc', axis=(2, 0))", "np.linalg.norm(B, 2, (0, 1), keepdims=True)",
     ],
     "linalg.vector_norm": [
-        "np.linalg.vector_norm(x)", "np.linalg.vector_norm(x, axis=1, ord=1)", "np.linalg.vector_norm(z, ord=3)",
+        "np.linalg.vector_norm(x)", "np.linalg.vector_norm(x, axis=1, ord=1)",
+        "np.linalg.vector_norm(z, ord=3)",
         "np.linalg.vector_norm(B, axis=(0, 2), keepdims=True, ord=np.inf)",
     ],
     "linalg.matrix_norm": [
@@ -382,11 +384,13 @@ FUNCTIONS |= {
     "linalg.inv+": ["np.linalg.inv(Z)", "np.linalg.det(Z)", "np.linalg.cholesky(Z @ Z.conj().T)"],
     "linalg.cholesky+": ["np.linalg.cholesky(N, upper=True)"],
     "linalg.pinv": [
-        "np.linalg.pinv(M)", "np.linalg.pinv(T)", "np.linalg.pinv(W, rcond=1e-8)", "np.linalg.pinv(N, rtol=1e-8)",
+        "np.linalg.pinv(M)", "np.linalg.pinv(T)", "np.linalg.pinv(W, rcond=1e-8)",
+        "np.linalg.pinv(N, rtol=1e-8)",
         "np.linalg.pinv(Z[:, :2])", "np.linalg.pinv(M, hermitian=True)",
     ],
     "linalg.solve": [
-        "np.linalg.solve(M, v)", "np.linalg.solve(M, A)", "np.linalg.solve(N, v)", "np.linalg.solve(M, [1.0, 2, 3])",
+        "np.linalg.solve(M, v)", "np.linalg.solve(M, A)", "np.linalg.solve(N, v)",
+        "np.linalg.solve(M, [1.0, 2, 3])",
         "np.linalg.solve(N, B.transpose(0, 1, 2))", "np.linalg.solve(Z, v)",
         "np.linalg.solve([[2.0, 1], [0, 1]], x)",
     ],
@@ -394,21 +398,25 @@ FUNCTIONS |= {
         "np.linalg.lstsq(T, A.T)[0]", "np.linalg.lstsq(T, A[0])[0]", "np.linalg.lstsq(W, v[:2])[0]",
         "np.linalg.lstsq(T, A.T, rcond=1e-9)[1]", "np.linalg.lstsq(T, A[0])[3]",
     ],
-    "linalg.tensorinv": ["np.linalg.tensorinv(M[:, None, :, None])", "np.linalg.tensorinv(M[:, :, None], ind=1)"],
+    "linalg.tensorinv": ["np.linalg.tensorinv(M[:, None, :, None])",
+    "np.linalg.tensorinv(M[:, :, None], ind=1)"],
     "linalg.tensorsolve": [
         "np.linalg.tensorsolve(M[:, :, None], v)", "np.linalg.tensorsolve(M[:, None], v[None], axes=(0,))",
     ],
     "linalg.slogdet": [f"np.linalg.slogdet({a})[1]" for a in ("M", "N", "Z")] + ["np.linalg.slogdet(Z)[0]"],
-    "linalg.matrix_power": [f"np.linalg.matrix_power({a})" for a in ("M, 3", "N, 2", "M, -2", "Z, 5", "M, 0", "M, 1")],
+    "linalg.matrix_power": [f"np.linalg.matrix_power({a})" for a in ("M, 3", "N, 2", "M, -2", "Z, 5",
+    "M, 0", "M, 1")],
     "linalg.multi_dot": [
-        "np.linalg.multi_dot([x, A, T])", "np.linalg.multi_dot([v, A, T, w[:2]])", "np.linalg.multi_dot((v, Q))",
+        "np.linalg.multi_dot([x, A, T])", "np.linalg.multi_dot([v, A, T, w[:2]])",
+        "np.linalg.multi_dot((v, Q))",
         "np.linalg.multi_dot([x, c.T, x, A])",
     ],
     "linalg.cross": ["np.linalg.cross(x, y)", "np.linalg.cross(v, x)", "np.linalg.cross(M, Q, axis=0)"],
     "linalg.trace": ["np.linalg.trace(N)", "np.linalg.trace(B, offset=-1)"],
     "linalg.diagonal": ["np.linalg.diagonal(N)", "np.linalg.diagonal(B, offset=-1)"],
     "linalg.qr": [
-        "np.linalg.qr(M)", "np.linalg.qr(T)", "np.linalg.qr(W)", "np.linalg.qr(N, 'r')", "np.linalg.qr(M, 'complete')",
+        "np.linalg.qr(M)", "np.linalg.qr(T)", "np.linalg.qr(W)", "np.linalg.qr(N, 'r')",
+        "np.linalg.qr(M, 'complete')",
         "np.linalg.qr(T, mode='complete').R", "np.linalg.qr(Z)", "np.linalg.qr(N[:0])",
     ],
     "linalg.eigh": [
@@ -417,7 +425,8 @@ FUNCTIONS |= {
     ],
     "linalg.eigvalsh": [*(f"np.linalg.eigvalsh({a})" for a in ("M", "N", "Z", "M, 'U'", "N[:0]"))],
     "linalg.eig": [
-        "np.linalg.eig(M)[0] + 0j", "np.linalg.eig(M)[1] + 0j", "np.abs(np.linalg.eig(N).eigenvectors)", "np.linalg.eig(Z)[0]",
+        "np.linalg.eig(M)[0] + 0j", "np.linalg.eig(M)[1] + 0j", "np.abs(np.linalg.eig(N).eigenvectors)",
+        "np.linalg.eig(Z)[0]",
         "np.abs(np.linalg.eig(Z)[1])",
     ],
     "linalg.eigvals": ["np.linalg.eigvals(M) + 0j", "np.linalg.eigvals(N) * 1j", "np.linalg.eigvals(Z)"],
@@ -434,7 +443,8 @@ FUNCTIONS |= {
     **_each("fft.rfft2 fft.rfftn", *_real(_PLANE)),
     **_each("fft.fftshift fft.ifftshift", "F(v)", "F(x)", "F(B, axes=1)", "F(z, (0, 1))"),
     **_each(
-        "convolve correlate", "F(v, w)", "F(v, x[0, :2], mode='same')", "F(A[0], v, 'valid')", "F(v, A[0], 'full')",
+        "convolve correlate", "F(v, w)", "F(v, x[0, :2], mode='same')", "F(A[0], v, 'valid')",
+        "F(v, A[0], 'full')",
         "F(v, [1.0, 2.0])", "F(t, v)", "F([1.0, 2.0], v, 'same')", "F(v, t, 'valid')",
     ),
 }  # fmt: skip

@@ -46,8 +46,10 @@ SHAPES = {
     "np.einsum('ijk', x)": "einsum: subscripts 'ijk' do not fit operand 0 of shape (2, 3)",
     "np.einsum('ij->ijk', x)": "einsum: ... 'k' ... received shape (2, 3)",
     "np.linalg.norm(x[None], 1)": "norm: x has 3 axes; with ord=1 name one axis (vectors) or two (matrices)",
-    "np.linalg.solve(A, v)": "solve: a is (3, 4), expected square matrices in the last two axes; use np.linalg.lstsq",
-    "np.linalg.solve(x @ x.T, v)": "solve: a is (2, 2), b is (3,); b's only axis must be as long as a's second",
+    "np.linalg.solve(A, v)":
+        "solve: a is (3, 4), expected square matrices in the last two axes; use np.linalg.lstsq",
+    "np.linalg.solve(x @ x.T, v)":
+        "solve: a is (2, 2), b is (3,); b's only axis must be as long as a's second",
     "np.linalg.solve(x @ x.T, A)": "solve: a is (2, 2), b is (3, 4); b's second-to-last axis must be as long",
     "np.linalg.inv(x)": "inv: a is (2, 3), expected square matrices in the last two axes; use np.linalg.pinv",
     **{
@@ -58,7 +60,8 @@ SHAPES = {
     "np.linalg.qr(v)": "qr: a is (3,), expected matrices in the last two axes",
     "np.linalg.svdvals(v)": "svd: a is (3,), expected matrices in the last two axes",
     "np.linalg.lstsq(x[None], v)": "lstsq: a is (1, 2, 3), expected one matrix",
-    "np.linalg.cond(x, 1)": "cond: a is (2, 3), expected square matrices in the last two axes; p=2 takes others",
+    "np.linalg.cond(x, 1)":
+        "cond: a is (2, 3), expected square matrices in the last two axes; p=2 takes others",
     "np.linalg.multi_dot([x])": "multi_dot: received 1 arrays, expected two or more",
     "np.linalg.multi_dot([x, v, A])": "multi_dot: array 1 is (3,), expected a matrix",
     "np.linalg.multi_dot([x, x])": "multi_dot: a is (2, 3), b is (2, 3); a's last axis must equal",
@@ -179,11 +182,14 @@ OPTIONS = {
     "np.average(x, returned=True)":
         "average: returned=True is not supported for Values; compute np.sum(weights)",
     "np.linalg.norm(x, 3)": "norm: ord=3 of matrices; expected None, 'fro', 'nuc', 1, -1, 2, -2, inf or -inf",
-    "np.linalg.norm(x[None], axis=(0, 1, 2), ord=2)": "norm: axis is (0, 1, 2), expected one axis (vectors) or two",
-    "np.linalg.svd(x @ x.T, hermitian=True)": "svd: hermitian=True is not supported for Values; use np.linalg.eigh",
+    "np.linalg.norm(x[None], axis=(0, 1, 2), ord=2)":
+        "norm: axis is (0, 1, 2), expected one axis (vectors) or two",
+    "np.linalg.svd(x @ x.T, hermitian=True)":
+        "svd: hermitian=True is not supported for Values; use np.linalg.eigh",
     "np.linalg.qr(x, 'raw')": "qr: mode is 'raw', expected 'reduced', 'complete' or 'r' for Values",
     "np.linalg.eigh(x @ x.T, 'X')": "eigh: UPLO is 'X', expected 'L' or 'U'",
-    "np.linalg.matrix_power(x @ x.T, 0.5)": "matrix_power: n is 0.5, expected an integer; chainrule.scipy.linalg",
+    "np.linalg.matrix_power(x @ x.T, 0.5)":
+        "matrix_power: n is 0.5, expected an integer; chainrule.scipy.linalg",
     "np.fft.fft(x, norm='wild')": "fft: norm is 'wild', expected 'backward', 'ortho' or 'forward'",
     "np.fft.fft(x, 0)": "fft: a transform of 0 numbers; expected 1 or more",
     "np.fft.fft(x, out=c)": "fft: out= is not supported for Values; assign the result instead",

@@ -1,4 +1,4 @@
-"""What has to hold for a function of `chainrule.scipy`: SciPy's numbers, both modes, and the same when compiled."""
+"""What holds for a function of `chainrule.scipy`: SciPy's numbers, both modes, the same when compiled."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def parts(tree: Any) -> list[Any]:
 
 
 def like_scipy(f: Callable[..., Any], ours: Any, theirs: Any, *point: Any, rtol: float = 1e-12) -> None:
-    """``f(module, *point)`` of arrays and of Values is what SciPy gives, and differentiable to second order."""
+    """``f(module, *point)`` is what SciPy gives, of arrays and of Values, and twice differentiable."""
     want = parts(f(theirs, *point))
     for got in (f(ours, *point), f(ours, *map(Value, point))):
         for a, b in zip(parts(got), want, strict=True):

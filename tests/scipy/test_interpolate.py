@@ -31,7 +31,11 @@ def points(n: int, *rest: int) -> tuple[Any, Any]:
 
 def spread(bc: Any, rest: tuple[int, ...]) -> Any:
     """Values at the ends for each of the curves."""
-    return bc if isinstance(bc, str) else tuple(e if isinstance(e, str) else (e[0], np.full(rest, e[1])) for e in bc)
+    return (
+        bc
+        if isinstance(bc, str)
+        else tuple(e if isinstance(e, str) else (e[0], np.full(rest, e[1])) for e in bc)
+    )
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 6])
@@ -43,7 +47,13 @@ def test_cubic_spline(name: str, n: int) -> None:
 
         def f(s: Any, x: Any, y: Any, q: Any, bc: Any = bc) -> Any:
             curve = s.CubicSpline(x, y, bc_type=bc)
-            return curve(q), curve(q, 1), curve.derivative(2)(q), curve.antiderivative()(q), curve.integrate(0.3, 1.1)
+            return (
+                curve(q),
+                curve(q, 1),
+                curve.derivative(2)(q),
+                curve.antiderivative()(q),
+                curve.integrate(0.3, 1.1),
+            )
 
         like_scipy(f, interpolate, scipy.interpolate, x, y, q, rtol=1e-10)
 
@@ -61,7 +71,9 @@ def test_periodic(n: int) -> None:
 @pytest.mark.parametrize("n", [2, 3, 6])
 def test_pchip_and_hermite(n: int) -> None:
     x, y = points(n, 2)
-    like_scipy(lambda s, x, y, q: s.PchipInterpolator(x, y)(q), interpolate, scipy.interpolate, x, y, q, rtol=1e-10)
+    like_scipy(
+        lambda s, x, y, q: s.PchipInterpolator(x, y)(q), interpolate, scipy.interpolate, x, y, q, rtol=1e-10
+    )
     like_scipy(lambda s, x, y, d, q: s.CubicHermiteSpline(x, y, d)(q), interpolate, scipy.interpolate, x, y,
                rng.normal(size=y.shape), q, rtol=1e-10)  # fmt: skip
 
@@ -83,10 +95,16 @@ def test_the_derivative_of_the_curve_is_its_derivative() -> None:
 
 
 ERRORS: dict[str, Any] = {
-    "CubicSpline: x is (3,), y is (4,); expected two points": lambda: interpolate.CubicSpline(np.ones(3), np.ones(4)),
+    "CubicSpline: x is (3,), y is (4,); expected two points": lambda: interpolate.CubicSpline(
+        np.ones(3), np.ones(4)
+    ),
     "CubicSpline: x must increase strictly": lambda: interpolate.CubicSpline([0.0, 0.0], Value(np.ones(2))),
-    "CubicSpline: bc_type has 'wild'; expected": lambda: interpolate.CubicSpline(*points(4), bc_type="wild"),
-    "CubicSpline: bc_type='periodic' wants equal": lambda: interpolate.CubicSpline(*points(4), bc_type="periodic"),
+    "CubicSpline: bc_type has 'wild'; expected": lambda: interpolate.CubicSpline(
+        *points(4), bc_type="wild"
+    ),
+    "CubicSpline: bc_type='periodic' wants equal": lambda: interpolate.CubicSpline(
+        *points(4), bc_type="periodic"
+    ),
     "CubicSpline: bc_type is periodic at one end": lambda: interpolate.CubicSpline(
         *points(4), bc_type=("periodic", "natural")
     ),

@@ -114,7 +114,9 @@ ERRORS: dict[str, Any] = {
     "solve_triangular: a is (2, 3), expected square": lambda: linalg.solve_triangular(x, v),
     "solve_triangular: trans is 5, expected 0, 1, 2": lambda: linalg.solve_triangular(M, v, 5),
     "solve: assume_a is 'banded'; expected 'general'": lambda: linalg.solve(M, v, assume_a="banded"),
-    "solve_banded: ab is (2, 3), b is (3,); with l_and_u (1, 1) ab has 3": lambda: linalg.solve_banded((1, 1), x, v),
+    "solve_banded: ab is (2, 3), b is (3,); with l_and_u (1, 1) ab has 3": lambda: linalg.solve_banded(
+        (1, 1), x, v
+    ),
     "solve_sylvester: a is (3, 3), b is (3, 3), q is (2, 3)": lambda: linalg.solve_sylvester(M, M, x),
     "qr: pivoting= is not supported; permute": lambda: linalg.qr(x, pivoting=True),
     "qr: mode is 'reduced', expected 'full'": lambda: linalg.qr(x, mode="reduced"),

@@ -13,7 +13,14 @@ from chainrule.scipy import signal
 from tests.scipy.check import like_scipy
 
 rng = np.random.default_rng(4)
-SHAPES = [((5,), (3,)), ((2,), (4,)), ((3, 4), (2, 3)), ((2, 2), (3, 4)), ((2, 3, 3), (2, 1, 2)), ((4,), (1,))]
+SHAPES = [
+    ((5,), (3,)),
+    ((2,), (4,)),
+    ((3, 4), (2, 3)),
+    ((2, 2), (3, 4)),
+    ((2, 3, 3), (2, 1, 2)),
+    ((4,), (1,)),
+]
 MODES = ["full", "same", "valid"]
 
 
@@ -22,6 +29,7 @@ MODES = ["full", "same", "valid"]
 @pytest.mark.parametrize("method", ["auto", "direct", "fft"])
 def test_like_scipy(name: str, mode: str, method: str) -> None:
     for x, y in SHAPES:
+
         def f(s: Any, a: Any, b: Any) -> Any:
             return getattr(s, name)(a, b, mode, method)
 
@@ -46,7 +54,9 @@ def test_nothing() -> None:
 
 x = Value(np.ones((2, 3)))
 ERRORS: dict[str, Any] = {
-    "convolve: in1 is (2, 3), in2 is (3,); expected equally many axes": lambda: signal.convolve(x, np.ones(3)),
+    "convolve: in1 is (2, 3), in2 is (3,); expected equally many axes": lambda: signal.convolve(
+        x, np.ones(3)
+    ),
     "correlate: mode is 'wild', expected 'full'": lambda: signal.correlate(x, x, "wild"),
     "convolve: method is 'wild', expected 'auto'": lambda: signal.convolve(x, x, method="wild"),
     "convolve: in1 is (2, 3), in2 is (3, 2); with mode='valid'": lambda: signal.convolve(x, x.T, "valid"),

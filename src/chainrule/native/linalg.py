@@ -18,6 +18,7 @@ def eig(a: Any) -> Any:
 
 
 def eigvals(a: Any) -> Any:
+    """The eigenvalues of `eig`."""
     return np.linalg.eigvals(a).astype(np.result_type(a, np.complex64))
 
 

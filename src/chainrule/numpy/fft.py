@@ -26,7 +26,7 @@ def _norm(name: str, norm: Any) -> str:
     return norm  # type: ignore[no-any-return]
 
 
-def _length(name: str, n: Any) -> int:
+def _length(name: str, n: Any) -> Any:
     n = operator.index(n)
     if n < 1:
         raise ValueError(f"{name}: a transform of {n} numbers; expected 1 or more")
@@ -98,7 +98,9 @@ fftn, ifftn = _many("fftn", False, None), _many("ifftn", True, None)
 def _real(name: str, a: Any) -> Any:
     a = as_operand(a)
     if np.iscomplexobj(raw(a)):
-        raise TypeError(f"{name}: a is complex, expected real numbers; use np.fft.{name.replace('r', '', 1)}")
+        raise TypeError(
+            f"{name}: a is complex, expected real numbers; use np.fft.{name.replace('r', '', 1)}"
+        )
     return a
 
 

@@ -27,26 +27,36 @@ from chainrule.value import Value, current
 
 
 class EighResult(NamedTuple):
+    """Of eigh, as NumPy names them."""
+
     eigenvalues: Any
     eigenvectors: Any
 
 
 class EigResult(NamedTuple):
+    """Of eig."""
+
     eigenvalues: Any
     eigenvectors: Any
 
 
 class QRResult(NamedTuple):
+    """Of qr."""
+
     Q: Any
     R: Any
 
 
 class SlogdetResult(NamedTuple):
+    """Of slogdet."""
+
     sign: Any
     logabsdet: Any
 
 
 class SVDResult(NamedTuple):
+    """Of svd."""
+
     U: Any
     S: Any
     Vh: Any
@@ -83,8 +93,9 @@ def _columns(name: str, a: Any, b: Any) -> tuple[Any, bool]:
     b = as_operand(b)
     vector = len(shape_of(b)) == 1
     if not shape_of(b) or shape_of(b)[0 if vector else -2] != shape_of(a)[-2]:
+        which = "only" if vector else "second-to-last"
         raise ValueError(
-            f"{name}: a is {shape_of(a)}, b is {shape_of(b)}; b's {'only' if vector else 'second-to-last'} axis "
+            f"{name}: a is {shape_of(a)}, b is {shape_of(b)}; b's {which} axis "
             f"must be as long as a's second-to-last ({shape_of(a)[-2]})"
         )
     return (la.column(b) if vector else b), vector
@@ -115,7 +126,9 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = KEEP
     if rcond is None:
         rcond = None if rtol is KEEP else rtol
     if rcond is None:  # NumPy's own default for rtol=None
-        rcond = (builtins.max(shape_of(a)[-2:]) * np.finfo(current(a).dtype).eps if rtol is not KEEP else 1e-15)
+        rcond = (
+            builtins.max(shape_of(a)[-2:]) * np.finfo(current(a).dtype).eps if rtol is not KEEP else 1e-15
+        )
     return la.pinv(a, rtol=rcond)
 
 
@@ -156,7 +169,8 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
     n = math.prod(rest)
     if math.prod(shape_of(a)) != n * n or math.prod(shape_of(b)) != n:
         raise np.linalg.LinAlgError(
-            f"tensorsolve: a is {shape_of(a)}, b is {shape_of(b)}; a must be square: as many elements in its first "
+            f"tensorsolve: a is {shape_of(a)}, b is {shape_of(b)}; a must be square: as many "
+            f"elements in its first "
             f"{len(shape_of(b))} axes, those of b, as in the others"
         )
     x = la.solve(reshape(a, (n, n)), reshape(b, (n, 1)))
@@ -209,7 +223,8 @@ def multi_dot(arrays: Any, *, out: Any = None) -> Any:
     for i, x in enumerate(xs):
         if len(shape_of(x)) != 2 and not (len(shape_of(x)) == 1 and i in (0, len(xs) - 1)):
             raise np.linalg.LinAlgError(
-                f"multi_dot: array {i} is {shape_of(x)}, expected a matrix (the first and the last may be vectors)"
+                f"multi_dot: array {i} is {shape_of(x)}, expected a matrix (the first and the last "
+                f"may be vectors)"
             )
     first, last = (len(shape_of(xs[k])) == 1 for k in (0, -1))
     if first:
@@ -258,7 +273,9 @@ def diagonal(x: Any, /, *, offset: int = 0) -> Any:
 def outer(x1: Any, x2: Any, /) -> Any:
     a, b = as_operand(x1), as_operand(x2)
     if len(shape_of(a)) != 1 or len(shape_of(b)) != 1:
-        raise ValueError(f"outer: x1 is {shape_of(a)}, x2 is {shape_of(b)}, expected vectors; np.outer flattens")
+        raise ValueError(
+            f"outer: x1 is {shape_of(a)}, x2 is {shape_of(b)}, expected vectors; np.outer flattens"
+        )
     return tensordot(a, b, 0)
 
 
@@ -296,7 +313,7 @@ def eigh(a: Any, UPLO: str = "L") -> Any:
     return _eigh("eigh", a, UPLO)
 
 
-def _eigh(name: str, a: Any, UPLO: str) -> EighResult:
+def _eigh(name: str, a: Any, UPLO: Any) -> EighResult:
     a, upper = _square(name, a), _upper(name, UPLO)
     given = _fixed(a, *np.linalg.eigh(current(a), UPLO))
     return EighResult(dc.eigh_values(a, *given, upper=upper), dc.eigh_vectors(a, *given, upper=upper))
@@ -326,7 +343,9 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
     a = _matrices("svd", a)
     if hermitian:
         if compute_uv:
-            raise TypeError("svd: hermitian=True is not supported for Values; use np.linalg.eigh, or leave it out")
+            raise TypeError(
+                "svd: hermitian=True is not supported for Values; use np.linalg.eigh, or leave it out"
+            )
         a = la.hermitian(_square("svd", a), False)
     last, k = len(shape_of(a)) - 1, builtins.min(shape_of(a)[-2:])
     u, s, vh = np.linalg.svd(current(a), full_matrices=bool(full_matrices and compute_uv))
@@ -364,7 +383,9 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     x = as_operand(x)
     n = len(shape_of(x))
     if axis is None and ord is not None and n > 2:
-        raise ValueError(f"norm: x has {n} axes; with ord={ord!r} name one axis (vectors) or two (matrices)")
+        raise ValueError(
+            f"norm: x has {n} axes; with ord={ord!r} name one axis (vectors) or two (matrices)"
+        )
     axes = axes_of("norm", x, axis)
     if ord is None or (ord == "fro" and len(axes) == 2):
         return rd.norm(x, axis=axes, keepdims=bool(keepdims))
@@ -383,7 +404,11 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
         )
     s = svdvals(moveaxis(x, (rows, columns), (-2, -1)))
     found = sum(s, -1) if ord == "nuc" else sh.getitem(s, (Ellipsis, 0 if ord == 2 else -1))
-    return reshape(found, tuple(1 if i in axes else k for i, k in enumerate(shape_of(x)))) if keepdims else found
+    return (
+        reshape(found, tuple(1 if i in axes else k for i, k in enumerate(shape_of(x))))
+        if keepdims
+        else found
+    )
 
 
 def _vector_norm(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:

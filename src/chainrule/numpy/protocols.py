@@ -118,7 +118,8 @@ for _name in ("tensordot", "matmul", "matrix_transpose", "vecdot"):
 FUNCTIONS |= {
     getattr(np.linalg, name): getattr(linalg, name)
     for name in (
-        "norm vector_norm matrix_norm cond inv pinv solve lstsq tensorinv tensorsolve det slogdet matrix_power "
+        "norm vector_norm matrix_norm cond inv pinv solve lstsq tensorinv tensorsolve det slogdet "
+        "matrix_power "
         "multi_dot cross trace diagonal outer cholesky qr eigh eigvalsh eig eigvals svd svdvals"
     ).split()
 }

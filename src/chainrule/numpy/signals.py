@@ -26,11 +26,17 @@ def _convolve(name: str, a: Any, v: Any, mode: str) -> Any:
     if not m or not n:
         raise ValueError(f"{name}: a is {(m,)}, v is {(n,)}; expected vectors that are not empty")
     long, short = max(m, n), min(m, n)
-    parts = {"full": (0, m + n - 1), "same": ((short - 1) // 2, long), "valid": (short - 1, long - short + 1)}
+    parts = {
+        "full": (0, m + n - 1),
+        "same": ((short - 1) // 2, long),
+        "valid": (short - 1, long - short + 1),
+    }
     if mode not in parts:
         raise ValueError(f"{name}: mode is {mode!r}, expected 'full', 'same' or 'valid'")
     start, size = parts[mode]
-    if name == "correlate" and n > m and mode == "same":  # NumPy correlates the longer with the shorter, turned
+    if (
+        name == "correlate" and n > m and mode == "same"
+    ):  # NumPy correlates the longer with the shorter, turned
         start = short // 2
     full = cv.convolve(a, v, method="direct")
     return full if mode == "full" else sh.getitem(full, slice(start, start + size))

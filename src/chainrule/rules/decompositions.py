@@ -25,13 +25,13 @@ from chainrule.primitive import Special, raw, where
 from chainrule.rules.arithmetic import conj, imag, real
 from chainrule.rules.linalg import H, column, diagonal, given, hermitian, is_complex, numeric, solve
 from chainrule.rules.matrix import matmul
-from chainrule.rules.matrix import matrix_transpose as mT
 from chainrule.rules.reduction import sum_
 from chainrule.rules.shape import reshape
 
 NEAR = 8  # units in the last place of the largest, for each row: eigenvalues so near are equal
 ARBITRARY = (
-    "the derivative of the vectors of repeated values depends on the choice of a basis; functions of the values "
+    "the derivative of the vectors of repeated values depends on the choice of a basis; functions "
+    "of the values "
     "alone (np.linalg.eigvalsh, svdvals, norm) have a first derivative, functions of the matrix itself "
     "(np.trace(a @ a), np.linalg.matrix_power, np.linalg.pinv, chainrule.scipy.linalg.expm, sqrtm) every one"
 )
@@ -89,7 +89,7 @@ def _repeated(ties: Any) -> Any:
 
 
 def _check_tangent(e: Any, ties: Any, *, name: str) -> Any:
-    """The change of a matrix, seen from its vectors: it has to move all of repeated ones alike, and no further."""
+    """The change of a matrix, seen from its vectors: it has to move repeated ones alike, and nowhere else."""
     tied = _repeated(ties)
     if tied.any():
         eye, limit = np.eye(e.shape[-1], dtype=bool), _rounding(e)
@@ -166,7 +166,7 @@ def _eigh_values_push(ts: Any, y: Any, a: Any, w: Any, v: Any, *, upper: bool) -
 
 
 def _eigh_vectors_push(ts: Any, y: Any, a: Any, w: Any, v: Any, *, upper: bool) -> Any:
-    """dV = V (F ∘ Vᴴ dA V), Fᵢⱼ = 1 / (wⱼ - wᵢ)."""
+    """By dV = V (F ∘ Vᴴ dA V), Fᵢⱼ = 1 / (wⱼ - wᵢ)."""
     ties = _ties(raw(w))
     e = definite(_seen(ts[0], y, upper), ties, name="eigh")
     f = _across(_differences(eigh_values(a, w, v, upper=upper)), ties)
@@ -225,14 +225,16 @@ def _svd_right_push(ts: Any, y: Any, a: Any, u: Any, s: Any, v: Any) -> Any:
 
 
 def _svd_side(t: Any, mine: Any, other: Any, s: Any, plain: Any, phases: bool) -> Any:
-    """dU = U (F ∘ (P S + S Pᴴ)) + (1 - U Uᴴ) dA V / S with P = Uᴴ dA V, Fᵢⱼ = 1 / (sⱼ² - sᵢ²)."""
+    """By dU = U (F ∘ (P S + S Pᴴ)) + (1 - U Uᴴ) dA V / S with P = Uᴴ dA V, Fᵢⱼ = 1 / (sⱼ² - sᵢ²)."""
     rows, k = np.shape(raw(mine))[-2:]
     ties, zero = _ties(raw(plain)), _vanishing(raw(plain))
     moved = matmul(t, other)
     p = matmul(H(mine), moved)
     across = reshape(s, (*np.shape(raw(s))[:-1], 1, k))
     both = p * across + column(s) * H(p)
-    both = definite(both + where(ties & column(zero), p, 0.0), ties, name="svd")  # of equal ones only checked
+    both = definite(
+        both + where(ties & column(zero), p, 0.0), ties, name="svd"
+    )  # of equal ones only checked
     sums = across + column(s)
     inner = _across(_differences(s) * where(ties, 1.0, sums), ties) * both
     inverse = where(zero, 0.0, 1 / where(zero, 1.0, s))

@@ -24,7 +24,7 @@ class Mixing(Linear):
         return super().pull(g.value if type(g) is Lanes else g, *rest)
 
 
-def _fft(x: Any, *, axes: tuple[int, ...], norm: str, inverse: bool) -> Any:
+def _fft(x: Any, *, axes: tuple[int, ...], norm: Any, inverse: bool) -> Any:
     return (np.fft.ifftn if inverse else np.fft.fftn)(x, axes=axes, norm=norm)
 
 

@@ -21,9 +21,7 @@ from chainrule.rules.shape import getitem, reshape
 from chainrule.traced import Traced
 
 
-def numeric(
-    f: Callable[..., Any], trial: Callable[..., Any] | None = None
-) -> Callable[..., Any]:
+def numeric(f: Callable[..., Any], trial: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """``f`` of arrays; of traced ones a step of the program, which NumPy carries out.
 
     Shapes and dtypes come from trying ``f``, or ``trial`` in its place, on matrices of ones.
@@ -107,14 +105,15 @@ inv = Special(
 
 
 def _pinv_push(ts: Any, p: Any, a: Any, *, rtol: Any) -> Any:
-    """Golub & Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares problems whose
-    variables separate", SIAM J. Numer. Anal. 10, 1973, eq. 4.12; the rank must not change nearby."""
+    """The derivative for matrices of the same rank.
+
+    G. H. Golub & V. Pereyra, "The differentiation of pseudo-inverses and nonlinear least squares problems
+    whose variables separate", SIAM J. Numer. Anal. 10, 1973, eq. 4.12.
+    """
     (t,) = ts
     left = matmul(matmul(p, H(p)), H(t))
     right = matmul(H(t), matmul(H(p), p))
-    return (
-        left - matmul(matmul(left, a), p) + right - matmul(p, matmul(a, right)) - matmul(matmul(p, t), p)
-    )
+    return left - matmul(matmul(left, a), p) + right - matmul(p, matmul(a, right)) - matmul(matmul(p, t), p)
 
 
 pinv = Special(numeric(lambda a, *, rtol: np.linalg.pinv(a, rtol)), _pinv_push, name="pinv")
@@ -133,7 +132,9 @@ def _lstsq_push(ts: Any, x: Any, a: Any, b: Any, *, rcond: Any) -> Any:
     moved = matmul(da, x)
     r = matmul(H(da), matmul(H(p), x))
     found = (
-        matmul(matmul(p, H(p)), matmul(H(da), b - matmul(a, x))) + r - matmul(p, matmul(a, r))
+        matmul(matmul(p, H(p)), matmul(H(da), b - matmul(a, x)))
+        + r
+        - matmul(p, matmul(a, r))
         - matmul(p, moved)
     )
     return found if db is None else found + matmul(p, db)
@@ -189,8 +190,10 @@ def _adjugate_second(a: Any, e: Any, f: Any) -> Any:
     xe, xf = matmul(x, e), matmul(x, f)
     xfxe = matmul(xf, xe)
     return (
-        df * _wide(trace_of_product(x, e)) - adj * _wide(sum_of_diagonal(xfxe))
-        + matmul(xfxe, adj) - matmul(xe, df)
+        df * _wide(trace_of_product(x, e))
+        - adj * _wide(sum_of_diagonal(xfxe))
+        + matmul(xfxe, adj)
+        - matmul(xe, df)
     )
 
 
@@ -240,8 +243,10 @@ sign_of_det = Special(
 
 
 def _cholesky_push(ts: Any, y: Any, a: Any) -> Any:
-    """dL = L Φ(L⁻¹ dA L⁻ᴴ), Φ the lower triangle with half the diagonal: I. Murray, "Differentiation of the
-    Cholesky decomposition", arXiv:1602.07527, eq. 8."""
+    """Push by ``dL = L Φ(L⁻¹ dA L⁻ᴴ)``, Φ the lower triangle with half the diagonal.
+
+    I. Murray, "Differentiation of the Cholesky decomposition", arXiv:1602.07527, eq. 8.
+    """
     n = np.shape(raw(a))[-1]
     inner = solve(y, H(solve(y, hermitian(ts[0], False))))
     return matmul(y, inner * (np.tri(n) - 0.5 * np.eye(n)))
@@ -260,7 +265,7 @@ def _skew(inner: Any) -> Any:
 
 
 def _divided(t: Any, r: Any) -> Any:
-    """t R⁻¹."""
+    """T R⁻¹."""
     return mT(solve(mT(r), mT(t)))
 
 

@@ -21,7 +21,8 @@ from chainrule.rules.shape import concatenate, getitem, pad
 
 def triangle(x: Any, lower: bool, strict: bool = False) -> Any:
     """One triangle of matrices, zeros elsewhere."""
-    mask = np.tri(*np.shape(raw(x))[-2:], -strict if lower else strict - 1, dtype=bool)
+    m, n = np.shape(raw(x))[-2:]
+    mask = np.tri(m, n, -strict if lower else strict - 1, dtype=bool)
     return where(mask if lower else ~mask, x, 0.0)
 
 
@@ -56,7 +57,7 @@ def _lu(a: Any) -> Any:
 
 
 def _lu_push(ts: Any, y: Any, a: Any) -> Any:
-    """dL = L tril(L⁻¹ dA U⁻¹, -1), dU = triu(L⁻¹ dA U⁻¹) U; both made square by ones on the diagonal.
+    """By dL = L tril(L⁻¹ dA U⁻¹, -1), dU = triu(L⁻¹ dA U⁻¹) U; both made square by ones on the diagonal.
 
     F. R. de Hoog, R. S. Anderssen & M. A. Lukas, "Differentiation of matrix functionals using triangular
     factorization", Math. Comp. 80, 2011, section 2.
@@ -142,7 +143,9 @@ def _banded_pull(g: Any, x: Any, ab: Any, b: Any, *, lower: int, upper: int) -> 
 
 
 # b is columns.
-solve_banded = Special(numeric(_solve_banded, trial=_as_large), _banded_push, _banded_pull, name="solve_banded")
+solve_banded = Special(
+    numeric(_solve_banded, trial=_as_large), _banded_push, _banded_pull, name="solve_banded"
+)
 
 # -------------------------------------------------------------------- functions of matrices
 
@@ -168,7 +171,9 @@ def _expm(a: Any) -> Any:
 def _logm(a: Any) -> Any:
     import scipy.linalg
 
-    y = scipy.linalg.logm(a.astype(np.result_type(a, np.float64)))  # in single precision it loses half the digits
+    y = scipy.linalg.logm(
+        a.astype(np.result_type(a, np.float64))
+    )  # in single precision it loses half the digits
     return y.astype(np.complex64 if y.dtype.kind == "c" else np.float32) if a.dtype.char in "fF" else y
 
 
@@ -213,7 +218,9 @@ def _sylvester_pull(g: Any, x: Any, a: Any, b: Any, q: Any) -> Any:
 
 
 # a x + x b = q
-solve_sylvester: Special = Special(_solve_sylvester, _sylvester_push, _sylvester_pull, name="solve_sylvester")
+solve_sylvester: Special = Special(
+    _solve_sylvester, _sylvester_push, _sylvester_pull, name="solve_sylvester"
+)
 
 # y² = a, and so y dy + dy y = da.
 sqrtm = Special(

@@ -1,1 +1,1 @@
-"""SciPy's functions that cannot be overridden from outside, under SciPy's names; they take Values and arrays."""
+"""SciPy's functions that cannot be overridden from outside, under its names, of Values and arrays."""

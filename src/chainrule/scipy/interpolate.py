@@ -1,4 +1,4 @@
-"""`scipy.interpolate`: piecewise cubic curves, differentiable in the points, the values and where they are asked.
+"""`scipy.interpolate`: piecewise cubic curves, differentiable in points, values and where they are asked.
 
 Examples
 --------
@@ -146,8 +146,8 @@ class CubicSpline(CubicHermiteSpline):
     axis : int
     bc_type : str or 2-tuple
         What holds at the two ends: "not-a-knot" (the first two pieces are one cubic), "clamped" (slope 0),
-        "natural" (second derivative 0), "periodic", or for each end one of these or ``(order, value)`` with the
-        value of the first or second derivative.
+        "natural" (second derivative 0), "periodic", or for each end one of these or ``(order, value)``
+        with the value of the first or second derivative.
     extrapolate : bool or "periodic", optional
         As in `PPoly`; "periodic" by default if ``bc_type`` is.
 
@@ -215,11 +215,14 @@ def _points(name: str, x: Any, y: Any, axis: int) -> tuple[Any, Any, int]:
     n = shape_of(y)[k]
     if len(shape_of(x)) != 1 or shape_of(x)[0] != n or n < 2:
         raise ValueError(
-            f"{name}: x is {shape_of(x)}, y is {shape_of(y)}; expected two points or more, as many values along "
+            f"{name}: x is {shape_of(x)}, y is {shape_of(y)}; expected two points or more, as many "
+            f"values along "
             f"axis {axis}"
         )
     if type(current(x)) is np.ndarray and not np.all(np.diff(current(x)) > 0):
-        raise ValueError(f"{name}: x must increase strictly; sort the points, and drop those that stand twice")
+        raise ValueError(
+            f"{name}: x must increase strictly; sort the points, and drop those that stand twice"
+        )
     return x, moveaxis(y, k, 0), k
 
 
@@ -234,7 +237,7 @@ def _ends(bc_type: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
     """Each end as "not-a-knot", "periodic" or (order, value)."""
     if isinstance(bc_type, str):
         bc_type = (bc_type, bc_type)
-    found = []
+    found: list[Any] = []
     for bc in bc_type:
         if isinstance(bc, str) and bc in ("not-a-knot", "periodic"):
             found.append(bc)
@@ -244,7 +247,8 @@ def _ends(bc_type: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
             found.append((bc[0], as_operand(bc[1])))
         else:
             raise ValueError(
-                f"CubicSpline: bc_type has {bc!r}; expected 'not-a-knot', 'periodic', 'clamped', 'natural' or "
+                f"CubicSpline: bc_type has {bc!r}; expected 'not-a-knot', 'periodic', 'clamped', "
+                f"'natural' or "
                 f"(1 or 2, a value of shape {shape})"
             )
     if found.count("periodic") == 1:
@@ -262,7 +266,9 @@ def _slopes(x: Any, y: Any, start: Any, end: Any) -> Any:
         return _periodic(x[1:] - x[:-1], h, m, shape)
     if n == 2:  # no knot that could be none: a straight end
         start, end = ((1, m[0]) if e == "not-a-knot" else e for e in (start, end))
-    if n == 3 and start == "not-a-knot" and end == "not-a-knot":  # both say that the two pieces are one: a parabola
+    if (
+        n == 3 and start == "not-a-knot" and end == "not-a-knot"
+    ):  # both say that the two pieces are one: a parabola
         middle = (h[1:] * m[:1] + h[:1] * m[1:]) / (h[:1] + h[1:])
         return concatenate([2 * m[:1] - middle, middle, 2 * m[1:] - middle])
     w = x[1:] - x[:-1]

@@ -1,7 +1,7 @@
 """`scipy.linalg` on Values and arrays: names, arguments and results are SciPy's.
 
-Matrices are the last two axes; what stands before is a stack, where SciPy has it so. Arguments about memory and
-checks (``overwrite_a``, ``check_finite``) are taken and have no effect.
+Matrices are the last two axes; what stands before is a stack, where SciPy has it so. Arguments about
+memory and checks (``overwrite_a``, ``check_finite``) are taken and have no effect.
 
 Examples
 --------
@@ -66,7 +66,8 @@ def solve(
         return solve_triangular(a, b, "T" if transposed else "N", kind.startswith("lower"))
     elif kind not in ("gen", "general"):
         raise ValueError(
-            f"solve: assume_a is {assume_a!r}; expected 'general', 'symmetric', 'hermitian', 'positive definite', "
+            f"solve: assume_a is {assume_a!r}; expected 'general', 'symmetric', 'hermitian', "
+            f"'positive definite', "
             "'upper triangular' or 'lower triangular'; use solve_banded for bands"
         )
     return nl.solve(mx.matrix_transpose(a) if transposed else a, b)
@@ -118,7 +119,8 @@ def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
     a, b, q = _square("solve_sylvester", a), _square("solve_sylvester", b), as_operand(q)
     if shape_of(q)[-2:] != (shape_of(a)[-1], shape_of(b)[-1]):
         raise ValueError(
-            f"solve_sylvester: a is {shape_of(a)}, b is {shape_of(b)}, q is {shape_of(q)}; q has the rows of a and "
+            f"solve_sylvester: a is {shape_of(a)}, b is {shape_of(b)}, q is {shape_of(q)}; q has "
+            f"the rows of a and "
             "the columns of b"
         )
     return mf.solve_sylvester(a, b, q)
@@ -215,12 +217,18 @@ def _exchanged(pivots: Any) -> Any:
 
 
 def lu_solve(
-    lu_and_piv: tuple[Any, Any], b: Any, trans: int = 0, overwrite_b: bool = False, check_finite: bool = True
+    lu_and_piv: tuple[Any, Any],
+    b: Any,
+    trans: int = 0,
+    overwrite_b: bool = False,
+    check_finite: bool = True,
 ) -> Any:
     """The solution of ``a x = b`` (``trans``: 1 of ``aᵀ``, 2 of ``aᴴ``), given `lu_factor` of ``a``."""
     both, pivots = lu_and_piv
     if len(shape_of(both)) != 2:
-        raise ValueError(f"lu_solve: lu is {shape_of(both)}, expected one matrix; use np.linalg.solve for stacks")
+        raise ValueError(
+            f"lu_solve: lu is {shape_of(both)}, expected one matrix; use np.linalg.solve for stacks"
+        )
     rows, b = _exchanged(current(pivots)), as_operand(b)
     if trans == 0:
         x = solve_triangular(both, sh.getitem(b, rows), lower=True, unit_diagonal=True)
@@ -397,7 +405,7 @@ def block_diag(*arrs: Any) -> Any:
 
 
 def toeplitz(c: Any, r: Any = None) -> Any:
-    """The matrix with first column ``c`` and first row ``r`` (conjugate of ``c`` by default), constant diagonals.
+    """The matrix of constant diagonals with first column ``c`` and first row ``r``, by default its conjugate.
 
     Examples
     --------

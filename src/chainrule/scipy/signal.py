@@ -75,7 +75,9 @@ def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: Any = None) -> Any
 def _broadcast_check(x: tuple[int, ...], y: tuple[int, ...], along: tuple[int, ...]) -> None:
     for k, (m, n) in enumerate(zip(x, y, strict=True)):
         if k not in along and m != n and 1 not in (m, n):
-            raise ValueError(f"fftconvolve: in1 is {x}, in2 is {y}; axis {k} does not broadcast ({m} and {n})")
+            raise ValueError(
+                f"fftconvolve: in1 is {x}, in2 is {y}; axis {k} does not broadcast ({m} and {n})"
+            )
 
 
 def _check(name: str, x: tuple[int, ...], y: tuple[int, ...], mode: str) -> None:
@@ -105,7 +107,8 @@ def _part(
     larger = all(x[k] >= y[k] for k in along)
     if mode == "valid" and not larger and not all(x[k] <= y[k] for k in along):
         raise ValueError(
-            f"{name}: in1 is {x}, in2 is {y}; with mode='valid' one must be as large as the other in every axis"
+            f"{name}: in1 is {x}, in2 is {y}; with mode='valid' one must be as large as the other "
+            f"in every axis"
         )
     for k in along:
         if mode == "same":
