@@ -16,7 +16,6 @@ from chainrule.numpy.elementwise import (
     square,
     where,
 )
-from chainrule.numpy.linalg import norm
 from chainrule.numpy.manipulation import (
     append,
     array_split,
@@ -50,6 +49,7 @@ from chainrule.numpy.manipulation import (
     vsplit,
     vstack,
 )
+from chainrule.numpy.norms import norm
 from chainrule.numpy.products import (
     dot,
     einsum,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from chainrule.numpy import fft, linalg, signals
+from chainrule.numpy import fft, linalg, norms, signals
 from chainrule.numpy import functions as fn
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
@@ -118,12 +118,15 @@ for _name in ("tensordot", "matmul", "matrix_transpose", "vecdot"):
 FUNCTIONS |= {
     getattr(np.linalg, name): getattr(linalg, name)
     for name in (
-        "norm vector_norm matrix_norm cond inv pinv solve lstsq tensorinv tensorsolve det slogdet "
+        "inv pinv solve lstsq tensorinv tensorsolve det slogdet "
         "matrix_power "
         "multi_dot cross trace diagonal outer cholesky qr eigh eigvalsh eig eigvals svd svdvals"
     ).split()
 }
 
+FUNCTIONS |= {
+    getattr(np.linalg, name): getattr(norms, name) for name in ("norm", "vector_norm", "matrix_norm", "cond")
+}
 FUNCTIONS |= {
     getattr(np.fft, name): getattr(fft, name)
     for name in (

@@ -161,11 +161,20 @@ def _orthogonal(a: Any) -> tuple[Any, Any, Any, Any]:
     return np.conj(np.swapaxes(u, -1, -2)), s, np.conj(np.swapaxes(vh, -1, -2)), c[..., None, None]
 
 
+REGULAR = 1e6  # the condition up to which an inverse keeps ten digits
+
+
 @numeric
 def _adjugate(a: Any) -> Any:
     """det(a) a⁻¹, and what that tends to where there is no inverse."""
     if a.shape[-1] == 0:
         return a.copy()
+    try:
+        x = np.linalg.inv(a)
+        if np.all(np.linalg.norm(a, axis=(-2, -1)) * np.linalg.norm(x, axis=(-2, -1)) < REGULAR):
+            return np.linalg.det(a)[..., None, None] * x  # ten times as quick as singular values
+    except np.linalg.LinAlgError:
+        pass
     uh, s, v, c = _orthogonal(a)
     return (c * ((v * _others(s)[..., None, :]) @ uh)).astype(a.dtype)
 

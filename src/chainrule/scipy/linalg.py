@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.numpy import linalg as nl
+from chainrule.numpy import norms
 from chainrule.numpy.arguments import as_operand, shape_of
 from chainrule.numpy.linalg import _columns, _square, _vector
 from chainrule.numpy.manipulation import concatenate, ravel
@@ -352,7 +353,7 @@ def norm(
     a: Any, ord: Any = None, axis: Any = None, keepdims: bool = False, check_finite: bool = True
 ) -> Any:
     """The norm of vectors or matrices, as `numpy.linalg.norm`."""
-    return nl.norm(a, ord, axis, keepdims)
+    return norms.norm(a, ord, axis, keepdims)
 
 
 # -------------------------------------------------------------------- functions of matrices
