@@ -276,4 +276,4 @@ def _i0_derivative(x: Any, *, order: int) -> Any:
     return (y if order % 2 == 0 else np.copysign(y, x)).astype(x.dtype)[()]
 
 
-i0 = Elementwise(_i0_derivative, lambda y, x, *, order: i0(x, order=order + 1), name="i0")
+i0 = Elementwise(_i0_derivative, lambda y, x, *, order: i0(x, order=order + 1), name="bessel_i0")
