@@ -49,7 +49,7 @@ def length(x: Any) -> Any:
 
 
 @cr.primitive(
-    push=lambda ts, y, x, k: sum(d * t for d, t in zip((k * np.cos(k * x), x * np.cos(k * x)), ts) if t is not None),
+    push=lambda ts, y, x, k: np.cos(k * x) * sum(d * t for d, t in zip((k, x), ts) if t is not None),
     pull=lambda g, y, x, k: (g * k * np.cos(k * x), g * x * np.cos(k * x)),
 )
 def wave(x: Any, k: Any) -> Any:
@@ -71,16 +71,13 @@ CASES = {
     "bilinear, broadcast": (lambda a, b: scaled(a, b), (V, 0.5)),
     "push": (length, (V,)),
     "push and pull": (wave, (V, W)),
-    "float32": (lambda x: softplus(x.astype(np.float32)).astype(float), (V.astype(np.float32).astype(float),)),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_both_modes_to_third_order(name: str) -> None:
     f, point = CASES[name]
-    tolerance = 1e-2 if name == "float32" else 1e-6
-    step = 1e-2 if name == "float32" else None
-    cr.check_grads(f, point, order=1 if name == "float32" else 3, rtol=tolerance, atol=tolerance, step=step)
+    cr.check_grads(f, point, order=3)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -92,6 +89,11 @@ def test_compiled_as_eager(name: str) -> None:
     for want, got in zip(derivative(*point), compiled(*point), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-12)
     assert "no native code for it" in str(compiled.report())
+
+
+def test_float32_stays_float32() -> None:
+    x = V.astype(np.float32)
+    assert softplus(Value(x)).dtype == cr.grad(lambda x: np.sum(softplus(x)))(x).dtype == np.float32
 
 
 def test_on_plain_numbers_it_is_the_function() -> None:
@@ -143,7 +145,7 @@ def one(x: Any, *, n: int = 1) -> Any:
 
 MISUSE: dict[str, tuple[type[Exception], str, Any]] = {
     "no rule": (TypeError, r"received no rule, expected exactly one of partials=", lambda: cr.primitive()),
-    "undecorated": (TypeError, r"no rule for one; write @cr\.primitive\(partials=", lambda: cr.primitive(one)),
+    "undecorated": (TypeError, r"no rule for one; write @cr\.primitive", lambda: cr.primitive(one)),
     "two families": (
         TypeError, r"received both partials= and push=",
         lambda: cr.primitive(partials=1, push=lambda ts, y, x: ts[0]),
@@ -154,9 +156,10 @@ MISUSE: dict[str, tuple[type[Exception], str, Any]] = {
         lambda: cr.primitive(partials=1, pull=lambda g, y, x: (g,)),
     ),
     "too few partials": (
-        ValueError, r"two: partials has 1 entry, but two has 2 operand\(s\)", lambda: cr.primitive(partials=1)(two),
+        ValueError, r"two: partials has 1 entry, but two has 2 operand\(s\)",
+        lambda: cr.primitive(partials=1)(two),
     ),
-    "no function": (TypeError, r"received a float, expected a function", lambda: cr.primitive(partials=1)(2.0)),
+    "no function": (TypeError, r"received a float, expected a func", lambda: cr.primitive(partials=1)(2.0)),
     "a partial that is none": (
         TypeError, r"one: partials is a str, expected a function, a number or None",
         lambda: cr.primitive(partials="x")(one),
@@ -177,10 +180,10 @@ MISUSE: dict[str, tuple[type[Exception], str, Any]] = {
         ValueError, r"one: transposes has 2 entries, but one has 1 operand",
         lambda: cr.primitive(transposes=(lambda g, a, b: g, lambda g, a, b: g))(one),
     ),
-    "a push that is none": (TypeError, r"one: push is a int, expected a function", lambda: cr.primitive(push=1)(one)),
+    "a push that is none": (TypeError, r"one: push is a int, expected a", lambda: cr.primitive(push=1)(one)),
     # ---- at its first use
     "partials of a sum": (
-        ValueError, r"<lambda>: the result has shape \(\), which is not that of the operands; partials= is for",
+        ValueError, r"<lambda>: the result has shape \(\), which is not that of the operands; partials= is",
         lambda: cr.primitive(partials=1)(lambda x: np.sum(x))(Value(V)),
     ),
     "a partial of another shape": (
@@ -222,7 +225,8 @@ MISUSE: dict[str, tuple[type[Exception], str, Any]] = {
         lambda: cr.primitive(partials=1)(lambda x: (x, x))(Value(V)),
     ),
     "integers": (
-        TypeError, r"it returned an array of int64", lambda: cr.primitive(partials=1)(lambda x: x.astype(int))(V),
+        TypeError, r"it returned an array of int64",
+        lambda: cr.primitive(partials=1)(lambda x: x.astype(int))(V),
     ),
     "nothing": (TypeError, r"it returned None", lambda: cr.primitive(partials=1)(lambda x: None)(Value(V))),
     "a Value from outside": (
@@ -237,7 +241,7 @@ MISUSE: dict[str, tuple[type[Exception], str, Any]] = {
         TypeError, r"softplus: an operand is a str, expected a number or an array", lambda: softplus("x"),
     ),
     "too many operands": (TypeError, r"softplus: too many positional arguments", lambda: softplus(V, V)),
-    "an unknown argument": (TypeError, r"softplus: got an unexpected keyword argument 'n'", lambda: softplus(V, n=1)),
+    "an unknown argument": (TypeError, r"softplus: got an unexpected keyword", lambda: softplus(V, n=1)),
     "written operands": (
         ValueError, r"assign: assignment destination is read-only",
         lambda: assign(Value(V)),

@@ -68,7 +68,11 @@ def test_in_derivatives_of_every_order(f, phase, derivative_of, of):
     assert f"{found.phase}, in the derivative of {derivative_of[0]}" in str(found)
 
 
-@pytest.mark.parametrize("f", [logarithm, cr.grad(power), power, lambda x: np.where(x > 1, np.log(x - 1), 0.0)])
+def chosen(x):
+    return np.where(x > 1, np.log(x - 1), 0.0)
+
+
+@pytest.mark.parametrize("f", [logarithm, cr.grad(power), power, chosen])
 def test_what_is_finite_is_said_to_be(f):
     found = cr.explain_nan(f)(np.array([2.0, 1.5]))
     assert not found and found == NonFinite()
@@ -125,6 +129,18 @@ def test_only_some_arguments_become_values():
     assert cr.explain_nan(f, argnums=(0,))(Z, n=2.0).operation == "log"
 
 
+def test_in_loops():
+    def f(x):
+        total = 0.0
+        for k in range(3):
+            total = total + np.sqrt(x - k)
+        return sum([total * i for i in range(2)])
+
+    found = cr.explain_nan(f)(1.5)
+    assert (found.operation, found.operands) == ("sqrt", (-0.5,))
+    assert found.line == line_of(f, "np.sqrt") and found.function == "f"
+
+
 def test_parameters_and_modules():
     class Root(nn.Module):
         def __init__(self):
@@ -171,5 +187,5 @@ def test_nothing_is_left_behind():
 
 @pytest.mark.parametrize("f", [2.0, "f", None])
 def test_bad_input_is_named(f):
-    with pytest.raises(TypeError, match="explain_nan: received a .*, expected a function or a Value"):
+    with pytest.raises(TypeError, match=r"explain_nan: received a .*, expected a function or a Value"):
         cr.explain_nan(f)

@@ -246,7 +246,7 @@ class _Maker:
         if type(y) in (int, bool):
             return float(y)
         if isinstance(y, np.ndarray | np.generic) and y.dtype.kind in "fc":
-            return y[()]
+            return np.asarray(y)[()]
         if type(y) is Value:
             raise TypeError(
                 f"{self.name}: it reads a Value that is not its argument, whose derivative would be lost; "
@@ -303,8 +303,8 @@ class _Maker:
             for key, x in params.items():
                 if type(x) is Value or type(x) is Traced:
                     raise TypeError(
-                        f"{name}: {key} is a {type(x).__name__}, but arguments after the * are static and have "
-                        "no derivative; put it before the * and state its rule"
+                        f"{name}: {key} is a {type(x).__name__}, but arguments after the * are static and "
+                        "have no derivative; put it before the * and state its rule"
                     )
             return p(*[_operand(name, x) for x in args], **params)
 
@@ -324,7 +324,7 @@ def _signature(f: Any) -> inspect.Signature | None:
 def _operand(name: str, x: Any) -> Any:
     if isinstance(x, list):
         x = np.asarray(x)
-    if type(x) is Value or (is_array(x) and getattr(x, "dtype", None) != object):
+    if type(x) is Value or (is_array(x) and getattr(getattr(x, "dtype", None), "kind", "f") in "biufc"):
         return x
     raise TypeError(
         f"{name}: an operand is {_kind(x)}, expected a number or an array; arguments that are no operands "

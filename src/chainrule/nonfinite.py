@@ -163,7 +163,7 @@ def explain_nan(f: Any, argnums: Argnums | None = None) -> Any:
 
 
 def find(run: Callable[[], Any], names: dict[int, str] | None = None) -> NonFinite:
-    """What `explain_nan` gives, of a function without arguments; ``names`` are those of leaves, by identity."""
+    """What `explain_nan` gives, of a function without arguments; ``names`` of leaves are by identity."""
     recorder = _Recorder()
     with np.errstate(all="ignore"), recorder:
         out = run()
@@ -173,7 +173,8 @@ def find(run: Callable[[], Any], names: dict[int, str] | None = None) -> NonFini
         if not bad and values and not recorder.sweeps:
             # The cotangents start from Values too: then all that the sweep computes is recorded.
             seeds = [(v, Value(fit(1.0, v._data))) for v in values]
-            bad = [g for g in adjoint(seeds, record=True).values() if type(g) is Value and not finite(g._data)]
+            gradients = adjoint(seeds, record=True).values()
+            bad = [g for g in gradients if type(g) is Value and not finite(g._data)]
     if bad:
         return _culprit(bad, recorder, names or {})
     for x in parts:
@@ -193,7 +194,7 @@ def finite(x: Any) -> bool:
     return a.dtype.kind not in "fc" or bool(np.all(np.isfinite(a)))
 
 
-# -------------------------------------------------------------------- from the number back to where it was made
+# -------------------------------------------------------------------- from the number back to its operation
 
 
 def _culprit(bad: list[Value], recorder: _Recorder, names: dict[int, str]) -> NonFinite:
@@ -270,16 +271,16 @@ class _Recorder(Recorder):
     def called(self, frame: FrameType, event: str, arg: Any) -> Any:
         code = frame.f_code
         if code is adjoint.__code__ or code is tangent.__code__:
-            return self._open(frame, "backward" if code is adjoint.__code__ else "tangent", None)
+            return self._ran(frame, "backward" if code is adjoint.__code__ else "tangent", None)
         if code is _transpose_push.__code__:
-            return self._open(frame, "backward", frame.f_locals["node"])
+            return self._ran(frame, "backward", frame.f_locals["node"])
         if code.co_name in ("pull", "push") and isinstance(frame.f_locals.get("self"), Primitive):
-            return self._open(
+            return self._ran(
                 frame, "backward" if code.co_name == "pull" else "tangent", frame.f_locals.get("y")
             )
         return super().called(frame, event, arg)
 
-    def _open(self, frame: FrameType, phase: str, node: Any) -> Any:
+    def _ran(self, frame: FrameType, phase: str, node: Any) -> Any:
         span = [next_serial(), sys.maxsize, phase, node if type(node) is Value else None]
         self.sweeps.append(span)
         frame.f_trace_lines = False
@@ -342,7 +343,8 @@ def _shown(x: Any) -> str:
     a = np.asarray(x)
     if not a.ndim:
         return f"{x}"
-    text = np.array2string(a, separator=", ", threshold=16, edgeitems=2, max_line_width=10_000).replace("\n", "")
+    text = np.array2string(a, separator=", ", threshold=16, edgeitems=2, max_line_width=10_000)
+    text = text.replace("\n", "")
     text = text if a.size <= 16 or a.ndim == 1 else _range(a)
     return f"{a.dtype} {a.shape}: {text}"
 

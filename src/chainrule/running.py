@@ -252,5 +252,6 @@ def _loops(lines: Sequence[str]) -> list[_Loop]:
             statement = isinstance(node, ast.For | ast.While | ast.AsyncFor)
             text = lines[node.lineno - 1].strip().removesuffix(":")
             last = node.end_lineno or node.lineno
-            found.append(_Loop(node.lineno, last, text if len(text) <= 60 else text[:59].rstrip() + "…", statement))
+            text = text if len(text) <= 60 else text[:59].rstrip() + "…"
+            found.append(_Loop(node.lineno, last, text, statement))
     return sorted(found, key=lambda x: (x.first, -x.last))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from chainrule.show.groups import Graph, as_data, grouped
 from chainrule.running import Span
+from chainrule.show.groups import Graph, as_data, grouped
 
 
 def graph(inputs, labels=None, names=None, leaves=()):

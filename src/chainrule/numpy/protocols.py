@@ -217,7 +217,6 @@ _INSTEAD = {
     "roots": "np.linalg.eigvals of the companion matrix",
     "polydiv": "np.linalg.solve for the quotient's coefficients",
     "ix_": "v.data for indices",
-    "matrix_power": "repeated products: v @ v",
 }
 
 

@@ -38,7 +38,8 @@ def first_nonfinite(model: Module, value: Callable[[Sequence[Any]], Any], batch:
         return str(found)
     where = f" in {found.module.partition(':')[0]}" if found.module else " after the model"
     operands = operands_in_brief(found.operands)
-    return f"the first operation to give {found.number} is {found.operation}{where}, of {operands}{_line(found)}"
+    made = f"the first operation to give {found.number} is {found.operation}{where}"
+    return f"{made}, of {operands}{_line(found)}"
 
 
 def first_nonfinite_gradient(value: Callable[[Sequence[Any]], Any], batch: Sequence[Any]) -> str:
