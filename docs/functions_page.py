@@ -194,10 +194,10 @@ HEAD = """\
 which differentiates NumPy in the same manner, has {hips} (as this library counted them when it set out; the
 tables of its version 1.9.1 hold 216 rules for reverse and 127 for forward mode, internal steps among them).
 
-This page is written from the library's tables when the documentation is built, and what it says was tried out
-then, on expressions of the tests. *Any* order means that the third was tried: rules are made of functions that
-have rules. Complex: *yes*, with a derivative; *no*, refused; a dash where NumPy or SciPy takes no complex
-numbers. [Conventions](conventions.md) tells what holds at kinks and ties.
+This page is written from the library's tables when the documentation is built, and what it says was tried
+out then, on expressions of the tests. *Any* order means that the third was tried: rules are made of functions
+that have rules. Complex: *yes*, with a derivative; *no*, refused; a dash where NumPy or SciPy takes no
+complex numbers. [Conventions](conventions.md) tells what holds at kinks and ties.
 """
 
 
