@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from chainrule.primitive import Bilinear, Contributions, Elementwise, Lanes, Linear, Primitive, Special
+from chainrule.primitives import Bilinear, Contributions, Elementwise, Lanes, Linear, Primitive, Special
 from chainrule.traced import Traced, is_array
 from chainrule.value import Value
 

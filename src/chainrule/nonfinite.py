@@ -15,7 +15,7 @@ import optree
 from chainrule.containers import flatten
 from chainrule.derivatives import Argnums
 from chainrule.graph import order
-from chainrule.primitive import Elementwise, Primitive, as_array, fit
+from chainrule.primitives import Elementwise, Primitive, as_array, fit
 from chainrule.running import Notes, Recorder, around, place
 from chainrule.sweeps.adjoint import _transpose_push, adjoint
 from chainrule.sweeps.tangent import tangent

@@ -12,7 +12,7 @@ import numpy as np
 from chainrule.traced import Traced, capturing, current_trace, given_back, lend
 
 if TYPE_CHECKING:
-    from chainrule.primitive import Primitive
+    from chainrule.primitives import Primitive
 
 __all__ = ["Cell", "Pool", "Value", "data"]
 

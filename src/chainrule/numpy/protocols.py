@@ -11,7 +11,7 @@ import optree
 
 from chainrule.numpy import assignment, fft, linalg, norms, signals
 from chainrule.numpy import functions as fn
-from chainrule.primitive import as_array
+from chainrule.primitives import as_array
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.value import Value, current

@@ -17,7 +17,7 @@ import optree
 
 from chainrule.containers import flatten
 from chainrule.native.graph import ProgramGraph
-from chainrule.primitive import fit
+from chainrule.primitives import fit
 from chainrule.running import Notes, noted
 from chainrule.show import names as naming
 from chainrule.show.description import describe

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.graph import order
-from chainrule.primitive import ONE, Elementwise, Primitive, fit
+from chainrule.primitives import ONE, Elementwise, Primitive, fit
 from chainrule.running import Notes, Span, module_calls
 from chainrule.show import names as naming
 from chainrule.show import summary
