@@ -141,6 +141,35 @@ def test_in_loops():
     assert found.line == line_of(f, "np.sqrt") and found.function == "f"
 
 
+def test_loops_that_are_one_operation():
+    def f(x):
+        return cr.scan(lambda c, a: (np.log(c) * a, c), x, np.ones(3))[0]
+
+    found = cr.explain_nan(f)(0.5)
+    assert found.operation == "scan" and np.isnan(found.number) and found.function == "f"
+    assert "as a loop of Python's" in str(found)
+
+
+def test_containers_and_what_holds_no_numbers():
+    def f(p, name):
+        return {"a": p["x"], "b": None, "c": (name, np.log(p["x"]))}
+
+    found = cr.explain_nan(f)({"x": 0.0}, "n")
+    assert found.operation == "log" and found.number == -np.inf
+    assert not cr.explain_nan(lambda p, name: {"a": p["x"], "b": None})({"x": 0.0}, "n")
+
+
+def test_assignments_to_elements():
+    def f(x):
+        a = Value(np.zeros(3))
+        a[1] = np.log(x)
+        a[2] += 1.0
+        return np.sum(a * 2)
+
+    found = cr.explain_nan(f)(-1.0)
+    assert found.operation == "log" and found.line == line_of(f, "np.log")
+
+
 def test_parameters_and_modules():
     class Root(nn.Module):
         def __init__(self):

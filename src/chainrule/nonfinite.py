@@ -16,6 +16,7 @@ from chainrule.containers import flatten
 from chainrule.derivatives import Argnums
 from chainrule.graph import order
 from chainrule.primitives import Elementwise, Primitive, as_array, fit
+from chainrule.rules.control import Parts
 from chainrule.running import Notes, Recorder, around, place
 from chainrule.sweeps.adjoint import _transpose_push, adjoint
 from chainrule.sweeps.tangent import tangent
@@ -92,6 +93,8 @@ class NonFinite:
         lines += [f"    operand {i}: {_shown(x)}" for i, x in enumerate(self.operands)]
         if self.origin is not None:
             lines += [f"    {self.derivative_of[-1]} was of {' and '.join(map(_shown, self.origin.args))}"]
+        if isinstance(self.result, Parts):
+            lines += ["    the same as a loop of Python's shows which operation of its body it is"]
         if self.file:
             lines += [f"    {self.file}, line {self.line}, in {self.function}"]
             lines += [f"        {self.text}"] if self.text else []
@@ -186,6 +189,8 @@ def find(run: Callable[[], Any], names: dict[int, str] | None = None) -> NonFini
 
 def finite(x: Any) -> bool:
     """Whether every number is; what holds none, is."""
+    if isinstance(x, Parts):
+        x = list(x.found.values())
     if isinstance(x, tuple | list):
         return all(map(finite, x))
     if isinstance(x, str | bytes | type(None)):
@@ -326,6 +331,8 @@ def _floats(x: Any) -> bool:
 
 def first_entry(x: Any) -> tuple[Any, tuple[int, ...]]:
     """The first entry that is not finite, and where it is."""
+    if isinstance(x, Parts):
+        return first_entry(next(part for part in x.found.values() if not finite(part)))
     a = np.asarray(current(x))
     index = tuple(map(int, np.argwhere(~np.isfinite(a))[0]))
     return a[index], index
