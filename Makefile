@@ -115,7 +115,7 @@ bench:
 # From nothing every time: a chapter's output depends on the library, of which Sphinx knows nothing.
 docs:
 	$(call environment,docs,--editable '.[docs]')
-	@rm -rf build/docs docs/generated
+	@rm -rf build/docs docs/generated docs/functions.md
 	@$(bin)/sphinx-build -W --keep-going -j auto -d build/docs/doctrees -b html $(ARGS) docs build/docs/html
 	@echo "make docs: open $(CURDIR)/build/docs/html/index.html"
 
@@ -162,6 +162,6 @@ wheel:
 	@echo "make wheel: built, installed and used with the core dependencies alone; it is in $(CURDIR)/dist"
 
 clean:
-	@rm -rf build dist docs/generated .hypothesis .mypy_cache .pytest_cache .ruff_cache .venv/wheel-smoke
+	@rm -rf build dist docs/generated docs/functions.md .hypothesis .mypy_cache .pytest_cache .ruff_cache .venv/wheel-smoke
 	@find src tests benchmarks docs examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 	@echo "make clean: results and caches are gone; the environments stay in .venv"

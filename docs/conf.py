@@ -2,12 +2,17 @@
 
 import os
 import re
+import sys
 from importlib.metadata import version as installed_version
 from importlib.resources import files
+from pathlib import Path
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.util import logging
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+import functions_page  # noqa: E402
 
 project = "chainrule"
 author = "The chainrule authors"
@@ -113,7 +118,15 @@ def add_style(app, pagename, templatename, context, doctree):
     context["metatags"] = context.get("metatags", "") + formula_style.replace("FONT", font) + wide_style
 
 
+def write_functions(app):
+    path = Path(app.srcdir) / "functions.md"
+    text = functions_page.page()
+    if not path.exists() or path.read_text("utf-8") != text:
+        path.write_text(text, "utf-8")
+
+
 def setup(app):
+    app.connect("builder-inited", write_functions)
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
     app.connect("html-page-context", add_style)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -13,7 +13,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import Value, nn
-from chainrule.primitive import Elementwise
+from chainrule.primitives import Elementwise
 from tests.test_hard_points import MODES, a, close
 
 inf = np.inf

@@ -20,7 +20,7 @@ import numpy as np
 import optree
 
 from chainrule.containers import flatten
-from chainrule.primitive import Elementwise, Lanes, fit
+from chainrule.primitives import Elementwise, Lanes, fit
 from chainrule.recording import Recording, hand_out, kind_of, match, own, zeros_like
 from chainrule.rules.shape import conj, reshape, stack
 from chainrule.traced import Traced, is_array

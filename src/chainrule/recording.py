@@ -12,7 +12,7 @@ import optree
 
 from chainrule.containers import flatten
 from chainrule.graph import order
-from chainrule.primitive import Elementwise, Lanes, as_array, fit
+from chainrule.primitives import Elementwise, Lanes, as_array, fit
 from chainrule.sweeps.adjoint import Outside, adjoint
 from chainrule.sweeps.tangent import tangent
 from chainrule.traced import Traced, is_array

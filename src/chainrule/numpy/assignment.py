@@ -15,7 +15,7 @@ import numpy as np
 
 from chainrule.numpy.arguments import as_operand, axis_of, shape_of
 from chainrule.numpy.rearranging import as_index
-from chainrule.primitive import Primitive, as_array, cast, raw
+from chainrule.primitives import Primitive, as_array, cast, raw
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import shape as sh
 from chainrule.traced import Traced, TracedError, where_in_user_code

@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.numpy.arguments import Axis, as_operand, axes_of, axis_of, ordered_axes, refuse, shape_of
 from chainrule.numpy.rearranging import roll
-from chainrule.primitive import raw
+from chainrule.primitives import raw
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import fft as ft
 from chainrule.rules import shape as sh

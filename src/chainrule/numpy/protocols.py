@@ -11,7 +11,7 @@ import optree
 
 from chainrule.numpy import assignment, fft, linalg, norms, signals
 from chainrule.numpy import functions as fn
-from chainrule.primitive import as_array
+from chainrule.primitives import as_array
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.value import Value, current
@@ -217,7 +217,6 @@ _INSTEAD = {
     "roots": "np.linalg.eigvals of the companion matrix",
     "polydiv": "np.linalg.solve for the quotient's coefficients",
     "ix_": "v.data for indices",
-    "matrix_power": "repeated products: v @ v",
 }
 
 
