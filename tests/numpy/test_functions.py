@@ -67,7 +67,9 @@ def equal(a: Any, b: Any) -> None:
 
 def short(function: Any) -> str:
     name: str = function.__name__
-    return f"linalg.{name}" if function.__module__ == "numpy.linalg" else name
+    inside = function.__module__.removeprefix("numpy").removeprefix(".")
+    return f"{inside}.{name}" if inside in ("linalg", "fft") else name
+
 
 
 RIEMANN = _ufuncs._riemann_zeta  # which is refused by name

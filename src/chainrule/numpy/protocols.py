@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from chainrule.numpy import assignment
+from chainrule.numpy import assignment, fft, linalg, norms, signals
 from chainrule.numpy import functions as fn
 from chainrule.numpy.constants import constant, is_constant
 from chainrule.primitive import as_array
@@ -157,11 +157,30 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
 }
 FUNCTIONS |= {
     np.around: fn.round,
-    np.linalg.norm: fn.norm,
+    np.convolve: signals.convolve,
+    np.correlate: signals.correlate,
     np.lib.stride_tricks.sliding_window_view: fn.sliding_window_view,
 }
-for _name in ("outer", "tensordot", "matmul", "matrix_transpose", "vecdot"):
+for _name in ("tensordot", "matmul", "matrix_transpose", "vecdot"):
     FUNCTIONS[getattr(np.linalg, _name)] = getattr(fn, _name)
+FUNCTIONS |= {
+    getattr(np.linalg, name): getattr(linalg, name)
+    for name in (
+        "inv pinv solve lstsq tensorinv tensorsolve det slogdet "
+        "matrix_power "
+        "multi_dot cross trace diagonal outer cholesky qr eigh eigvalsh eig eigvals svd svdvals"
+    ).split()
+}
+
+FUNCTIONS |= {
+    getattr(np.linalg, name): getattr(norms, name) for name in ("norm", "vector_norm", "matrix_norm", "cond")
+}
+FUNCTIONS |= {
+    getattr(np.fft, name): getattr(fft, name)
+    for name in (
+        "fft ifft fft2 ifft2 fftn ifftn rfft irfft rfft2 irfft2 rfftn irfftn hfft ihfft fftshift ifftshift"
+    ).split()
+}
 
 FUNCTIONS |= {
     np.copyto: assignment.copyto,
@@ -179,7 +198,7 @@ _PLAIN = (
     "histogram2d histogramdd histogram_bin_edges einsum_path common_type diag_indices_from "
     "tril_indices_from triu_indices_from zeros ones empty eye identity tri"
 ).split()
-PLAIN_FUNCTIONS = {getattr(np, name) for name in _PLAIN if hasattr(np, name)}
+PLAIN_FUNCTIONS = {getattr(np, name) for name in _PLAIN if hasattr(np, name)} | {np.linalg.matrix_rank}
 
 _INSTEAD = {
     **dict.fromkeys("putmask place".split(), "v[mask] = new"),
