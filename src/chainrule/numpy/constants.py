@@ -1,7 +1,8 @@
 """Constants: Values that nothing is differentiated with respect to, and what may be asked of them.
 
-A tracked Value refuses to become a bare number behind the graph's back: its derivative would be lost silently.
-A constant has none to lose, so it answers ``float(v)``, ``bool(v)`` and ``np.asarray(v)`` like an array.
+A tracked Value refuses to become a bare number behind the graph's back: its derivative would be lost
+silently. A constant has none to lose, so it answers ``float(v)``, ``bool(v)`` and ``np.asarray(v)`` like an
+array.
 """
 
 from __future__ import annotations

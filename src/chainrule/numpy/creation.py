@@ -35,6 +35,16 @@ def making(make: Callable[..., Any]) -> Callable[..., Any]:
 _TOLD = {np.full, np.arange}
 
 
+def frequencies(make: Callable[..., Any]) -> Callable[..., Any]:
+    """`numpy.fft`'s frequencies, of any dtype."""
+
+    def made(n: int, d: float = 1.0, *, dtype: Any = None, device: Any = None) -> Any:
+        return constant(make(n, d, device=device).astype(dtype or float))
+
+    made.__name__, made.__doc__ = make.__name__, make.__doc__
+    return made
+
+
 def asarray(
     obj: Any, /, dtype: Any = None, order: Any = None, *, device: Any = None, copy: bool | None = None
 ) -> Any:
@@ -73,7 +83,9 @@ def asarray(
     return constant(made.copy() if np.may_share_memory(made, obj) else made)
 
 
-def array(object: Any, dtype: Any = None, *, copy: bool | None = True, order: Any = None, ndmin: int = 0) -> Any:
+def array(
+    object: Any, dtype: Any = None, *, copy: bool | None = True, order: Any = None, ndmin: int = 0
+) -> Any:
     """As `asarray`, but a Value is copied, unless ``copy=False``."""
     x = asarray(object, dtype, order, copy=copy or None)
     return x[(None,) * max(ndmin - x.ndim, 0)] if ndmin > x.ndim else x

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from chainrule.numpy import assignment, fft, linalg, norms, signals
+from chainrule.numpy import assignment, matrices, norms, signals, transforms
 from chainrule.numpy import functions as fn
 from chainrule.numpy.constants import constant, is_constant
 from chainrule.primitive import as_array
@@ -164,7 +164,7 @@ FUNCTIONS |= {
 for _name in ("tensordot", "matmul", "matrix_transpose", "vecdot"):
     FUNCTIONS[getattr(np.linalg, _name)] = getattr(fn, _name)
 FUNCTIONS |= {
-    getattr(np.linalg, name): getattr(linalg, name)
+    getattr(np.linalg, name): getattr(matrices, name)
     for name in (
         "inv pinv solve lstsq tensorinv tensorsolve det slogdet "
         "matrix_power "
@@ -176,7 +176,7 @@ FUNCTIONS |= {
     getattr(np.linalg, name): getattr(norms, name) for name in ("norm", "vector_norm", "matrix_norm", "cond")
 }
 FUNCTIONS |= {
-    getattr(np.fft, name): getattr(fft, name)
+    getattr(np.fft, name): getattr(transforms, name)
     for name in (
         "fft ifft fft2 ifft2 fftn ifftn rfft irfft rfft2 irfft2 rfftn irfftn hfft ihfft fftshift ifftshift"
     ).split()
