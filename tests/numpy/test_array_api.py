@@ -1,11 +1,15 @@
 """`chainrule.numpy` beside array-api-strict, the standard's reference, over its whole list of functions."""
 
 import inspect
+import os
 import warnings
 
 import array_api_strict as strict
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import array_api
 
 import chainrule as cr
 import chainrule.numpy as xp
@@ -14,6 +18,8 @@ VERSION = "2024.12"
 REAL = "float32", "float64"
 INEXACT = *REAL, "complex64", "complex128"
 INTEGER = "int8", "int64", "uint8", "uint64"
+if os.environ.get("ARRAY_API_DTYPES") == "all":
+    INTEGER += "int16", "int32", "uint16", "uint32"
 ALL = "bool", *INTEGER, *INEXACT
 SHAPES = (), (3,), (2, 3), (3, 3), (2, 2, 3), (0,), (2, 0)
 
@@ -204,3 +210,17 @@ def test_namespace():
     info = xp.__array_namespace_info__()
     assert info.capabilities()["boolean indexing"] and info.devices() == ["cpu"]
     assert names(strict) <= set(dir(xp))
+
+
+strategies = array_api.make_strategies_namespace(xp, api_version="2022.12")
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(st.data())
+def test_hypothesis_fills_arrays(data):
+    """Hypothesis makes its arrays by the standard's functions alone."""
+    shapes = strategies.array_shapes(min_dims=0, min_side=0)
+    x = data.draw(strategies.arrays(strategies.scalar_dtypes(), shapes))
+    assert (type(x) is cr.Value) == (x.dtype.kind in "fc")
+    index = data.draw(strategies.indices(x.shape, allow_newaxis=True))
+    assert np.array_equal(plain(x[index]), plain(x)[index], equal_nan=True)

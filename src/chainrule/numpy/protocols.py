@@ -229,7 +229,8 @@ def array_function(self: Value, function: Callable[..., Any], types: Any, args: 
     f = FUNCTIONS.get(function)
     if f is not None:
         return f(*args, **kwargs)
-    leaves, spec = optree.tree_flatten((args, kwargs), none_is_leaf=True)
+    given: Any = (args, kwargs)
+    leaves, spec = optree.tree_flatten(given, none_is_leaf=True)
     free = function not in PLAIN_FUNCTIONS
     if free and not all(is_constant(x) for x in leaves if type(x) is Value):
         raise no_derivative(f"{function.__module__}.{function.__name__}".removeprefix("numpy."))
