@@ -73,6 +73,14 @@ def test_constants_get_no_gradient():
     assert np.array_equal(asked.data, [2.0, 2.0, 2.0])
 
 
+def test_a_leaf_is_not_made_a_constant():
+    w = cr.Value(np.array(2.0))
+    for made in (xp.full((), w), xp.asarray(w), xp.full_like(w, w), xp.from_dlpack(w)):
+        assert not w.params
+        with pytest.raises(TypeError, match="float"):
+            float(made)
+
+
 def test_asarray():
     v = cr.Value(np.ones(2))
     assert xp.asarray(v) is v
@@ -84,6 +92,8 @@ def test_asarray():
     assert np.array_equal(c.data, [1.0, 1.0])
     with pytest.raises(ValueError, match="asarray: copy=False, but a Value keeps numbers of its own"):
         xp.asarray(x, copy=False)
+    with pytest.raises(ValueError, match="copy=False, but the numbers of a Value are its own"):
+        np.asarray(c, copy=False)
     i = np.arange(3)
     assert xp.asarray(i, copy=False) is i
     assert xp.array(1.0, ndmin=2).shape == (1, 1)
@@ -177,5 +187,10 @@ def test_compiled():
         return xp.sum(xp.asarray(x) * (a + xp.linspace(0.0, 1.0, 3)))
 
     x = np.array([1.0, 2.0, 3.0])
+    outside = np.ones(2000)
+    g = cr.compile(lambda s: xp.sum(xp.asarray(outside)) * xp.asarray([s, 2.0])[0])
+    assert g(2.0).data == 4000.0
+    outside[:] = 2.0
+    assert g(2.0).data == 8000.0
     assert np.array_equal(cr.compile(cr.grad(f))(x), cr.grad(f)(x))
     assert cr.compile(f)(x).data == f(x).data

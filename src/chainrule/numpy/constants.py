@@ -23,15 +23,13 @@ __all__ = ["constant", "is_constant"]
 _FROZEN = {"frozen": 1}
 
 
-def constant(x: Any) -> Any:
-    """An array of floats as a Value that gets no gradient, without a copy; anything else as it is."""
-    if type(x) is Traced:
-        x = Value(x) if x.dtype.kind in "fc" else x
-    elif type(x) is not Value and as_array(x).dtype.kind in "fc":
-        x = Value._of(as_array(x))
-    if type(x) is Value and x.primitive is None:
-        x.params = _FROZEN
-    return x
+def constant(x: Any, fresh: bool = True) -> Any:
+    """Floats as a Value that gets no gradient; anything else as it is. A fresh array is taken over."""
+    if type(x) is Value or as_array(x).dtype.kind not in "fc":
+        return x
+    v = Value(x) if type(x) is Traced else Value._of(as_array(x)) if fresh else Value(as_array(x))
+    v.params = _FROZEN
+    return v
 
 
 def is_constant(v: Value) -> bool:
@@ -56,7 +54,11 @@ _refuse_array = Value.__array__
 
 
 def _array(self: Value, dtype: Any = None, copy: Any = None) -> Any:
-    return np.array(self._current(), dtype) if is_constant(self) else _refuse_array(self)
+    if not is_constant(self):
+        return _refuse_array(self)
+    if copy is False:
+        raise ValueError("np.asarray: copy=False, but the numbers of a Value are its own; v.data shows them")
+    return np.array(self._current(), dtype)
 
 
 Value.__array__ = _array  # type: ignore[method-assign]

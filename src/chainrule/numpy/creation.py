@@ -72,15 +72,13 @@ def asarray(
         return fn.copy(x) if copy and x is obj else x
     if type(obj) is Traced:
         return constant(obj if dtype is None else obj.astype(dtype))
-    values = [x for x in optree.tree_leaves(obj, none_is_leaf=True) if type(x) is Value]
-    if values:
+    nested: Any = obj if isinstance(obj, list | tuple) else ()
+    if any(type(x) in (Value, Traced) for x in optree.tree_leaves(nested)):
         return fn.array(obj, dtype)
     made = np.asarray(obj, dtype, order, device=device, copy=copy)
-    if made.dtype.kind not in "fc":
-        return made
-    if copy is False:
+    if copy is False and made.dtype.kind in "fc":
         raise ValueError("asarray: copy=False, but a Value keeps numbers of its own; leave it out to copy")
-    return constant(made.copy() if np.may_share_memory(made, obj) else made)
+    return constant(made, fresh=isinstance(obj, list | tuple | int | float | complex))
 
 
 def array(
@@ -94,7 +92,7 @@ def array(
 def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
     """Another dtype. Of a tracked Value only floats and complex numbers, which have a derivative."""
     if type(x) is not Value:
-        return asarray(np.asarray(x).astype(dtype, copy=copy))
+        return asarray(np.asarray(x, device=device).astype(dtype, copy=copy))
     if np.dtype(dtype) == x.dtype and not copy:
         return x
     if np.dtype(dtype).kind not in "fc" and is_constant(x):
@@ -137,9 +135,7 @@ def _dtype(x: Any) -> Any:
 
 def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Any:
     """Another library's array: floats as a constant, with numbers of its own."""
-    if type(x) is Value:
-        return asarray(x, copy=copy)
-    return asarray(np.from_dlpack(x), copy=copy)
+    return asarray(x if type(x) is Value else np.from_dlpack(x), device=device, copy=copy)
 
 
 HERE = {
