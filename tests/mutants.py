@@ -102,7 +102,7 @@ def transpose(p: Any) -> Iterator[tuple[str, str, Any]]:
         return wrong
 
     p_transpose = p.transpose
-    yield "sign of the transpose", "transpose", changed(lambda c: -c)
+    yield "sign of the transpose", "transpose", changed(lambda c: -1 * c)
     yield "transpose doubled", "transpose", changed(lambda c: c + c)
     yield "transpose forgotten", "transpose", changed(lambda c: 0.0 * c)
     if p.name == "concatenate":
