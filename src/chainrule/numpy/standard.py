@@ -11,7 +11,8 @@ from chainrule.numpy.constants import is_constant
 from chainrule.recording import arguments
 from chainrule.value import Value
 
-VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12")
+# The namespace is NumPy's, so it conforms to what the installed NumPy conforms to.
+VERSIONS = [v for v in ("2021.12", "2022.12", "2023.12", "2024.12") if v <= np.__array_api_version__]
 
 
 def _namespace(self: Value, *, api_version: str | None = None) -> Any:
