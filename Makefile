@@ -8,6 +8,7 @@
 PYTHON ?= python3
 ARGS ?=
 NAME ?=
+SUITE ?=
 WORKERS ?= auto
 
 bin = .venv/$@/bin
@@ -20,6 +21,7 @@ help:
 	@echo "make example NAME=moons   one of the examples; without NAME, which there are"
 	@echo "make examples   all of them; draws the documentation's pictures again"
 	@echo "make test    the tests, docstring examples included"
+	@echo "make test-array-api   the Array API standard: every function, all dtypes; SUITE=<checkout> its official suite"
 	@echo "make test-peers   layers and losses beside PyTorch's numbers"
 	@echo "make page    build the explorer's page from its TypeScript (needs Node)"
 	@echo "make test-page   the page in a browser: steps, paths, keyboard, access, hostile names"
@@ -75,6 +77,19 @@ test:
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 		$(bin)/pytest -n $(WORKERS) --junitxml=build/test/report.xml $(ARGS); status=$$?; \
 	echo "make test: the report is $(CURDIR)/build/test/report.xml"; exit $$status
+
+# The official suite is not among pip's packages: SUITE names a checkout of github.com/data-apis/array-api-tests.
+test-array-api:
+	$(call environment,test,--editable '.[test]')
+	@mkdir -p build/test-array-api; report=$(CURDIR)/build/test-array-api/report.xml; \
+	if [ -n "$(SUITE)" ]; then \
+		.venv/test/bin/python -m pip install -qq --disable-pip-version-check -r "$(SUITE)/requirements.txt" && \
+		cd "$(SUITE)" && ARRAY_API_TESTS_MODULE=chainrule.numpy ARRAY_API_TESTS_VERSION=2024.12 \
+			"$(CURDIR)/.venv/test/bin/pytest" --junitxml="$$report" array_api_tests $(ARGS); \
+	else \
+		ARRAY_API_DTYPES=all .venv/test/bin/pytest -n $(WORKERS) --junitxml="$$report" \
+			tests/numpy/test_array_api.py $(ARGS); \
+	fi; status=$$?; echo "make test-array-api: the report is $$report"; exit $$status
 
 # In the environment of the benchmarks, which has the peers.
 test-peers:

@@ -85,7 +85,7 @@ def _over(old: Value, x: Value, new: Any, index: Any) -> Value | None:
 
 
 def _check(name: str, x: Any, new: Any) -> None:
-    if not x.shape:
+    if not x.shape and not isinstance(x._data, np.ndarray | np.generic):
         raise TypeError(f"{name}: this Value is a scalar, which has no elements; give the name another Value")
     if np.iscomplexobj(raw(new)) and not np.iscomplexobj(x._data):
         raise TypeError(
