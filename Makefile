@@ -13,7 +13,7 @@ WORKERS ?= auto
 bin = .venv/$@/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo example examples test test-peers bench docs lint types wheel clean
+.PHONY: help demo example examples test test-peers test-page page bench docs lint types wheel clean
 
 help:
 	@echo "make demo    train three networks and look at them: one page of results"
@@ -21,6 +21,8 @@ help:
 	@echo "make examples   all of them; draws the documentation's pictures again"
 	@echo "make test    the tests, docstring examples included"
 	@echo "make test-peers   layers and losses beside PyTorch's numbers"
+	@echo "make page    build the explorer's page from its TypeScript (needs Node)"
+	@echo "make test-page   the page in a browser: steps, paths, keyboard, access, hostile names"
 	@echo "make bench   time and memory beside the peers"
 	@echo "make docs    the documentation, its chapters executed"
 	@echo "make lint    ruff"
@@ -79,6 +81,28 @@ test-peers:
 	$(call environment,bench,--editable '.[bench]')
 	@OMP_NUM_THREADS=1 .venv/bench/bin/python -m pytest --junitxml=build/test-peers/report.xml benchmarks/peers $(ARGS); \
 	status=$$?; echo "make test-peers: the report is $(CURDIR)/build/test-peers/report.xml"; exit $$status
+
+# The built page is committed, so that only who changes it needs Node.
+page_folder = src/chainrule/show/page
+
+define node_packages
+	@command -v npm >/dev/null || { \
+		echo "make $@: needs Node 20 or newer with npm; install it (Debian, Ubuntu: apt install nodejs npm) and run make $@ again" >&2; exit 1; }
+	@cd $(page_folder) && if [ package-lock.json -nt node_modules/.package-lock.json ]; then \
+		echo "make $@: installing the packages of package-lock.json"; npm ci --silent; fi
+endef
+
+page:
+	$(call node_packages)
+	@cd $(page_folder) && npm run --silent types && npm run --silent build
+	@echo "make page: built $(CURDIR)/$(page_folder)/explorer.js and explorer.css"
+
+test-page:
+	$(call node_packages)
+	@[ -x "$${CHROMIUM:-/usr/bin/chromium}" ] || { echo "make $@: installing Debian's chromium"; \
+		apt-get update -qq && apt-get install -qq -y chromium >/dev/null; } || { \
+		echo "make $@: needs Chromium; install it (Debian, Ubuntu: apt install chromium), or say where it is: CHROMIUM=/path make $@" >&2; exit 1; }
+	@node --test --test-reporter=spec $(ARGS) tests/page/*.test.mjs
 
 # Both variables, where set, halve OpenBLAS. The status passes around the pipe in a file, as sh has no pipefail.
 bench:
