@@ -119,8 +119,8 @@ def add_style(app, pagename, templatename, context, doctree):
     context["metatags"] = context.get("metatags", "") + formula_style.replace("FONT", font) + wide_style
 
 
-# The explorer brings its program along in each frame. Here that becomes a file of its own, which a browser loads when
-# the reader comes near, so that chapters stay small.
+# The explorer brings its program along in each frame. Here that becomes a file of its own, which a browser
+# loads when the reader comes near, so that chapters stay small.
 def take_out_frames(app, pagename, templatename, context, doctree):
     def taken_out(found):
         page = html.unescape(found[1]).encode()

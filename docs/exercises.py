@@ -19,7 +19,9 @@ import chainrule as cr
 class Exercise:
     right: Callable[..., Any]
     cases: tuple[tuple[Any, ...], ...]
-    mistakes: Mapping[str, Callable[..., Any]] = field(default_factory=dict)  # what to say, and of which answer
+    mistakes: Mapping[str, Callable[..., Any]] = field(
+        default_factory=dict
+    )  # what to say, and of which answer
 
     def __call__(self, answer: Callable[..., Any]) -> None:
         print(self.verdict(answer))
@@ -49,7 +51,11 @@ def _difference(given: Any, right: Any) -> str:
     """How an answer differs from the right one; nothing if it does not."""
     if isinstance(right, tuple):
         if not isinstance(given, tuple | list) or len(given) != len(right):
-            got = f"a {type(given).__name__} of {len(given)}" if isinstance(given, tuple | list) else "one thing"
+            got = (
+                f"a {type(given).__name__} of {len(given)}"
+                if isinstance(given, tuple | list)
+                else "one thing"
+            )
             return f"gives {got}, expected {len(right)} things: return a, b"
         found = ((i, _difference(g, r)) for i, (g, r) in enumerate(zip(given, right)))
         return next((f"{text} (number {i + 1} of {len(right)})" for i, text in found if text), "")
@@ -59,7 +65,7 @@ def _difference(given: Any, right: Any) -> str:
         return f"gives {given!r}, expected numbers"
     if given.shape != np.shape(right):
         return f"has the shape {given.shape}, expected {np.shape(right)}"
-    wrong = np.argwhere(~np.isclose(given, right, rtol=1e-6, atol=1e-12))
+    wrong = np.argwhere(~np.isclose(given, right, rtol=1e-6, atol=1e-12, equal_nan=True))
     if not len(wrong):
         return ""
     place = tuple(int(i) for i in wrong[0]) if given.size > 3 else ...
@@ -86,8 +92,9 @@ gradient = Exercise(
         "sin(3 x₂) is composed: its derivative is cos(3 x₂), times that of 3 x₂.": lambda x: np.array(
             [2 * x[0] * x[1], x[0] ** 2 + np.cos(3 * x[1])]
         ),
-        "This is the value of a function; asked for are its two partial derivatives.": lambda x: x[0] ** 2 * x[1]
-        + np.sin(3 * x[1]),
+        "This is the value of a function; asked for are its two partial derivatives.": lambda x: (
+            x[0] ** 2 * x[1] + np.sin(3 * x[1])
+        ),
     },
 )
 
@@ -118,7 +125,7 @@ entropy_hessian = Exercise(
     lambda x: -np.diag(1 / x) - 1 / (1 - np.sum(x)),
     ((np.array([0.4, 0.3, 0.2]),), (np.array([0.1, 0.6]),)),
     {
-        "These are the derivatives with all probabilities free. The last one is 1 - Σx: it moves when any x does.":
+        "These are the derivatives with all probabilities free. The last one is 1 - Σx: it moves with each x.":
             lambda x: -np.diag(1 / x),
         "Only the diagonal has 1/pₖ here. The last probability depends on every x, so every entry has it.":
             lambda x: -np.diag(1 / x + 1 / (1 - np.sum(x))),
@@ -143,15 +150,24 @@ pull_add = Exercise(
     lambda X, b, g: (g, g.sum(axis=0)),
     ((_normal(size=(3, 2)), _normal(size=2), _g), (_normal(size=(1, 2)), _normal(size=2), _g[:1])),
     {
-        "b was added to every row. Each row sends its gradient back, and they add up.": lambda X, b, g: (g, g),
+        "b was added to every row. Each row sends its gradient back, and they add up.": lambda X, b, g: (
+            g,
+            g,
+        ),
         "An addition has two operands, and a gradient for each.": lambda X, b, g: g,
-        "A mean would forget how many rows there are: contributions add up.": lambda X, b, g: (g, g.mean(axis=0)),
+        "A mean would forget how many rows there are: contributions add up.": lambda X, b, g: (
+            g,
+            g.mean(axis=0),
+        ),
     },
 )
 
 pull_matmul = Exercise(
     lambda X, W, g: (g @ W.T, X.T @ g),
-    ((_normal(size=(4, 3)), _normal(size=(3, 2)), _normal(size=(4, 2))), (np.eye(2), 2 * np.eye(2), np.ones((2, 2)))),
+    (
+        (_normal(size=(4, 3)), _normal(size=(3, 2)), _normal(size=(4, 2))),
+        (np.eye(2), 2 * np.eye(2), np.ones((2, 2))),
+    ),
     {
         "Swapped: X's gradient is made with W, and W's with X.": lambda X, W, g: (X.T @ g, g @ W.T),
     },
@@ -203,7 +219,7 @@ stable_tanh = Exercise(
     lambda x: np.tanh(x),
     ((0.5,), (-3.0,), (800.0,), (-800.0,)),
     {
-        "At ±800 an exponential overflows, and ∞/∞ is nan. Let only exp(-2|x|) occur, which cannot.": lambda x: (
+        "At ±800 an exponential overflows, and ∞/∞ is nan. Use exp(-2|x|), which cannot.": lambda x: (
             (np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x))
         )
     },

@@ -15,7 +15,9 @@ def beside(title: str, words: str, columns: int, panels: list[tuple[str, str]], 
     """Drawings with a caption each, in rows of so many columns."""
     sizes = [tuple(scale * s for s in size(svg)) for _, svg in panels]
     rows = [range(i, min(i + columns, len(panels))) for i in range(0, len(panels), columns)]
-    widths = [max(sizes[i][0] for i in range(c, len(panels), columns)) for c in range(min(columns, len(panels)))]
+    widths = [
+        max(sizes[i][0] for i in range(c, len(panels), columns)) for c in range(min(columns, len(panels)))
+    ]
     widths = [max(w, 8 * len(panels[c][0])) for c, w in enumerate(widths)]
     heights = [max(sizes[i][1] for i in row) + 40 for row in rows]
     sheet = Sheet(sum(widths) + 30 * len(widths), sum(heights) + 20, title, words)
@@ -37,10 +39,14 @@ def primitives() -> Sheet:
     t1 = I @ W1
     t2 = t1 + b1
     t3 = cr.relu(t2)
-    sheet = Sheet(0, 0, "Graph to primitives", "Node 1 of a network, and the three primitives that it is made of.")
+    sheet = Sheet(
+        0, 0, "Graph to primitives", "Node 1 of a network, and the three primitives that it is made of."
+    )
     sheet.text(20, 32, "the network", bold=True)
     network.picture(sheet, network.network(), 30, ("I", "Z1"))
-    sheet.text(20, 340, "node 1 of such a network, for arrays: relu(I @ W1 + b1) in its primitives", bold=True)
+    sheet.text(
+        20, 340, "node 1 of such a network, for arrays: relu(I @ W1 + b1) in its primitives", bold=True
+    )
     width, height = sheet.put(cr.draw(t3, names=locals()).svg, 0, 350, 0.72)
     sheet.width, sheet.height = max(width + 20, 770), 350 + height + 15
     return sheet
@@ -78,8 +84,7 @@ def walked(svg: str, graph: Graph) -> str:
 
 
 class Forked(nn.Module):
-    """x ── trunk ── tanh ─┬─ left ─┐
-                           └─ right ┴─ +"""
+    """A trunk, and two modules that both read its output; the sum of theirs."""
 
     def __init__(self) -> None:
         self.trunk = nn.Linear(2, 2, rng=0)
@@ -95,7 +100,9 @@ def zooming_out() -> Sheet:
     net = Forked()
     with nn.watch(net) as seen:
         np.sum(net(Value(np.array([[1.0, -1.0]])))).backward()
-    sheet = Sheet(770, 760, "Modules, zooming out", "One module, the modules of a network, the network as a module.")
+    sheet = Sheet(
+        770, 760, "Modules, zooming out", "One module, the modules of a network, the network as a module."
+    )
 
     def shown(x: np.ndarray) -> str:
         return " ".join(f"{a:.3g}" for a in np.ravel(x))
@@ -146,7 +153,9 @@ def single_neuron() -> Sheet:
     s1 = o1 + o2
     h1 = np.tanh(s1)
     h1.backward()
-    sheet = Sheet(0, 0, "A single neuron in both pictures", "Left as in textbooks, right as a computational graph.")
+    sheet = Sheet(
+        0, 0, "A single neuron in both pictures", "Above as in textbooks, below as a graph."
+    )
     sheet.text(20, 32, "the classic picture: h1 has fired", bold=True)
     network.classic_neuron(sheet, {"x1": x1, "x2": x2, "h1": h1}, 180, 45)
     sheet.text(20, 330, "the same as a graph: what happens on the way to h1 = tanh(x1·w1 + x2·w2)", bold=True)

@@ -1,7 +1,7 @@
 """The network of five nodes, as in textbooks: what it computes, and how one parameter reaches its cost.
 
-    input ─┬─ node 1 ─┬─ node 3 ─┐
-           └─ node 2 ─┴─ node 4 ─┴─ output ── J
+input ─┬─ node 1 ─┬─ node 3 ─┐
+       └─ node 2 ─┴─ node 4 ─┴─ output ── J
 """
 
 from __future__ import annotations
@@ -50,13 +50,17 @@ def picture(sheet: Sheet, found: dict[str, Value], down: float = 0, lit: tuple[s
             "orange" if (a, b) in on else "line", 3 if (a, b) in on else 1.3, f"to-{b}", at=0.3,
         )  # fmt: skip
     for name, (x, y) in PLACES.items():
-        sheet.circle(x, y + down, RADIUS, name, f"{found[name].data:.4g}", not lit or name in lit, f"at-{name}")
+        sheet.circle(
+            x, y + down, RADIUS, name, f"{found[name].data:.4g}", not lit or name in lit, f"at-{name}"
+        )
 
 
 def forward_pass() -> Sheet:
     """Node after node fires."""
     found = network()
-    sheet = Sheet(770, 330, "Forward pass", "From the input to the cost J, each node is computed from those before it.")
+    sheet = Sheet(
+        770, 330, "Forward pass", "From the input to the cost J, each node is computed from those before it."
+    )
     sheet.text(20, 30, "forward pass: each node from those before it", bold=True)
     picture(sheet, found, 20)
     return sheet
@@ -75,7 +79,9 @@ def forward_film() -> str:
 def one_gradient() -> Sheet:
     """The two ways of W1 to the cost, with the product along each."""
     found = network()
-    sheet = Sheet(770, 740, "Gradient of one parameter", "W1 reaches the cost in two ways; its gradient is their sum.")
+    sheet = Sheet(
+        770, 740, "Gradient of one parameter", "W1 reaches the cost in two ways; its gradient is their sum."
+    )
     listed = cr.paths(found["J"], found["W1"], names=found)
     for k, path in enumerate(listed):
         down = 20 + 320 * k
@@ -104,7 +110,7 @@ def repeated_patterns() -> Sheet:
         inks |= zip((f for f in again if f not in inks), ("orange", "blue", "green", "purple"))
     sheet = Sheet(
         770, 100 + 22 * len(rows), "Repeated patterns",
-        "The gradients of all parameters, multiplied out path by path; factors that occur again have a colour.",
+        "The gradients of all parameters, multiplied out path by path; repeated factors have a colour.",
     )  # fmt: skip
     sheet.text(20, 32, "all paths of all parameters, multiplied out", bold=True)
     before = ""
@@ -117,7 +123,11 @@ def repeated_patterns() -> Sheet:
             if i + 1 < len(factors):
                 sheet.text(125 + 105 * i + 80, y, "·", "muted")
     total = sum(count.values())
-    sheet.text(20, sheet.height - 20, f"{total} factors, of which {len(count)} are different; a sweep needs each once")
+    sheet.text(
+        20,
+        sheet.height - 20,
+        f"{total} factors, of which {len(count)} are different; a sweep needs each once",
+    )
     return sheet
 
 

@@ -14,15 +14,23 @@ import chainrule as cr
 from chainrule import nn, optim, train
 from docs.figures.sheet import DARK, LIGHT, colours
 
-matplotlib.rcParams |= {
-    "svg.hashsalt": "chainrule", "svg.fonttype": "path", "font.size": 10, "axes.spines.top": False,
-    "axes.spines.right": False, "figure.constrained_layout.use": True,
-}  # fmt: skip
 INK, PAPER, BLUE, ORANGE = "#010203", "#fdfefd", "#0171b3", "#d45f01"  # stand for the themes' colours
 STANDS = {INK: "ink", PAPER: "paper", BLUE: "blue", ORANGE: "orange"}
-matplotlib.rcParams |= {
-    f"{what}": INK for what in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-} | {"figure.facecolor": PAPER, "axes.facecolor": "none"}  # fmt: skip
+STYLE = {
+    "svg.hashsalt": "chainrule",  # the same bytes each time
+    "svg.fonttype": "path",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": PAPER,
+    "axes.facecolor": "none",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
 
 
 def themed(figure: Figure, words: str) -> str:
@@ -35,9 +43,10 @@ def themed(figure: Figure, words: str) -> str:
     for stand_in, name in STANDS.items():
         svg = svg.replace(stand_in, f"var(--{name})")
     style = f"svg{{{colours(LIGHT)}}}@media (prefers-color-scheme:dark){{svg{{{colours(DARK)}}}}}"
-    return re.sub(r"(<svg[^>]*>)", rf'\1\n<title>{words}</title><style>{style}</style>', svg, count=1)
+    return re.sub(r"(<svg[^>]*>)", rf"\1\n<title>{words}</title><style>{style}</style>", svg, count=1)
 
 
+@matplotlib.rc_context(STYLE)
 def steepest_descent() -> str:
     def f(x: Any) -> Any:
         return x[0] ** 2 + x[0] * x[1] + x[1] ** 2 + 0.5 * np.exp(x[1])
@@ -58,10 +67,13 @@ def steepest_descent() -> str:
         axes.plot(*path[0], "o", color=ORANGE, markersize=4)
     axes.plot(*path[-1], "*", color=ORANGE, markersize=13)
     axes.set(xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
-    axes.set_title("directions of steepest descent, and three paths that follow them", loc="left", fontsize=11)
+    axes.set_title(
+        "directions of steepest descent, and three paths that follow them", loc="left", fontsize=11
+    )
     return themed(figure, "Directions of steepest descent and three paths to the minimum")
 
 
+@matplotlib.rc_context(STYLE)
 def entropy() -> str:
     """The simplex of three probabilities as a triangle; the gradient as it points within that plane."""
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(0.75)]])
@@ -70,7 +82,9 @@ def entropy() -> str:
     n = 60
     grid = np.array([[i, j, n - i - j] for i in range(n + 1) for j in range(n + 1 - i)]) / n
     heights = np.array([cr.entropy(p) for p in grid])
-    filled = axes.tricontourf(*(grid @ corners).T, heights, levels=np.linspace(0, 1.1, 12), cmap="Blues", vmax=2.2)
+    filled = axes.tricontourf(
+        *(grid @ corners).T, heights, levels=np.linspace(0, 1.1, 12), cmap="Blues", vmax=2.2
+    )
     m = 12
     inner = np.array([[i, j, m - i - j] for i in range(1, m) for j in range(1, m - i)]) / m
     slopes = np.array([cr.grad(cr.entropy)(p) for p in inner])
@@ -82,11 +96,14 @@ def entropy() -> str:
         axes.text(x, y + dy, name, ha="center", va="center", fontsize=11)
     axes.set_aspect("equal")
     axes.set_axis_off()
-    axes.set_title("entropy of three classes, and its gradient within the simplex", loc="left", fontsize=11, pad=26)
+    axes.set_title(
+        "entropy of three classes, and its gradient within the simplex", loc="left", fontsize=11, pad=26
+    )
     figure.colorbar(filled, ax=axes, label="nats", shrink=0.8)
     return themed(figure, "Entropy on the simplex of three probabilities with its gradient field")
 
 
+@matplotlib.rc_context(STYLE)
 def boundary() -> str:
     """Six moments of a training."""
     from sklearn.datasets import make_moons

@@ -1,4 +1,4 @@
-"""A drawing in SVG: text, circles, arrows and whole graphs on one sheet, light or dark as its surroundings."""
+"""A drawing in SVG: text, circles, arrows and whole graphs on one sheet, light or dark as the reader's."""
 
 from __future__ import annotations
 
@@ -56,14 +56,16 @@ class Sheet:
         for i, row in enumerate(rows):
             self.text(x + width / 2, y + 44 + 19 * i, row, "muted", "middle")
 
-    def circle(self, x: float, y: float, radius: float, name: str, below: str, fired: bool, marks: str = "") -> None:
+    def circle(
+        self, x: float, y: float, radius: float, name: str, below: str, fired: bool, marks: str = ""
+    ) -> None:
         """A unit of a network: its name in it, its number below."""
         fill, rim, ink = ("fired", "rim", "ink") if fired else ("idle", "line", "muted")
         self.parts.append(
             f'<g class="{marks}"><circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" '
             f'style="fill:var(--{fill});stroke:var(--{rim});stroke-width:1.5"/>'
-            f'<text x="{x:.1f}" y="{y + 5:.1f}" text-anchor="middle" style="font-weight:600;fill:var(--{ink})">'
-            f"{escape(name)}</text>"
+            f'<text x="{x:.1f}" y="{y + 5:.1f}" text-anchor="middle" '
+            f'style="font-weight:600;fill:var(--{ink})">{escape(name)}</text>'
             f'<text x="{x:.1f}" y="{y + radius + 17:.1f}" text-anchor="middle" style="fill:var(--blue)">'
             f"{escape(below)}</text></g>"
         )
