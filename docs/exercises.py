@@ -125,7 +125,7 @@ entropy_hessian = Exercise(
     lambda x: -np.diag(1 / x) - 1 / (1 - np.sum(x)),
     ((np.array([0.4, 0.3, 0.2]),), (np.array([0.1, 0.6]),)),
     {
-        "These are the derivatives with all probabilities free. The last one is 1 - Σx: it moves with each x.":
+        "These are the derivatives with all probabilities free. The last one is 1 - Σx: it moves, too.":
             lambda x: -np.diag(1 / x),
         "Only the diagonal has 1/pₖ here. The last probability depends on every x, so every entry has it.":
             lambda x: -np.diag(1 / x + 1 / (1 - np.sum(x))),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 from pathlib import Path
@@ -29,7 +31,8 @@ def readme() -> None:
     text = (STATIC.parent.parent / "README.md").read_text(encoding="utf-8")
     example = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[0]
     os.chdir(STATIC)
-    exec(compile(example, "README.md", "exec"), {})
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(compile(example, "README.md", "exec"), {})
 
 
 if __name__ == "__main__":
