@@ -25,6 +25,7 @@ class Row(NamedTuple):
     f: Any
     point: tuple[Any, ...]
     wanted: tuple[Any, ...]
+    atol: float = 0.0  # of what LAPACK has rounded
 
     def __str__(self) -> str:
         return f"{self.number}: {self.statement}"
@@ -41,6 +42,48 @@ def total(f: Any) -> Any:
 def xlogx(x: Any) -> Any:
     return cr.xlogy(x, x)
 
+
+ROWS, ROW = np.array([[0.0, 1.0], [4.0, 9.0]]), np.array([False, True])
+MATRIX = np.array([[1.0, 2.0], [3.0, -1.0]])
+SLOPE = np.e / (1 + np.e) ** 2  # of the logistic function at 1
+
+
+def second_row(f: Any) -> Any:
+    """f(√x) of two rows, of which the first is not taken: there √x has no derivative."""
+    taken = ROW if np.ndim(f(np.ones((2, 2)))) == 1 else ROW[:, None]
+    return lambda x: np.sum(np.where(taken, f(np.sqrt(x)), 0.0))
+
+
+def of_second_row(f: Any) -> Any:
+    """√f(x), where of x a row has been replaced by zeros."""
+    return lambda x: np.sum(np.sqrt(f(np.where(ROW[:, None], x, 0.0))))
+
+
+AFTER = [
+    (name, second_row(f), row)
+    for name, f, row in (
+        ("a product of matrices", lambda x: x @ MATRIX, [3 / 4, 1 / 3]),
+        ("a product from the right", lambda x: (MATRIX @ x.T).T, [1, 1 / 6]),
+        ("einsum", lambda x: np.einsum("ij,jk->ik", x, MATRIX), [3 / 4, 1 / 3]),
+        ("prod", lambda x: np.prod(x, 1), [3 / 4, 1 / 3]),
+        ("cumprod", lambda x: np.cumprod(x, 1), [1, 1 / 3]),
+        ("std", lambda x: np.std(x, 1), [-1 / 8, 1 / 12]),
+        ("var", lambda x: np.var(x, 1), [-1 / 8, 1 / 12]),
+        ("the norm", lambda x: np.linalg.norm(x, axis=1), [0.5 / 13**0.5, 0.5 / 13**0.5]),
+        ("max", lambda x: np.max(x, 1), [0, 1 / 6]),
+        ("median", lambda x: np.median(x, 1), [1 / 8, 1 / 12]),
+        ("logsumexp", lambda x: cr.logsumexp(x, 1), [0.25 / (1 + np.e), np.e / (1 + np.e) / 6]),
+        ("softmax", lambda x: cr.softmax(x, 1) @ a(1, 2), [-SLOPE / 4, SLOPE / 6]),
+    )
+]
+BEFORE = [
+    (name, of_second_row(f), row)
+    for name, f, row in (
+        ("a product of matrices", lambda x: x @ np.eye(2), [1 / 4, 1 / 6]),
+        ("einsum", lambda x: np.einsum("ij,jk->ik", x, np.eye(2)), [1 / 4, 1 / 6]),
+        ("prod", lambda x: np.prod(x, 1), [3 / 4, 1 / 3]),
+    )
+]
 
 FIRST = [
     Row(1, "where(x > 0, sqrt x, 0 x) at -1", lambda x: np.where(x > 0, np.sqrt(x), 0 * x), (-1.0,), (0.0,)),
@@ -62,6 +105,12 @@ FIRST = [
     Row(1, "relu in the place of where", lambda x: cr.relu(1 - 1 / np.sqrt(x)), (0.0,), (0.0,)),
     Row(1, "maximum in the place of where", lambda x: np.maximum(x**0.5, 1.0), (0.0,), (0.0,)),
     Row(1, "max in the place of where", lambda x: np.max(np.sqrt(x)), (a(0, 4),), (a(0, 0.25),)),
+    *(Row(1, f"where after {name}", f, (ROWS,), (np.array([[0.0, 0.0], row]),)) for name, f, row in AFTER),
+    *(Row(1, f"where before {name}", f, (ROWS,), (np.array([[0.0, 0.0], row]),)) for name, f, row in BEFORE),
+    Row(1, "select in the place of where", lambda x: np.select([x > 0, x > -9], [np.sqrt(x), 0 * x]),
+        (-1.0,), (0.0,)),
+    Row(1, "piecewise in the place of where",
+        lambda x: np.sum(np.piecewise(x, [x > 0], [np.sqrt, lambda x: 0 * x])), (a(-1, 4),), (a(0, 0.25),)),
     Row(2, "where(x == 0, 1, sin x / x) at 0", lambda x: np.where(x == 0, 1.0, np.sin(x) / x),
         (0.0,), (0.0,)),
     Row(3, "sinc at 0", np.sinc, (0.0,), (0.0,)),
@@ -96,18 +145,60 @@ FIRST = [
     Row(10, "copysign(0, -1)", np.copysign, (0.0, -1.0), (0.0, 0.0)),
     Row(10, "heaviside(0, 0.3)", np.heaviside, (0.0, 0.3), (0.0, 1.0)),
     Row(10, "remainder(1, 0.1), where 1/0.1 rounds up", np.remainder, (1.0, 0.1), (1.0, -9.0)),
+    Row(10, "max of nan and ties", np.nanmax, (a(nan, 3, 3),), (a(0, 0.5, 0.5),)),
+    Row(10, "a tie of max and where it begins", lambda x: np.max(x, initial=3.0), (a(1, 3),), (a(0, 0.5),)),
+    Row(10, "interp at a knot between slopes of unlike sign",
+        lambda x: np.interp(x, [0.0, 1.0, 2.0], [0.0, 1.0, -1.0]), (1.0,), (0.0,)),
+    Row(10, "interp at a knot between slopes 3 and 2",
+        lambda x: np.interp(x, [0.0, 1.0, 2.0], [0.0, 3.0, 5.0]), (1.0,), (2.0,)),
+    Row(10, "interp at its last knot", lambda x: np.interp(x, [0.0, 1.0], [0.0, 3.0]), (1.0,), (0.0,)),
+    Row(10, "interp at a knot, in the values", lambda f: np.interp(1.0, a(0, 1, 2), f),
+        (a(0, 3, 5),), (a(0, 1, 0),)),
+    Row(11, "nansum", np.nansum, (a(nan, 2),), (a(0, 1),)),
+    Row(11, "nanmean and the square root of what is left out", lambda x: np.nanmean(np.sqrt(x)),
+        (a(-1, 4),), (a(0, 0.25),)),
+    Row(11, "median with a nan", np.median, (a(1, nan, 3),), (a(0, 1, 0),)),
     Row(11, "nan_to_num(nan)", lambda x: np.nan_to_num(x) * 2, (nan,), (0.0,)),
     Row(11, "maximum(nan, 1)", np.maximum, (nan, 1.0), (1.0, 0.0)),
     Row(11, "maximum(nan, nan)", np.maximum, (nan, nan), (0.5, 0.5)),
     Row(11, "max with a nan", np.max, (a(1, nan),), (a(0, 1),)),
     Row(12, "sort with ties", lambda x: a(1, 2, 3) @ np.sort(x), (a(2, 1, 1),), (a(3, 1, 2),)),
+    Row(12, "median of ties", np.median, (a(2, 1, 1),), (a(0, 0, 1),)),
+    Row(12, "quantiles of ties", lambda x: np.quantile(x, [0.0, 0.5, 0.75]) @ a(1, 2, 4),
+        (a(2, 1, 1),), (a(2, 1, 4),)),
+    Row(12, "the two largest, with ties", lambda x: np.sum(np.partition(x, 1)[1:]), (a(1, 3, 3),),
+        (a(0, 1, 1),)),
     Row(13, "prod with a zero", np.prod, (a(2, 0, 3),), (a(0, 6, 0),)),
     Row(13, "prod with two zeros", np.prod, (a(0, 0, 3),), (a(0, 0, 0),)),
     Row(13, "cumprod with a zero", total(np.cumprod), (a(2, 0, 3),), (a(1, 8, 0),)),
+    Row(13, "det of rank 1", np.linalg.det, (np.ones((3, 3)),), (np.zeros((3, 3)),), 1e-15),
+    Row(13, "det of rank 2", np.linalg.det, (np.diag(a(1, 2, 0)),), (np.diag(a(0, 0, 2)),), 1e-15),
     Row(14, "std of constants", np.std, (a(2, 2, 2),), (a(0, 0, 0),)),
+    Row(14, "std of constants among others", lambda x: np.std(x, where=[True, True, False]),
+        (a(0.1, 0.1, 5),), (a(0, 0, 0),)),
+    Row(14, "std of constants and nan", np.nanstd, (a(2, nan, 2),), (a(0, 0, 0),)),
     Row(14, "std of constants whose mean rounds", np.std, (a(0.1, 0.1, 0.1),), (a(0, 0, 0),)),
     Row(14, "std of constant rows", lambda x: np.sum(x.reshape(2, 2).std(axis=1)),
         (a(1, 3, 0.1, 0.1),), (a(-0.5, 0.5, 0, 0),)),
+    Row(43, "sum of exp of repeated eigenvalues", lambda x: np.sum(np.exp(np.linalg.eigvalsh(x))),
+        (np.diag(a(1, 1, 2)),), (np.diag(np.exp(a(1, 1, 2))),), 1e-15),
+    Row(43, "the same by eigh", lambda x: np.sum(np.linalg.eigh(x).eigenvalues ** 3),
+        (np.eye(3),), (3 * np.eye(3),), 1e-15),
+    Row(43, "the same by eig", lambda x: np.real(np.sum(np.linalg.eig(x)[0] ** 3)),
+        (np.eye(3),), (3 * np.eye(3),), 1e-15),
+    Row(43, "trace of a power", lambda x: np.trace(np.linalg.matrix_power(x, 3)),
+        (np.eye(2),), (3 * np.eye(2),), 1e-15),
+    Row(43, "the largest of repeated eigenvalues shares", lambda x: np.linalg.eigvalsh(x)[-1],
+        (np.diag(a(1, 2, 2)),), (np.diag(a(0, 0.5, 0.5)),), 1e-15),
+    Row(43, "sum of repeated singular values", lambda x: np.sum(np.linalg.svdvals(x)),
+        (np.eye(2),), (np.eye(2),), 1e-15),
+    Row(43, "spectral norm with a tie", lambda x: np.linalg.norm(x, 2),
+        (-np.eye(2),), (-np.eye(2) / 2,), 1e-15),
+    Row(43, "nuclear norm of rank 1", lambda x: np.linalg.norm(x, "nuc"),
+        (np.ones((2, 2)),), (np.ones((2, 2)) / 2,), 1e-15),
+    Row(43, "nuclear norm of nothing", lambda x: np.linalg.norm(x, "nuc"),
+        (np.zeros((2, 2)),), (np.zeros((2, 2)),), 1e-15),
+    Row(6, "‖x‖₃ at 0", lambda x: np.linalg.norm(x, 3), (a(0, 0),), (a(0, 0),)),
     Row(15, "logsumexp(-inf, -inf)", cr.logsumexp, (a(-inf, -inf),), (a(0, 0),)),
     Row(15, "softmax beside an unused, masked row",
         lambda x: np.sum(cr.softmax(x, axis=-1)[0] * a(1, 2)), (np.array([[0.0, 0.0], [-inf, -inf]]),),
@@ -162,13 +253,16 @@ SECOND = [
     Row(9, "x abs(x) at 0", lambda x: x * abs(x), (0.0,), (0.0,)),
     Row(13, "prod with a zero", np.prod, (a(2, 0, 3),), (np.array([[0.0, 3, 0], [3, 0, 2], [0, 2, 0]]),)),
     Row(13, "prod with two zeros", np.prod, (a(0, 0, 3),), (np.array([[0.0, 3, 0], [3, 0, 0], [0, 0, 0]]),)),
+    Row(13, "det of diagonal matrices with zeros", lambda x: np.linalg.det(np.diag(x)), (a(0, 0, 3),),
+        (np.array([[0.0, 3, 0], [3, 0, 0], [0, 0, 0]]),), 1e-15),
+    Row(43, "trace of a square", lambda x: np.trace(np.diag(x) @ np.diag(x)), (a(1, 1),), (2 * np.eye(2),)),
 ]  # fmt: skip
 
 MODES = ["forward", "reverse"]
 
 
-def close(got: Any, wanted: Any) -> None:
-    np.testing.assert_allclose(np.asarray(got), wanted, rtol=1e-13, atol=0)
+def close(got: Any, wanted: Any, atol: float = 0.0) -> None:
+    np.testing.assert_allclose(np.asarray(got), wanted, rtol=1e-13, atol=atol)
     assert np.shape(got) == np.shape(wanted)
 
 
@@ -178,7 +272,7 @@ def test_first_order(row: Row, mode: str) -> None:
     with np.errstate(all="ignore"):
         got = cr.jacobian(row.f, argnums=tuple(range(len(row.point))), mode=mode)(*row.point)
     for d, wanted in zip(got, row.wanted, strict=True):
-        close(d, wanted)
+        close(d, wanted, row.atol)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -200,7 +294,7 @@ def test_backward(row: Row) -> None:
     with np.errstate(all="ignore"):
         row.f(*leaves).backward()
     for v, wanted in zip(leaves, row.wanted, strict=True):
-        close(v.grad, wanted)
+        close(v.grad, wanted, row.atol)
 
 
 @pytest.mark.parametrize("row", [r for r in FIRST if all(type(x) is float for x in r.point)], ids=str)
@@ -223,4 +317,82 @@ def test_arrays_like_numbers(row: Row) -> None:
 def test_second_order(row: Row, inner: str, outer: str) -> None:
     with np.errstate(all="ignore"):
         got = cr.jacobian(cr.jacobian(row.f, mode=inner), mode=outer)(*row.point)
-    close(got, row.wanted[0])
+    close(got, row.wanted[0], row.atol)
+
+
+# -------------------------------------------------------------------- determinants and repeated eigenvalues
+
+
+def permutations() -> Any:
+    """The second derivatives of det of ones: ±1 where two entries stand in rows and columns of their own."""
+    e = np.array([[[(i - j) * (j - k) * (k - i) / 2 for k in range(3)] for j in range(3)] for i in range(3)])
+    return np.einsum("ikm,jln->ijkl", e, e)
+
+
+@pytest.mark.parametrize("outer", MODES)
+@pytest.mark.parametrize("inner", MODES)
+def test_the_second_derivative_of_det_at_rank_1(inner: str, outer: str) -> None:
+    got = cr.jacobian(cr.jacobian(np.linalg.det, mode=inner), mode=outer)(np.ones((3, 3)))
+    np.testing.assert_allclose(got, permutations(), atol=1e-14)
+
+
+TIED = np.diag([1.0, 2.0, 2.0])
+ON_THE_BASIS: dict[str, Any] = {
+    "eigenvectors": lambda x: np.sum(np.linalg.eigh(x)[1]),
+    "their square": lambda x: np.sum(np.linalg.eigh(x)[1][:, 1] ** 2 * a(1, 2, 3)),
+    "a function of the matrix by eigh":
+        lambda x: (lambda w, v: np.sum((v * w) @ v.T * np.arange(9.0).reshape(3, 3)))(
+        *np.linalg.eigh(x)
+    ),
+    "singular vectors": lambda x: np.linalg.svd(x)[0][2, 0],
+    "their other side": lambda x: np.linalg.svd(x)[2][1, 0],
+    "eigenvectors of a square matrix": lambda x: np.real(np.linalg.eig(x)[1][1, 2]),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", ON_THE_BASIS)
+def test_what_depends_on_the_basis_is_refused(name: str, mode: str) -> None:
+    with pytest.raises(np.linalg.LinAlgError, match=r"^(eigh|eig|svd): .* depends on the choice of a basis"):
+        cr.jacobian(ON_THE_BASIS[name], mode=mode)(TIED)
+    with pytest.raises(np.linalg.LinAlgError, match="depends on the choice of a basis"):
+        cr.compile(cr.grad(ON_THE_BASIS[name]))(TIED)
+
+
+def test_what_does_not_depend_on_the_basis_is_right() -> None:
+    """Vectors of eigenvalues that are not repeated, beside some that are."""
+    weights = np.arange(9.0).reshape(3, 3)
+    got = cr.grad(lambda x: np.sum(np.outer(v := np.linalg.eigh(x)[1][:, 0], v) * weights))(TIED)
+    np.testing.assert_allclose(got, [[0, 0, 0], [-4, 0, 0], [-8, 0, 0]], atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [lambda x: np.sum(np.linalg.eigvalsh(x) ** 2), lambda x: np.sum(np.exp(np.linalg.svdvals(x)))],
+)
+def test_second_derivatives_of_repeated_eigenvalues_are_refused(f: Any) -> None:
+    for inner in MODES:
+        for outer in MODES:
+            with pytest.raises(np.linalg.LinAlgError, match="depends on the choice of a basis"):
+                cr.jacobian(cr.jacobian(f, mode=inner), mode=outer)(TIED)
+
+
+def test_phases_of_complex_vectors() -> None:
+    z = np.array([[2.0, 1j], [-1j, 3.0]])
+    with pytest.raises(np.linalg.LinAlgError, match=r"^eigh: the derivative depends on the phases"):
+        cr.grad(lambda z: np.real(np.linalg.eigh(z)[1][1, 0]))(z)
+    cr.check_grads(lambda z: np.abs(np.linalg.eigh(z)[1]), (z,), order=2)
+
+
+def test_a_defective_matrix_is_refused() -> None:
+    for f in (np.linalg.eigvals, np.linalg.eig):
+        with pytest.raises(np.linalg.LinAlgError, match=r"^eig: the matrix is defective"):
+            cr.grad(lambda x, f=f: np.real(np.sum(f(x)[0])))(np.array([[1.0, 1.0], [0.0, 1.0]]))
+
+
+def test_the_basis_that_completes_singular_vectors_is_refused() -> None:
+    x = np.array([[1.0, 2.0], [3.0, 1.0], [0.0, 1.0], [2.0, 2.0]])
+    assert np.isfinite(cr.grad(lambda x: np.linalg.svd(x)[0][0, 0])(x)).all()
+    for f in (np.linalg.svd, lambda x: np.linalg.qr(x, "complete")):
+        with pytest.raises(np.linalg.LinAlgError, match="depends on the choice of a basis"):
+            cr.grad(lambda x, f=f: f(x)[0][0, 3])(x)

@@ -14,7 +14,7 @@ import pytest
 
 import chainrule
 from chainrule import Value, jvp, vjp
-from chainrule.primitive import Elementwise, Primitive, Special
+from chainrule.primitive import Elementwise, Primitive, Special, fit_mask
 from chainrule.sweeps.adjoint import adjoint
 from tests.check import first_order, inner, like, same, second_order
 from tests.table import CASES, ELSEWHERE, Case
@@ -89,6 +89,26 @@ def test_a_python_float_stays_one_and_equals_the_array(case: Case) -> None:
     for x, c, w in zip(point, cs, wide_cs, strict=True):
         assert type(c) is type(x)
         same(c, np.reshape(w, ()), 4e-15, "reverse")
+
+
+@pytest.mark.parametrize("primitive", [p for p in PRIMITIVES if p.reach], ids=lambda p: p.name)
+def test_what_is_said_to_reach_and_to_move_is_all_that_does(primitive: Primitive) -> None:
+    """Outside the masks of `Reach` no tangent and no cotangent is anything but zero."""
+    assert primitive.reach is not None
+    for case in ROWS[primitive]:
+        if len(case.wanted) < len(case.operands):
+            continue  # the masks are of all operands
+        draw = rng()
+        alive = [draw.random(np.shape(x)) < 0.3 for x in case.point]
+        with naming(case):
+            y, pull = vjp(case.function, *case.point)
+            ts = tuple(like(draw)(x) * m for x, m in zip(case.point, alive, strict=True))
+            moves = np.broadcast_to(primitive.reach.moves(*alive, **case.params), np.shape(y))
+            assert not np.any(np.where(moves, 0, jvp(case.function, case.point, ts)[1]))
+            sent = draw.random(np.shape(y)) < 0.3
+            masks = primitive.reach.reaches(sent, *case.point, **case.params)
+            for c, mask in zip(pull(like(draw)(y) * sent), masks, strict=True):
+                assert not np.any(np.where(fit_mask(mask, c), 0, c))
 
 
 @contextmanager

@@ -20,14 +20,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from chainrule.traced import Traced
 from chainrule.value import Cell, Value, kept, result
 
-__all__ = ["Bilinear", "Elementwise", "Lanes", "Linear", "Primitive", "Special", "fit"]
+__all__ = ["Bilinear", "Elementwise", "Lanes", "Linear", "Primitive", "Reach", "Special", "fit"]
 
 Contributions = list[tuple[Value, Any]]
 _ndarray = np.ndarray
@@ -58,6 +58,7 @@ class Primitive:
     # operand, as ``put_back(base, new, **params)``; None where NumPy's result is read-only.
     shares = False
     put_back: Callable[..., Any] | None = None
+    reach: Reach | None = None  # which elements move which, where they are not all
     takes_lanes = False  # whether `push` wants `Lanes` where only some elements of a tangent move
 
     def __init__(
@@ -135,9 +136,8 @@ class Primitive:
     def _explain(self, error: ValueError, args: Sequence[Any]) -> ValueError:
         """NumPy's complaint, with the operation and what it received."""
         shapes = " and ".join(str(np.shape(a)) for a in args)
-        return ValueError(
-            f"{self.name}: {error}; received {'shape' if len(args) == 1 else 'shapes'} {shapes}"
-        )
+        kind = np.linalg.LinAlgError if isinstance(error, np.linalg.LinAlgError) else ValueError
+        return kind(f"{self.name}: {error}; received {'shape' if len(args) == 1 else 'shapes'} {shapes}")
 
     def push(self, y: Any, args: Sequence[Any], tangents: Sequence[Any], params: Any) -> Any:
         """The tangent of the output, ``None`` where it is zero; ``tangents`` holds None for zero ones."""
@@ -321,10 +321,16 @@ class Bilinear(Primitive):
     """
 
     def __init__(
-        self, run: Callable[..., Any], left: Callable[..., Any], right: Callable[..., Any], **names: Any
+        self,
+        run: Callable[..., Any],
+        left: Callable[..., Any],
+        right: Callable[..., Any],
+        reach: Reach | None = None,
+        **names: Any,
     ) -> None:
         super().__init__(run, **names)
         self.transposes = (left, right)
+        self.reach = reach
 
     def push(self, y: Any, args: Sequence[Any], tangents: Sequence[Any], params: Any) -> Any:
         (a, b), (da, db) = args, tangents
@@ -363,11 +369,13 @@ class Special(Primitive):
         run: Callable[..., Any],
         push: Callable[..., Any],
         pull: Callable[..., Any] | None = None,
+        reach: Reach | None = None,
         **names: Any,
     ) -> None:
         super().__init__(run, **names)
         self.stated_push = push
         self.stated_pull = pull
+        self.reach = reach
 
     def push(self, y: Any, args: Sequence[Any], tangents: Sequence[Any], params: Any) -> Any:
         t = self.stated_push(tangents, y, *args, **params)
@@ -404,6 +412,16 @@ class Lanes:
     def __init__(self, value: Any, alive: Any) -> None:
         self.value = value
         self.alive = alive
+
+
+class Reach(NamedTuple):
+    """Which elements of an operation's result depend on which of its operands, said of masks.
+
+    Only `Elementwise` and `Linear` know by themselves.
+    """
+
+    moves: Callable[..., Any]  # moves(*masks, **params): where the result moves, if the operands do there
+    reaches: Callable[..., Any]  # reaches(alive, *args, **params): for each operand what gets to the result
 
 
 def keep(mask: Any, c: Any) -> Any:

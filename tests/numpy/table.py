@@ -46,6 +46,7 @@ CONSTANTS: dict[str, Any] = {
     "g": np.float64(0.9),
     "i": np.array([[2, 0, 1], [1, 1, 0]]),
     "m": np.array([[True, False, True], [False, False, True]]),
+    "h": np.array([[False, True, False], [False, False, False]]),
     "n": np.array([1, 2, 3]),
     "np": np,
     "scipy": scipy,
@@ -106,13 +107,29 @@ UFUNCS: dict[str, list[str]] = {
     **_each("arccosh acosh", "F(1 + p)", "F(k)"),
     **_each("asinh atan", "F(x)"),
     **_each("atan2", "F(x, y)"),
+    "modf": ["np.modf(x)", "np.modf(s)", "np.modf(k)"],
+    "frexp": ["np.frexp(x)[0]", "np.frexp(k)[0]"],
+    "dtype=": [
+        "np.add(x, y, dtype=np.float32)", "np.exp(x, dtype=np.float64)",
+        "np.multiply(f, 2, dtype=np.float64)",
+        "np.matmul(f, Q.astype(np.float32), dtype=np.float64)",
+    ],
     "ldexp": ["np.ldexp(x, 2)", "np.ldexp(x, n)", "np.ldexp(s, -1)"],
     "matmul": [
         "np.matmul(x, A)", "np.matmul(x, v)", "np.matmul(v, A)", "np.matmul(v, w)", "np.matmul(x, B)",
         "np.matmul(c, v)",
         "np.matmul(B, [[1.0], [2.0]])", "np.matmul(e, A)", "np.matmul(x[:, :0], A[:0])",
+        "np.matmul(x, A, axes=[(0, 1), (0, 1), (1, 0)])", "np.matmul(A, x, axes=[(1, 0), (1, 0), (0, 1)])",
     ],
-    "vecdot": ["np.vecdot(x, y)", "np.vecdot(x, v)", "np.vecdot(z, t)", "np.vecdot(d, x)"],
+    "matvec": [
+        "np.matvec(x, v)", "np.matvec(c, v)", "np.matvec(B, x[:, :2])",
+        "np.matvec(A, v, axes=[(1, 0), 0, 0])",
+    ],
+    "vecmat": ["np.vecmat(v, A)", "np.vecmat(t, Q)", "np.vecmat(x[:, :, None][:, 0], B[:, :1])"],
+    "vecdot": [
+        "np.vecdot(x, y)", "np.vecdot(x, v)", "np.vecdot(z, t)", "np.vecdot(d, x)", "np.vecdot(x, y, axis=0)",
+        "np.vecdot(x, y, keepdims=True)", "np.vecdot(x, y, axes=[0, 0])",
+    ],
 }  # fmt: skip
 
 
@@ -197,6 +214,12 @@ METHODS: dict[tuple[str, str], list[str]] = {
     ("minimum", "reduce"): ["np.minimum.reduce(x)", "np.minimum.reduce(x, axis=1)"],
     ("add", "accumulate"): ["np.add.accumulate(x)", "np.add.accumulate(x, axis=-1)"],
     ("multiply", "accumulate"): ["np.multiply.accumulate(x)", "np.multiply.accumulate(x, axis=1)"],
+    ("logaddexp", "reduce"): [
+        "np.logaddexp.reduce(x)", "np.logaddexp.reduce(x, axis=1, keepdims=True)",
+        "np.logaddexp.reduce(x, axis=None, initial=0.5, where=m)",
+    ],
+    ("fmax", "reduce"): ["np.fmax.reduce(x)", "np.fmax.reduce(x, axis=None)"],
+    ("fmin", "reduce"): ["np.fmin.reduce(x)", "np.fmin.reduce(x, axis=1)"],
     ("multiply", "outer"): [
         "np.multiply.outer(v, x)", "np.multiply.outer(d, v)", "np.add.outer(s, v)", "np.hypot.outer(v, w)",
     ],
@@ -257,8 +280,9 @@ FUNCTIONS: dict[str, list[str]] = {
     "reshape": [
         "np.reshape(x, (3, 2))", "np.reshape(x, -1)", "np.reshape(x, [6, 1])", "np.reshape(e, (3, 0))",
         "np.reshape(x, (1, -1, 2))", "np.reshape(s, (1, 1))", "np.reshape(k, -1)",
+        "np.reshape(B, (2, 6), order='F')", "np.reshape(B, (-1, 4), 'F')",
     ],
-    "ravel": ["np.ravel(x)", "np.ravel(s)", "np.ravel(e)"],
+    "ravel": ["np.ravel(x)", "np.ravel(s)", "np.ravel(e)", "np.ravel(B, order='F')"],
     **_each("transpose permute_dims", "F(B)", "F(B, (1, 0, 2))", "F(B, axes=(-1, 0, 1))", "F(v)"),
     "moveaxis": ["np.moveaxis(B, 0, -1)", "np.moveaxis(B, [0, 1], [-1, 0])"],
     "swapaxes": ["np.swapaxes(B, 0, -1)"],
@@ -391,6 +415,342 @@ FUNCTIONS: dict[str, list[str]] = {
     **_each("linalg.vecdot", "F(x, y)", "F(B, x[:, :, None], axis=1)"),
 }  # fmt: skip
 
+# -------------------------------------------------------------------- more functions
+
+_WITH_NAN = "np.where(h, np.nan, x)"
+_NAN = tuple(
+    call.replace("*", _WITH_NAN)
+    for call in ("F(*)", "F(*, axis=0)", "F(*, axis=-1, keepdims=True)", "F(x)", "F(*, axis=(0, 1))")
+)
+
+FUNCTIONS |= {
+    "where=": [
+        "np.sum(x, axis=1, where=m, initial=2.0)", "np.sum(x, where=[True, False, True], axis=0)",
+        "np.prod(x, initial=0.5)", "np.mean(x, where=m)", "np.mean(x, axis=1, where=m, keepdims=True)",
+        "np.var(x, where=m)", "np.var(x, axis=1, where=~h, ddof=1)", "np.std(x, where=m)",
+        "np.std(x, 1, where=~h, keepdims=True)", "np.var(z, where=m)", "np.mean(z, where=m)",
+        "np.var(x, axis=1, mean=np.mean(x, axis=1, keepdims=True))", "np.std(x, mean=p[:1, :1])",
+        "np.max(x, initial=0.3)", "np.max(x, axis=1, initial=-9.0, where=m)", "np.min(x, initial=9.0)",
+        "np.min(x, axis=0, initial=5.0, where=h, keepdims=True)", "np.max(e, 0, initial=0.5) + v",
+        "np.sum(x, dtype=np.float32)", "np.mean(x, dtype=np.float32)", "np.cumsum(f, dtype=np.float64)",
+        "np.var(f, dtype=np.float64)", "np.sum(x, initial=s)",
+    ],
+    "average+": [
+        "np.average(x, returned=True)", "np.average(x, 1, v, returned=True)",
+        "np.average(B, (2, 0), weights=p[:, :2].T)",
+    ],
+    **_each("nansum nanprod nanmean nanvar nanstd", *_NAN),
+    **_each("nanmax nanmin nanmedian", *_NAN),
+    "nansum+": [
+        f"np.nansum({_WITH_NAN}, where=m)", f"np.nanmean({_WITH_NAN}, axis=1, where=m)",
+        f"np.nanmax({_WITH_NAN}, initial=0.2)", f"np.nanvar({_WITH_NAN}, ddof=1)",
+        f"np.nanstd({_WITH_NAN}, 1, ddof=1)", f"np.nansum({_WITH_NAN}, dtype=np.float32)",
+        "np.nansum(np.where(m, np.nan, z))", "np.nanmean(np.where(m, np.nan, z), 1)",
+    ],
+    **_each("nancumsum nancumprod", f"F({_WITH_NAN})", f"F({_WITH_NAN}, axis=1)", "F(x, 0)"),
+    **_each(
+        "cumulative_sum cumulative_prod", "F(v)", "F(x, axis=0)", "F(x, axis=-1, include_initial=True)",
+        "F(v, include_initial=True)", "F(f, dtype=np.float64)", "F(e, axis=0, include_initial=True)",
+    ),
+    "median": [
+        "np.median(x)", "np.median(x, axis=0)", "np.median(A, axis=1, keepdims=True)", "np.median(B, (0, 2))",
+        "np.median(v)", "np.median(x, axis=(0, 1), keepdims=True)", "np.median(f)",
+    ],
+    "quantile": [
+        "np.quantile(x, 0.3)", "np.quantile(x, [0.1, 0.5], axis=0)",
+        "np.quantile(A, 0.7, axis=1, keepdims=True)",
+        "np.quantile(B, [[0.2, 0.4], [0.6, 0.8]], axis=(0, -1))", "np.quantile(v, 1.0)", "np.quantile(v, 0)",
+        "np.quantile(B, [0.25, 0.9], axis=1, keepdims=True)",
+        *(
+            f"np.quantile(A, [0.13, 0.55], axis=1, method='{method}')"
+            for method in (
+                "inverted_cdf averaged_inverted_cdf closest_observation interpolated_inverted_cdf hazen "
+                "weibull linear median_unbiased normal_unbiased lower higher midpoint nearest"
+            ).split()
+        ),
+    ],
+    "percentile": ["np.percentile(x, 30)", "np.percentile(x, [10, 50.0], axis=-1, method='hazen')"],
+    "nanquantile": [
+        f"np.nanquantile({_WITH_NAN}, 0.3)", f"np.nanquantile({_WITH_NAN}, [0.1, 0.5, 0.9], axis=1)",
+        f"np.nanquantile({_WITH_NAN}, 0.6, axis=0, keepdims=True, method='median_unbiased')",
+        "np.nanquantile(B, [0.2, 0.3], axis=(0, 1))",
+    ],
+    "nanpercentile": [f"np.nanpercentile({_WITH_NAN}, 30, axis=1)"],
+    "cov": [
+        "np.cov(x)", "np.cov(x, rowvar=False)", "np.cov(v)", "np.cov(v, w)", "np.cov(x, y, bias=True)",
+        "np.cov(A, ddof=0)", "np.cov(x, aweights=p[0])", "np.cov(x, fweights=n)",
+        "np.cov(x, fweights=n, aweights=p[1], ddof=1)", "np.cov(z)", "np.cov(x, dtype=np.float32)",
+        "np.cov(A, A[:1], rowvar=True)",
+    ],
+    "corrcoef": ["np.corrcoef(A)", "np.corrcoef(v, w)", "np.corrcoef(A, rowvar=False)"],
+    "i0": ["np.i0(x)", "np.i0(v)"],
+    "fix": ["np.fix(x)", "np.fix(s)"],
+    "real_if_close": ["np.real_if_close(x)", "np.real_if_close(z)", "np.real_if_close(x + 0j)"],
+    "unwrap": [
+        "np.unwrap(4 * x)", "np.unwrap(v, period=1.5)", "np.unwrap(x, axis=0, discont=4.0)",
+        "np.unwrap(3 * f)",
+    ],
+    "interp": [
+        "np.interp(x, np.sort(v), w)", "np.interp(s, np.sort(v), d)", "np.interp(c, np.sort(v), w)",
+        "np.interp(x, [-1.0, 0.0, 1.0], w, left=0.5, right=s)", "np.interp(x, [-1.0, 0.0, 1.0], [1, 3, 2])",
+        "np.interp(x, v, w, period=1.9)", "np.interp(x, np.sort(v), t)", "np.interp(x, v[:1], w[:1])",
+        "np.interp(f, [-1.0, 0.0, 1.0], w)",
+    ],
+    "histogram": [
+        "np.histogram(x, 3, weights=p)[0]", "np.histogram(c, [-1.0, 0.0, 1.0], weights=y)[0]",
+        "np.histogram(n, 2, (1, 3), True, v)[0]", "np.histogram(d, 2, weights=f)[0]",
+    ],
+    "diagflat": ["np.diagflat(v)", "np.diagflat(x, 1)", "np.diagflat(s, -1)"],
+    "block": [
+        "np.block([[x, y], [c, x]])", "np.block([v, w])", "np.block([[Q, v[:, None]], [w, s]])",
+        "np.block(x)",
+        "np.block([[[B]], [[B]]])",
+    ],
+    "insert": [
+        "np.insert(x, 1, v, axis=0)", "np.insert(x, 2, s)", "np.insert(x, [0, 2], y[:, :2], axis=1)",
+        "np.insert(v, [1, 1], w[:2])", "np.insert(d, 0, s)",
+        "np.insert(v, slice(0, 2), 7.0)", "np.insert(x, -1, 0, axis=-1)",
+    ],
+    "delete": [
+        "np.delete(x, 1, axis=1)", "np.delete(x, [0, 4])", "np.delete(v, slice(0, 2))", "np.delete(x, -1, 0)",
+        "np.delete(v, np.array([True, False, False]))",
+    ],
+    "resize": ["np.resize(x, (3, 4))", "np.resize(v, 2)", "np.resize(s, (2, 2))", "np.resize(x, 5)"],
+    "trim_zeros": [
+        "np.trim_zeros(v * np.array([0, 1, 1]))", "np.trim_zeros(v * np.array([0, 1, 0]), 'b')",
+        "np.trim_zeros(x * np.array([0, 1, 0]))", "np.trim_zeros(x * np.array([0, 1, 0]), axis=1)",
+    ],
+    "select": [
+        "np.select([x > 0.5, x > -0.5], [x, y * y])", "np.select([m, h], [x, s], 3.0)",
+        "np.select([m], [x], default=y)", "np.select([m, x > 9], [v, 2.0])",
+    ],
+    "choose": [
+        "np.choose(i, [x, y, 2 * x])", "np.choose(i, [v, s, 1.0])", "np.choose(i + 1, [x, v], mode='clip')",
+        "np.choose(i + 4, [x, v], mode='wrap')",
+        "np.choose([1, 0, 1], x)",
+    ],
+    "compress": [
+        "np.compress([True, False, True], x, axis=1)", "np.compress([False, True], x, 0)",
+        "np.compress([False, True, True], x)",
+    ],
+    "extract": ["np.extract(m, x)", "np.extract(n > 1, v)"],
+    "piecewise": [
+        "np.piecewise(x, [m, h], [np.sin, lambda x: x * x])", "np.piecewise(x, [m, ~m], [np.exp, 2.5])",
+        "np.piecewise(v, n > 1, [lambda x, a: a * x, -1.0], 3.0)",
+        "np.piecewise(x, [m, h], [np.sin, np.cos, np.tan])",
+        "np.piecewise(x, [x > 0], [np.sqrt, np.negative])",
+        "np.piecewise(x, [x < 0.1, x >= 0.1], [0.0, lambda x: x])",
+    ],
+    "apply_along_axis": [
+        "np.apply_along_axis(np.sum, 0, x)", "np.apply_along_axis(lambda r: r * r[0], 1, x)",
+        "np.apply_along_axis(np.diag, -1, x)", "np.apply_along_axis(np.outer, 1, B, w)",
+    ],
+    "apply_over_axes": ["np.apply_over_axes(np.sum, B, [0, 2])", "np.apply_over_axes(np.cumsum, x, (1, 0))"],
+    "sliding_window_view": [
+        "np.lib.stride_tricks.sliding_window_view(v, 2)",
+        "np.lib.stride_tricks.sliding_window_view(x, (2, 2))",
+        "np.lib.stride_tricks.sliding_window_view(B, 2, axis=1)",
+    ],
+    "pad+": [
+        "np.pad(x, 2, 'linear_ramp')", "np.pad(v, (2, 3), 'linear_ramp', end_values=(1.0, -2.0))",
+        *(f"np.pad(x, ((1, 2), (0, 3)), '{mode}')" for mode in ("maximum", "mean", "minimum")),
+        "np.pad(p, ((1, 2), (0, 3)), 'median')",
+        "np.pad(A, 1, 'mean', stat_length=2)", "np.pad(v, 2, 'maximum', stat_length=(2, 1))",
+        "np.pad(v, (4, 5), 'reflect', reflect_type='odd')", "np.pad(x, 1, 'symmetric', reflect_type='odd')",
+        "np.pad(v, (7, 8), 'symmetric', reflect_type='odd')",
+        "np.pad(x, 2, constant_values=((1, 2), (3, 4)))",
+        "np.pad(x, {1: (1, 2)}, 'edge')", "np.pad(x, ((0, 1), (2, 0)), 'wrap')",
+    ],
+    "full": ["np.full((2, 3), s, like=v) * v", "np.full(3, v, like=v)",
+        "np.full(2, v[0], np.float32, like=v)"],
+    "array": ["np.array([s, 1.0, s], like=v) + v", "np.array([[v, w], [d, v]], like=v)"],
+    **_each("asarray asanyarray", "F([v, w], like=v)"),
+    "arange": ["np.arange(s, 3.0, like=v)[:3] * v", "np.arange(s, s + 3.0, k, like=v)[:3] + v"],
+    "linspace": [
+        "np.linspace(s, 2.0, 5)", "np.linspace(0.0, s, 4, endpoint=False)", "np.linspace(v, w, 3, axis=-1)",
+        "np.linspace(x, v, 4)", "np.linspace(s, k, 3, retstep=True)", "np.linspace(s, 3.0, 1)",
+        "np.linspace(f, 1.0, 3)", "np.linspace(s, 2.0, 3, dtype=np.float32)", "np.linspace(0, z, 3)",
+    ],
+    "logspace": ["np.logspace(s, 2.0, 4)", "np.logspace(0.1, v, 3, base=2.0)",
+        "np.logspace(0, s, 3, base=k)"],
+    "geomspace": [
+        "np.geomspace(s, 20.0, 4)", "np.geomspace(p, 3.0, 3)",
+        "np.geomspace(p, 3.0, 3, axis=1, endpoint=False)",
+        "np.geomspace(-s, -3.0, 3)", "np.geomspace(z, 2.0, 3)",
+    ],
+    "vander": ["np.vander(v)", "np.vander(v, 2)", "np.vander(v, 4, increasing=True)", "np.vander(t, 3)"],
+    "sort+": ["np.sort(B, axis=1)", "np.sort(x, kind='mergesort')", "np.sort(z, axis=0)"],
+    "sort_complex": ["np.sort_complex(v)", "np.sort_complex(t)", "np.sort_complex(f)"],
+    "partition": [
+        "np.sort(np.partition(x, 1), axis=-1)", "np.partition(x, 1)[..., 1]",
+        "np.sum(np.partition(x, -2)[:, -2:])",
+        "np.partition(A, [0, 2], axis=0)", "np.sort(np.partition(x, 3, axis=None)[3:])",
+    ],
+    "unique": [
+        "np.unique(x)", "np.unique(v[[0, 1, 0, 2]], return_inverse=True, return_counts=True)[0]",
+        "np.unique(x[[0, 0, 1]], axis=0)", "np.unique(v[[1, 1, 2]], return_index=True)[0]",
+    ],
+    **_each("unique_all unique_counts unique_inverse", "F(v[[2, 1, 2]]).values", "F(x).values"),
+    "unique_values": ["np.unique_values(v[[2, 1, 2]])", "np.unique_values(x)"],
+    "diff+": ["np.diff(x, axis=0, prepend=0.0)", "np.diff(x, prepend=y)"],
+    "ediff1d": ["np.ediff1d(x)", "np.ediff1d(v, to_end=[1.0, 2.0], to_begin=s)", "np.ediff1d(v, to_end=w)"],
+    "gradient": [
+        "np.gradient(v)", "np.gradient(A)", "np.gradient(A, 0.5, axis=1)", "np.gradient(v, edge_order=2)",
+        "np.gradient(v, s)", "np.gradient(v, np.sort(w))", "np.gradient(A, n, [1.0, 2.0, 4.0, 5.0])",
+        "np.gradient(A, np.sort(w), axis=0, edge_order=2)", "np.gradient(A, 2.0, 0.3, edge_order=2)",
+        "np.gradient(A, axis=(0, 1))", "np.gradient(x, axis=0)", "np.gradient(f)", "np.gradient(z, axis=1)",
+    ],
+    "trapezoid": [
+        "np.trapezoid(v)", "np.trapezoid(v, w)", "np.trapezoid(x, dx=0.3)", "np.trapezoid(x, v, axis=1)",
+        "np.trapezoid(x, y, axis=0)", "np.trapezoid(x, dx=s, axis=0)", "np.trapezoid(c, v)",
+    ],
+    "polyval": [
+        "np.polyval(v, x)", "np.polyval([1.0, 2.0, 3.0], x)", "np.polyval(v, 0.3)", "np.polyval(v, s)",
+        "np.polyval(t, z)", "np.polyval(v, c)",
+    ],
+    **_each("polyadd polysub polymul", "F(v, w)", "F(v, [1.0, 2.0])", "F(d, x[:, 0])", "F(v, s)"),
+    "polyder": ["np.polyder(v)", "np.polyder(v, 2)", "np.polyder(v, 0)"],
+    "polyint": ["np.polyint(v)", "np.polyint(v, 2, [1.0, 2.0])", "np.polyint(v, k=s)"],
+    "poly": ["np.poly(v)"],
+    "cross": ["np.cross(v, w)", "np.cross(x, v)", "np.cross(A, d, axisa=0)",
+        "np.cross(Q, Q.T, axisb=0, axisc=0)", "np.cross(x, y)", "np.cross(Q, Q[::-1], axis=0)"],
+    "einsum+": [
+        "np.einsum('...ij,...jk', B, B.transpose(0, 2, 1))", "np.einsum('...i->i...', B)",
+        "np.einsum('ij,jk,kl', x, A, A.T, optimize='greedy')", "np.einsum('ij,jk', x, A, dtype=np.float64)",
+        "np.einsum('ij,jk,k', x, Q, v, optimize=['einsum_path', (1, 2), (0, 1)])",
+        "np.einsum(B, [..., 0], v[:2], [0], [...])", "np.einsum('a,b,c,d,e,f->', v, w, v, w, v, d)",
+        "np.einsum('i...,...', x, x[0])", "np.einsum('ij,ij', z, z.conj())", "np.einsum('iij->ij', B[:, :2])",
+    ],
+}  # fmt: skip
+
+# These write into an array, which a compiled function's own arrays do not allow; its Values do.
+WRITING = {"copyto", "put", "fill_diagonal", "put_along_axis"}
+
+# Of these the shape depends on the numbers, so that they are refused in a compiled program.
+DEPENDENT = {
+    "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values", "trim_zeros", "arange",
+    "real_if_close",
+}  # fmt: skip
+
+# -------------------------------------------------------------------- linear algebra and transforms
+
+
+def _matrices(*shape: int) -> Any:
+    """Far from singular, and their eigenvalues and singular values far apart."""
+    a = 0.15 * np.random.default_rng(7).normal(size=shape)
+    return a + np.diag([1.0, 2.5, 4.5, 7.0])[: shape[-2], : shape[-1]]
+
+
+SAMPLES |= {
+    "M": _matrices(3, 3),
+    "N": _matrices(2, 3, 3),
+    "L": _matrices(4, 2),
+    "W": _matrices(2, 4),
+    "Z": _matrices(3, 3) + 0.2j * _matrices(3, 3)[::-1],
+}
+_SQUARE = ("F(M)", "F(N)", "F(Z)", "F(N[:0])")
+_LINE = (
+    "F(v)", "F(x, axis=0)", "F(x, 5)", "F(x, n=2)", "F(z, norm='ortho')", "F(z, 4, 0, 'forward')",
+    "F(B, 3, -2)",
+    "F(e.T, n=2)", "F(f)",
+)
+_PLANE = (
+    "F(x)", "F(B)", "F(z, norm='ortho')", "F(B, s=(3, 2), axes=(0, 1))", "F(B, (4, 3), (-1, 0))",
+    "F(B, axes=(1, 2), norm='forward')",
+)
+
+
+def _real(calls: tuple[str, ...]) -> list[str]:
+    return [call.replace("z", "x") for call in calls]
+
+
+FUNCTIONS |= {
+    "linalg.norm+": [
+        "np.linalg.norm(M, 2)", "np.linalg.norm(x, -2)", "np.linalg.norm(L, 'nuc')", "np.linalg.norm(Z, 2)",
+        "np.linalg.norm(B, 'nuc', axis=(2, 0))", "np.linalg.norm(B, 2, (0, 1), keepdims=True)",
+    ],
+    "linalg.vector_norm": [
+        "np.linalg.vector_norm(x)", "np.linalg.vector_norm(x, axis=1, ord=1)",
+        "np.linalg.vector_norm(z, ord=3)",
+        "np.linalg.vector_norm(B, axis=(0, 2), keepdims=True, ord=np.inf)",
+    ],
+    "linalg.matrix_norm": [
+        "np.linalg.matrix_norm(B)", "np.linalg.matrix_norm(N, ord='nuc')", "np.linalg.matrix_norm(N, ord=-2)",
+        "np.linalg.matrix_norm(B, ord=1, keepdims=True)",
+    ],
+    "linalg.cond": [
+        "np.linalg.cond(M)", "np.linalg.cond(L, 2)", "np.linalg.cond(N, -2)", "np.linalg.cond(M, 1)",
+        "np.linalg.cond(N, 'fro')", "np.linalg.cond(Z)",
+    ],
+    **_each("linalg.inv linalg.det linalg.cholesky", *_SQUARE[:-2], "F(N[:0])"),
+    "linalg.inv+": ["np.linalg.inv(Z)", "np.linalg.det(Z)", "np.linalg.cholesky(Z @ Z.conj().T)"],
+    "linalg.cholesky+": ["np.linalg.cholesky(N, upper=True)"],
+    "linalg.pinv": [
+        "np.linalg.pinv(M)", "np.linalg.pinv(L)", "np.linalg.pinv(W, rcond=1e-8)",
+        "np.linalg.pinv(N, rtol=1e-8)",
+        "np.linalg.pinv(Z[:, :2])", "np.linalg.pinv(M, hermitian=True)",
+    ],
+    "linalg.solve": [
+        "np.linalg.solve(M, v)", "np.linalg.solve(M, A)", "np.linalg.solve(N, v)",
+        "np.linalg.solve(M, [1.0, 2, 3])",
+        "np.linalg.solve(N, B.transpose(0, 1, 2))", "np.linalg.solve(Z, v)",
+        "np.linalg.solve([[2.0, 1], [0, 1]], x)",
+    ],
+    "linalg.lstsq": [
+        "np.linalg.lstsq(L, A.T)[0]", "np.linalg.lstsq(L, A[0])[0]", "np.linalg.lstsq(W, v[:2])[0]",
+        "np.linalg.lstsq(L, A.T, rcond=1e-9)[1]", "np.linalg.lstsq(L, A[0])[3]",
+    ],
+    "linalg.tensorinv": ["np.linalg.tensorinv(M[:, None, :, None])",
+    "np.linalg.tensorinv(M[:, :, None], ind=1)"],
+    "linalg.tensorsolve": [
+        "np.linalg.tensorsolve(M[:, :, None], v)", "np.linalg.tensorsolve(M[:, None], v[None], axes=(0,))",
+    ],
+    "linalg.slogdet": [f"np.linalg.slogdet({a})[1]" for a in ("M", "N", "Z")] + ["np.linalg.slogdet(Z)[0]"],
+    "linalg.matrix_power": [f"np.linalg.matrix_power({a})" for a in ("M, 3", "N, 2", "M, -2", "Z, 5",
+    "M, 0", "M, 1")],
+    "linalg.multi_dot": [
+        "np.linalg.multi_dot([x, A, L])", "np.linalg.multi_dot([v, A, L, w[:2]])",
+        "np.linalg.multi_dot((v, Q))",
+        "np.linalg.multi_dot([x, c.T, x, A])",
+    ],
+    "linalg.cross": ["np.linalg.cross(x, y)", "np.linalg.cross(v, x)", "np.linalg.cross(M, Q, axis=0)"],
+    "linalg.trace": ["np.linalg.trace(N)", "np.linalg.trace(B, offset=-1)"],
+    "linalg.diagonal": ["np.linalg.diagonal(N)", "np.linalg.diagonal(B, offset=-1)"],
+    "linalg.qr": [
+        "np.linalg.qr(M)", "np.linalg.qr(L)", "np.linalg.qr(W)", "np.linalg.qr(N, 'r')",
+        "np.linalg.qr(M, 'complete')",
+        "np.linalg.qr(L, mode='complete').R", "np.linalg.qr(Z)", "np.linalg.qr(N[:0])",
+    ],
+    "linalg.eigh": [
+        "np.linalg.eigh(M)", "np.linalg.eigh(N, UPLO='U')", "np.linalg.eigh(M).eigenvectors ** 2",
+        "np.abs(np.linalg.eigh(Z)[1])", "np.linalg.eigh(N[:0])",
+    ],
+    "linalg.eigvalsh": [*(f"np.linalg.eigvalsh({a})" for a in ("M", "N", "Z", "M, 'U'", "N[:0]"))],
+    "linalg.eig": [
+        "np.linalg.eig(M)[0] + 0j", "np.linalg.eig(M)[1] + 0j", "np.abs(np.linalg.eig(N).eigenvectors)",
+        "np.linalg.eig(Z)[0]",
+        "np.abs(np.linalg.eig(Z)[1])",
+    ],
+    "linalg.eigvals": ["np.linalg.eigvals(M) + 0j", "np.linalg.eigvals(N) * 1j", "np.linalg.eigvals(Z)"],
+    "linalg.svd": [
+        "np.linalg.svd(M)", "np.linalg.svd(L, full_matrices=False)", "np.linalg.svd(W).S",
+        "np.linalg.svd(L)[0][:, :2]", "np.linalg.svd(N, compute_uv=False)", "np.linalg.svd(W, False).Vh",
+        "np.abs(np.linalg.svd(Z).U)", "np.linalg.svd(M, compute_uv=False, hermitian=True)",
+    ],
+    "linalg.svdvals": [*(f"np.linalg.svdvals({a})" for a in ("M", "N", "L", "Z", "N[:0]"))],
+    "linalg.outer+": ["np.linalg.outer(t, v)"],
+    **_each("fft.fft fft.ifft fft.irfft fft.hfft", *_LINE),
+    **_each("fft.rfft fft.ihfft", *_real(_LINE)),
+    **_each("fft.fft2 fft.ifft2 fft.fftn fft.ifftn fft.irfft2 fft.irfftn", *_PLANE),
+    **_each("fft.rfft2 fft.rfftn", *_real(_PLANE)),
+    **_each("fft.fftshift fft.ifftshift", "F(v)", "F(x)", "F(B, axes=1)", "F(z, (0, 1))"),
+    **_each(
+        "convolve correlate", "F(v, w)", "F(v, x[0, :2], mode='same')", "F(A[0], v, 'valid')",
+        "F(v, A[0], 'full')",
+        "F(v, [1.0, 2.0])", "F(t, v)", "F([1.0, 2.0], v, 'same')", "F(v, t, 'valid')",
+    ),
+}  # fmt: skip
+
 # Results without a derivative: computed on the data, never Values.
 PLAIN: dict[str, list[str]] = {
     **_each("argmax argmin any all count_nonzero", "F(x)", "F(x, axis=-1)", "F(B, 1, keepdims=True)", "F(s)"),
@@ -416,7 +776,26 @@ PLAIN: dict[str, list[str]] = {
     **_each("may_share_memory shares_memory", "F(x, c)", "F(x, x)"),
     "lexsort": ["np.lexsort((v, w))", "np.lexsort((d, v))"],
     "min_scalar_type": ["np.min_scalar_type(x)", "np.min_scalar_type(f)"],
+    "linalg.matrix_rank": ["np.linalg.matrix_rank(Q)", "np.linalg.matrix_rank(B)"],
     "can_cast": ["np.can_cast(f, np.float64)"],
+    "argpartition": ["np.argpartition(x, 1)", "np.argpartition(x, [0, 1], axis=0)"],
+    **_each("nanargmax nanargmin", "F(x)", "F(np.where(h, np.nan, x), axis=1)"),
+    "unique+": [
+        "np.unique(v[[0, 1, 0]], True, True, True)[1:]", "np.unique_all(x)[1:]", "np.unique_counts(x).counts",
+    ],
+    "frexp+": ["np.frexp(x)[1]", "np.frexp(s)[1]"],
+    "isin": ["np.isin(x, [0.5])", "np.isin(c, x)", "np.isin(x, x)"],
+    "histogram of numbers": ["np.histogram(x, 3)", "np.histogram(x, [-1.0, 0.0, 1.0])"],
+    "histogram2d": ["np.histogram2d(v, w, 2)"],
+    "histogramdd": ["np.histogramdd(x, 2)"],
+    "histogram_bin_edges": ["np.histogram_bin_edges(x, 3)"],
+    "einsum_path": ["np.einsum_path('ij,jk', x, A)[1]"],
+    "common_type": ["np.common_type(x, f).__name__"],
+    **_each("diag_indices_from tril_indices_from triu_indices_from", "F(Q)"),
+    **_each("zeros ones", "F(3, like=x)"),
+    "empty": ["np.empty((2, 3), like=x).shape"],
+    **_each("eye identity", "F(3, like=x)"),
+    "tri": ["np.tri(3, 2, like=x)"],
 }  # fmt: skip
 PLAIN_UFUNCS: dict[str, list[str]] = {
     **_each(

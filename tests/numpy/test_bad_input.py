@@ -19,6 +19,7 @@ NAMES: dict[str, Any] = {
     "s": Value(2.0),
     "A": Value(np.ones((3, 4))),
     "c": np.ones((2, 3)),
+    "n": np.array([1, 2, 3]),
 }
 
 # The expression, and what its error begins with; two parts joined by " ... " are both in it.
@@ -46,6 +47,34 @@ SHAPES = {
     "np.einsum('ijk', x)": "einsum: subscripts 'ijk' do not fit operand 0 of shape (2, 3)",
     "np.einsum('ij->ijk', x)": "einsum: ... 'k' ... received shape (2, 3)",
     "np.linalg.norm(x[None], 1)": "norm: x has 3 axes; with ord=1 name one axis (vectors) or two (matrices)",
+    "np.linalg.solve(A, v)":
+        "solve: a is (3, 4), expected square matrices in the last two axes; use np.linalg.lstsq",
+    "np.linalg.solve(x @ x.T, v)":
+        "solve: a is (2, 2), b is (3,); b's only axis must be as long as a's second",
+    "np.linalg.solve(x @ x.T, A)": "solve: a is (2, 2), b is (3, 4); b's second-to-last axis must be as long",
+    "np.linalg.inv(x)": "inv: a is (2, 3), expected square matrices in the last two axes; use np.linalg.pinv",
+    **{
+        f"np.linalg.{name}(x)": f"{name}: a is (2, 3), expected square matrices in the last two axes"
+        for name in "det slogdet cholesky eigh eigvalsh".split()
+    },
+    "np.linalg.eig(v)": "eig: a is (3,), expected square matrices in the last two axes",
+    "np.linalg.qr(v)": "qr: a is (3,), expected matrices in the last two axes",
+    "np.linalg.svdvals(v)": "svd: a is (3,), expected matrices in the last two axes",
+    "np.linalg.lstsq(x[None], v)": "lstsq: a is (1, 2, 3), expected one matrix",
+    "np.linalg.cond(x, 1)":
+        "cond: a is (2, 3), expected square matrices in the last two axes; p=2 takes others",
+    "np.linalg.multi_dot([x])": "multi_dot: received 1 arrays, expected two or more",
+    "np.linalg.multi_dot([x, v, A])": "multi_dot: array 1 is (3,), expected a matrix",
+    "np.linalg.multi_dot([x, x])": "multi_dot: a is (2, 3), b is (2, 3); a's last axis must equal",
+    "np.linalg.cross(x, A)": "cross: x2 is (3, 4), expected 3 components along axis -1",
+    "np.linalg.outer(x, v)": "outer: x1 is (2, 3), x2 is (3,), expected vectors; np.outer flattens",
+    "np.linalg.tensorinv(x)": "tensorinv: a is (2, 3); its first 2 axes must have as many elements",
+    "np.linalg.tensorsolve(x, v)": "tensorsolve: a is (2, 3), b is (3,); a must be square",
+    "np.linalg.inv(x[:, :2] * 0)": "inv: Singular matrix; received shape (2, 2)",
+    "np.linalg.cholesky(-x @ x.T)": "cholesky: Matrix is not positive definite; received shape (2, 2)",
+    "np.fft.fftn(x, (2,), (0, 1))": "fftn: s is (2,), axes are (0, 1); expected a length for each axis",
+    "np.fft.fftn(s)": "fftn: x has shape (), axes are (); expected one axis or more",
+    "np.convolve(v, v[:0])": "convolve: a is (3,), v is (0,); expected vectors that are not empty",
     "np.reshape(x, (4,))":
         "reshape: an array of shape (2, 3) (6 elements) does not fit shape (4,); the sizes must",
     "np.reshape(x, (-1, -1))": "reshape: an array of shape (2, 3) (6 elements) does not fit shape (-1, -1)",
@@ -68,7 +97,23 @@ SHAPES = {
     "np.diag(x[None])": "diag: v has shape (1, 2, 3), expected one axis or two",
     "np.triu(s)": "triu: the Value has shape (), expected 1 or more axes",
     "v.mT": "matrix_transpose: the Value has shape (3,), expected 2 or more axes",
-    "np.max(x[:0])": "max: ... no identity; received shape (0, 3)",
+    "np.max(x[:0])": "max: an axis of shape (0, 3) is empty; pass initial=",
+    "np.max(x, where=c > 0)": "max: where= needs initial=, what an empty selection amounts to",
+    "np.sum(x, where=np.ones(2, bool))":
+        "sum: where has shape (2,), which does not broadcast to that of a, (2, 3)",
+    "np.median(x[:0], axis=0)": "median: a has shape (0, 3), there is nothing along axis 0 to choose from",
+    "np.gradient(v, edge_order=3)": "gradient: edge_order is 3, expected 1 or 2",
+    "np.gradient(v[:1])": "gradient: axis 0 of shape (1,) has length 1, expected 2 or more",
+    "np.gradient(x, v, 1.0)": "gradient: spacing has shape (3,), expected a number or (2,)",
+    "np.gradient(x, 1.0, 1.0, 1.0)": "gradient: received 3 spacings, expected none, one or 2",
+    "np.interp(v, v, v[:2])": "interp: xp has shape (3,), fp (2,); expected one axis of the same length",
+    "np.cross(A, A)": "cross: a is (3, 4), b is (3, 4); expected three components along axis",
+    "np.cov(x[None])": "cov: received shape (1, 2, 3), expected one axis or two",
+    "np.matvec(v, v)": "matvec: x1 is (3,), x2 is (3,); expected matrices and vectors",
+    "np.vecmat(v, A[:2])": "vecmat: a is (1, 3), b is (2, 4); a's last axis",
+    "np.block([[x], x])": "block: lists are nested 2 deep here and 1 there; expected alike",
+    "np.lib.stride_tricks.sliding_window_view(v, 4)":
+        "sliding_window_view: a window of 4 does not fit axis 0 of shape (3,)",
     "x.backward()":
         "backward: this Value has shape (2, 3), expected a scalar; reduce it first (np.sum, np.mean)",
     "x.sum().backward(np.ones(2))": "backward: gradient has shape (2,), expected this Value's shape ()",
@@ -108,6 +153,8 @@ AXES = {
     "np.rot90(v)": "rot90: axis 1 is out of range for shape (3,)",
     "np.roll(x, 1, 2)": "roll: axis 2 is out of range for shape (2, 3)",
     "np.take(x, 0, 3)": "take: axis 3 is out of range for shape (2, 3)",
+    "np.fft.fft(x, axis=2)": "fft: axis 2 is out of range for shape (2, 3); expected -2 to 1",
+    "np.fft.fftshift(x, axes=2)": "fftshift: axis 2 is out of range for shape (2, 3)",
     "np.diagonal(v)": "diagonal: axis 1 is out of range for shape (3,)",
 }  # fmt: skip
 OPTIONS = {
@@ -121,16 +168,27 @@ OPTIONS = {
     "np.add(c, x, out=c)": "add: out= is a plain array ... (write a = a + v for a += v)",
     "np.add(c, v, out=v)": "add: the result has shape (2, 3), expected that of the array",
     "np.divmod(x, 2.0, out=(x, x))": "divmod: out= with several results is not supported",
-    "np.sin(x, where=c > 0)": "sin: where= is not supported for Values; use np.where",
-    "np.sin(x, dtype=np.float32)": "sin: dtype= is not supported for Values; use np.where or .astype instead",
+    "np.sin(x, where=c > 0)":
+        "sin: where= is not supported for Values; without out= it leaves elements unset; use np.where",
+    "np.sin(x, dtype=int)": "sin: dtype=int64 would lose the kind of the operands, float64",
+    "np.sin(x, casting='no')": "sin: casting= is not supported for Values",
+    "np.matmul(x, A, casting='no')": "matmul: casting= is not supported for Values",
     "np.multiply.outer(v, v, dtype=float)": "multiply.outer: chainrule has no derivative",
-    "np.sum(x, initial=2.0)":
-        "sum: initial= is not supported for Values; write it out with np.where and np.sum",
-    "np.mean(x, where=c > 0)": "mean: where= is not supported for Values",
-    "np.var(x, mean=0.0)": "var: mean= is not supported for Values",
+    "np.quantile(x, s)": "quantile: q is a Value, expected plain numbers",
+    "np.quantile(x, 0.5, weights=np.ones((2, 3)), method='inverted_cdf')":
+        "quantile: weights= is not supported for Values",
+    "np.median(x, out=c)": "median: out= is not supported for Values; assign the result instead",
+    "np.select([n], [v])": "select: a condition is of dtype int64, expected bool",
+    "np.select([n > 1], [v, v])": "select: received 1 conditions and 2 choices, expected as many",
+    "np.choose(n, [v, v])": "choose: a is from 1 to 3, expected 0 to 1",
+    "np.choose(v, [v, v])": "choose: a is of dtype float64, expected integers",
+    "np.piecewise(v, [n > 1], [np.sin, np.cos, np.tan])":
+        "piecewise: received 1 conditions and 3 functions, expected as many, or one function more",
+    "np.poly(x)": "poly: received shape (2, 3), expected one axis of roots",
+    "np.polyval(np.poly1d([1.0, 2.0]), v)": "polyval: a poly1d cannot hold a Value",
     "np.sum(x, wild=1)": "sum() got an unexpected keyword argument 'wild'",
-    "np.reshape(x, (6,), order='F')": "reshape: order='F' is not supported for Values; transpose first",
-    "x.reshape(3, 2, order='F')": "reshape: order='F' is not supported for Values; transpose first",
+    "np.reshape(x, (6,), order='A')": "reshape: order='A' is not supported for Values, expected 'C' or 'F'",
+    "x.reshape(3, 2, order='K')": "reshape: order='K' is not supported for Values, expected 'C' or 'F'",
     "x.reshape('a')": "reshape: received 'a', expected integers",
     "np.reshape(x, 1.5)": "reshape: received 1.5, expected integers",
     "np.tile(x, 1.5)": "tile: received 1.5, expected integers",
@@ -139,21 +197,31 @@ OPTIONS = {
     "np.repeat(x, 1.5)": "repeat: repeats is 1.5, expected a number of times",
     "np.split(x, 0)": "split: indices_or_sections is 0, expected 1 or more parts",
     "np.array_split(x, 0)": "array_split: indices_or_sections is 0, expected 1 or more parts",
-    "np.pad(x, 1, mode='mean')":
-        "pad: mode 'mean' is not supported for Values, expected constant, edge, reflect",
+    "np.pad(x, 1, mode='empty')":
+        "pad: mode 'empty' is not supported for Values, expected constant, edge, wrap, linear_ramp, reflect",
+    "np.pad(x, 1, mode=lambda *_: None)": "pad: mode <function ... for others join the parts",
     "np.pad(x, 1, wild=2)": "pad: unknown option 'wild' for mode 'constant'",
-    "np.pad(x, 1, 'reflect', reflect_type='odd')": "pad: option 'reflect_type' is not supported for Values",
-    "np.pad(x, 1, constant_values=s)": "pad: constant_values is a Value; concatenate it instead",
     "np.sort(x, kind='wild')": "sort kind must be one of",
     "np.take(x, 0, mode='wild')": "take: mode is 'wild', expected 'raise', 'wrap' or 'clip'",
     "np.diff(x, -1)": "diff: n is -1, expected 0 or more",
     "np.meshgrid(v, v, indexing='wild')": "meshgrid: indexing is 'wild', expected 'xy' or 'ij'",
-    "np.einsum('ij', x, dtype=float)": "einsum: dtype= is not supported for Values",
-    "np.average(x, weights=v)": "average: weights have shape (3,), expected that of a, (2, 3), or one axis",
-    "np.average(x, returned=True)":
-        "average: returned=True is not supported for Values; compute np.sum(weights)",
-    "np.linalg.norm(x, 2)":
-        "norm: ord=2 of matrices is not supported for Values; ord None, 'fro', 1, -1, inf, -inf",
+    "np.einsum('ij', x, dtype=int)": "astype: a Value cannot become int64",
+    "np.average(x, weights=v)":
+        "average: weights have shape (3,), expected that of a, (2, 3), or the lengths of the axes",
+    "np.linalg.norm(x, 3)": "norm: ord=3 of matrices; expected None, 'fro', 'nuc', 1, -1, 2, -2, inf or -inf",
+    "np.linalg.norm(x[None], axis=(0, 1, 2), ord=2)":
+        "norm: axis is (0, 1, 2), expected one axis (vectors) or two",
+    "np.linalg.svd(x @ x.T, hermitian=True)":
+        "svd: hermitian=True is not supported for Values; use np.linalg.eigh",
+    "np.linalg.qr(x, 'raw')": "qr: mode is 'raw', expected 'reduced', 'complete' or 'r' for Values",
+    "np.linalg.eigh(x @ x.T, 'X')": "eigh: UPLO is 'X', expected 'L' or 'U'",
+    "np.linalg.matrix_power(x @ x.T, 0.5)":
+        "matrix_power: n is 0.5, expected an integer; chainrule.scipy.linalg",
+    "np.fft.fft(x, norm='wild')": "fft: norm is 'wild', expected 'backward', 'ortho' or 'forward'",
+    "np.fft.fft(x, 0)": "fft: a transform of 0 numbers; expected 1 or more",
+    "np.fft.fft(x, out=c)": "fft: out= is not supported for Values; assign the result instead",
+    "np.fft.rfft(x * 1j)": "rfft: a is complex, expected real numbers; use np.fft.fft",
+    "np.convolve(v, v, 'wild')": "convolve: mode is 'wild', expected 'full', 'same' or 'valid'",
     "np.linalg.norm(v, 'fro')": "norm: ord='fro' is for matrices, x has shape (3,) along axis (0,)",
     "np.astype(x, int)":
         "astype: a Value cannot become int64, which has no derivative; take v.data.astype(...)",
@@ -219,6 +287,12 @@ def test_kinds_of_error() -> None:
     for f in (lambda: np.sum(x, axis=2), lambda: x.transpose(0, 2), lambda: np.stack([x, x], axis=9)):
         with pytest.raises(np.exceptions.AxisError):
             f()
+    for f in (np.linalg.inv, np.linalg.cholesky, np.linalg.det):
+        with pytest.raises(np.linalg.LinAlgError):
+            f(x)
+    for f in (np.linalg.inv, np.linalg.cholesky):
+        with pytest.raises(np.linalg.LinAlgError):
+            f(Value(np.zeros((2, 2))))
     with pytest.raises(IndexError):
         x[2]
     with pytest.raises(ValueError):

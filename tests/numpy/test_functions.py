@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def test_value(expression: str) -> None:
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_derivative(expression: str) -> None:
     f, point = table.function(expression)
-    single = any(np.asarray(x).dtype == np.float32 for x in point)
+    single = any(np.asarray(x).dtype == np.float32 for x in [*point, *leaves(f(*point))])
     tolerance = 1e-2 if single else 1e-7
     cr.check_grads(f, point, order=2, rtol=tolerance, atol=tolerance)
 
@@ -66,7 +67,9 @@ def equal(a: Any, b: Any) -> None:
 
 def short(function: Any) -> str:
     name: str = function.__name__
-    return f"linalg.{name}" if getattr(np, name, None) is not function else name
+    inside = function.__module__.removeprefix("numpy").removeprefix(".")
+    return f"{inside}.{name}" if inside in ("linalg", "fft") else name
+
 
 
 RIEMANN = _ufuncs._riemann_zeta  # which is refused by name
@@ -93,6 +96,28 @@ def test_every_entry_is_tried(entries: Any, key: Any, name: Any, monkeypatch: py
     f, point = table.function(DIFFERENTIATED[name][0])
     with pytest.raises(Reached):
         f(*map(Value, point))
+
+
+def parameters(f: Any) -> list[inspect.Parameter] | None:
+    """What can be named or counted; None of a function that only NumPy's C knows."""
+    try:
+        found = list(inspect.signature(f).parameters.values())
+    except ValueError:
+        return None
+    return [p for p in found if p.kind is not p.VAR_KEYWORD and p.name != "like"]
+
+
+@pytest.mark.parametrize(
+    "function", [f for f in protocols.FUNCTIONS if f.__module__ != "numpy.linalg"], ids=lambda f: f.__name__
+)
+def test_every_argument_is_taken_by_its_name_and_in_its_place(function: Any) -> None:
+    theirs, ours = parameters(function), inspect.signature(protocols.FUNCTIONS[function]).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in ours.values())
+    by_place = [p.name for p in ours.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    for place, p in enumerate(theirs or ()):
+        assert p.name in ours or open_ended, f"{p.name}= is not known"
+        if p.kind is p.POSITIONAL_OR_KEYWORD:
+            assert by_place[place] == p.name
 
 
 def test_every_plain_entry_is_tried() -> None:

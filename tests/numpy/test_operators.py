@@ -121,8 +121,9 @@ LIKE_ARRAYS: dict[str, list[str | tuple[str, str]]] = {
         "B.transpose()", "B.transpose(1, 0, 2)", "B.transpose((2, -3, 1))", "B.transpose([0, 2, 1])",
         "B.transpose(None)",
     ],
-    "flatten": ["x.flatten()", "x.flatten('C')"],
-    "ravel": ["x.ravel()"],
+    "flatten": ["x.flatten()", "x.flatten('C')", "B.flatten('F')"],
+    "ravel": ["x.ravel()", "x.ravel('F')"],
+    "compress": ["x.compress([True, False, True], axis=1)", "x.compress([False, True])"],
     "clip": ["x.clip(-0.5, 0.5)", "x.clip(max=0.5)", "x.clip(-0.5)", "x.clip(v - 0.5, v)"],
     "conj": ["z.conj()"],
     "conjugate": ["z.conjugate()"],
@@ -164,6 +165,11 @@ PLAIN: dict[str, list[str | tuple[str, str]]] = {
         for name in ("argmax", "argmin", "any", "all", "argsort")
     },
     **{name: [f"x.{name}", f"k.{name}"] for name in ("shape", "ndim", "size", "dtype", "nbytes")},
+    "argpartition": ["x.argpartition(1)", "x.argpartition([0, 1], axis=0)"],
+    "searchsorted": ["v[:1].searchsorted(0.3)", "v[:1].searchsorted(w, side='right')"],
+    "nonzero": ["x.nonzero()"],
+    "itemsize": ["x.itemsize", "f.itemsize"],
+    "device": ["x.device"],
     "item": ["k.item()", "x[0, 1].item()", "v[:1].item()", ("s.item()", "s")],
     "tolist": ["x.tolist()", "k.tolist()", ("s.tolist()", "s")],
 }  # fmt: skip
@@ -212,8 +218,24 @@ def test_every_operator_and_method_is_tried() -> None:
     operators |= {f"__i{f.__name__}__" for f in ARITHMETIC if f is not divmod}
     comparisons = {f"__{f.__name__}__" for f in COMPARISON}
     tried = operators | comparisons | set(LIKE_ARRAYS) | set(PLAIN)
-    assert set(vars(Value)) - NOT_OF_ARRAYS <= tried
+    assert set(vars(Value)) - NOT_OF_ARRAYS - ELSEWHERE <= tried
     assert not {name for name in tried if not hasattr(Value, name)}
+
+
+# Of arrays, and of Values not; an array has them all.
+ELSEWHERE = set(
+    "base byteswap choose ctypes dump dumps flags flat getfield partition put resize setfield setflags "
+    "sort strides tobytes tofile view".split()
+)
+
+
+def test_every_method_of_arrays_is_answered_or_says_what_to_write() -> None:
+    public = {name for name in dir(np.ndarray) if not name.startswith("_")}
+    assert public - NOT_OF_ARRAYS - set(LIKE_ARRAYS) - set(PLAIN) <= ELSEWHERE | {"to_device", "fill"}
+    v = Value(np.ones(3))
+    for name in ELSEWHERE:
+        with pytest.raises(AttributeError, match=rf"'Value' object has no attribute '{name}'; write "):
+            getattr(v, name)
 
 
 def test_in_place_operators_change_arrays_and_bind_numbers_anew() -> None:

@@ -105,6 +105,12 @@ UNARY = [
         "logit", el.logit, (lambda x: 1 / (x * (1 - x)),),
         (np.concatenate([near(1.0, -1), spread(-300, -0.3, signs=False)]),),
     ),
+    Row(
+        "i0", np.i0, (lambda x: mp.besseli(1, x),),
+        (np.concatenate([np.linspace(-700, 700, COUNT), np.linspace(-9, 9, 50), spread(-300, 0)[::4]]),),
+    ),
+    Row("i0'", lambda x: el.i0(x, order=1), (lambda x: (mp.besseli(0, x) + mp.besseli(2, x)) / 2,),
+        (np.concatenate([np.linspace(-700, 700, COUNT), spread(-300, 0)[::4]]),)),
     Row("relu", cr.relu, (lambda x: mpf(x > 0),), (everything,)),
     Row("deg2rad", np.deg2rad, (lambda x: mp.pi / 180,), (everything,)),
     Row(

@@ -170,44 +170,61 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
 # -------------------------------------------------------------------- what NumPy does itself
 
 
-_DATA_DEPENDENT = {np.nonzero, np.flatnonzero, np.argwhere, np.unique, np.extract, np.compress, np.bincount}
+_DATA_DEPENDENT = {
+    np.nonzero, np.flatnonzero, np.argwhere, np.extract, np.compress, np.trim_zeros, np.real_if_close,
+    np.arange, np.unique, np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values, np.union1d,
+    np.intersect1d, np.setdiff1d, np.setxor1d,
+}  # fmt: skip
 
 
-def call(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+def call(
+    function: Callable[..., Any], args: Any, kwargs: Any, trial: Callable[..., Any] | None = None
+) -> Any:
     """A function without a lowering: it is run by NumPy in the middle of the program.
 
-    Shapes and dtypes of its results come from a trial run on ones.
+    Shapes and dtypes of its results come from a trial run on ones; of ``trial``, where ``function`` itself
+    would refuse them.
     """
     flat: list[Any]
     flat, spec = optree.tree_flatten((args, kwargs), none_is_leaf=True)  # type: ignore[arg-type]
     traced = [i for i, x in enumerate(flat) if type(x) is Traced]
     name = getattr(function, "__name__", str(function))
-    if function in _DATA_DEPENDENT and function is not np.bincount:
+    depends = function in _DATA_DEPENDENT
+    if function in (np.compress, np.extract):  # a condition that is known says how many there are
+        depends = type(kwargs["condition"] if "condition" in kwargs else args[0]) is Traced
+    if depends:
         raise TracedError(
             f"{where_in_user_code()}: {name} of a traced value: the result's shape depends on the "
             "numbers, which are not known while compiling; use np.where with a mask, or do it outside the "
             "compiled function"
         )
-    trial = list(flat)
+    tried = list(flat)
     for i in traced:
         if flat[i].weak:
-            trial[i] = np.ones((), flat[i].dtype).item()
+            tried[i] = np.ones((), flat[i].dtype).item()
             continue
-        trial[i] = np.ones(flat[i].shape, flat[i].dtype)[()]
-        if len(flat[i].shape) > 1 and flat[i].shape[-1] == flat[i].shape[-2] and flat[i].dtype.kind in "fc":
-            trial[i] += np.eye(flat[i].shape[-1], dtype=flat[i].dtype)  # a matrix that has an inverse
-    a, k = optree.tree_unflatten(spec, trial)
+        tried[i] = np.ones(flat[i].shape, flat[i].dtype)[()]
+        if len(flat[i].shape) > 1 and flat[i].dtype.kind in "fc":
+            tried[i] += np.eye(*flat[i].shape[-2:], dtype=flat[i].dtype)  # of full rank
+    a, k = optree.tree_unflatten(spec, tried)
     with np.errstate(all="ignore"):
-        sample = function(*a, **k)
-    inputs, operands = tuple(flat[i] for i in traced), [trial[i] for i in traced]
+        sample = (trial or function)(*a, **k)
+    inputs, operands = tuple(flat[i] for i in traced), [tried[i] for i in traced]
     rest = tuple(None if i in set(traced) else x for i, x in enumerate(flat))
     params = {"function": function, "name": name, "spec": spec, "rest": rest, "traced": tuple(traced)}
     if isinstance(sample, tuple | list):
+        if any(isinstance(s, tuple | list) for s in sample):
+            raise TracedError(
+                f"{where_in_user_code()}: {name} of a traced value answers with nested results; call it "
+                "outside the compiled function"
+            )
         shapes = tuple((np.shape(s), np.asarray(s).dtype) for s in sample)
         made = node("call", inputs, (), FLOAT64, False, {**params, "results": shapes})
         items = [node("item", (made,), s, d, False, {"index": i}) for i, (s, d) in enumerate(shapes)]
         for y, part in zip(items, sample, strict=True):
             _note_view(y, part, made, operands)
+        if hasattr(sample, "_fields"):
+            return type(sample)(*items)
         return tuple(items) if isinstance(sample, tuple) else items
     made = node("call", inputs, np.shape(sample), np.asarray(sample).dtype, False, params)
     _note_view(made, sample, made, operands)
@@ -240,6 +257,8 @@ def reshape(x: Traced, shape: Any, *rest: Any, order: str = "C", copy: Any = Non
     if -1 in shape:
         known = math.prod(n for n in shape if n != -1)
         shape = tuple(x.size // max(known, 1) if n == -1 else n for n in shape)
+    if order == "F":  # the first axis fastest: everything turned round
+        return transpose(reshape(transpose(x), shape[::-1]))
     if math.prod(shape) != x.size or order != "C":
         raise ValueError(f"reshape: an array of shape {x.shape} does not fit shape {shape}")
     return x if shape == x.shape else view("reshape", x, shape)

@@ -398,8 +398,15 @@ class Program:
                 y = run(step, [self._operand(i, objects) for i in step.inputs])
             if isinstance(y, tuple | list):
                 objects[step] = y
-            else:
-                self._array(step)[...] = y
+                continue
+            place = self._array(step)
+            if np.shape(y) != place.shape:
+                raise ValueError(
+                    f"compile: {step.params.get('name', step.op)} in {self.name} gave shape {np.shape(y)}, "
+                    f"and {place.shape} when it was compiled; a shape that depends on the numbers cannot be "
+                    "compiled"
+                )
+            place[...] = y
 
     def _wrong_index(self) -> IndexError:
         site, index = self._wrong[self._check : self._check + 2]

@@ -12,6 +12,7 @@ import numpy as np
 
 from chainrule.native.assignment import OPERATORS, in_place, not_written
 from chainrule.native.indexing import getitem
+from chainrule.native.linalg import LINALG
 from chainrule.native.operations import (
     BINARY,
     BOOL,
@@ -80,7 +81,7 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.argmax: argmax, np.argmin: argmin, np.cumsum: cumsum, np.cumprod: cumprod,
     np.mean: mean, np.var: var, np.std: std, np.where: where, np.clip: clip, np.nan_to_num: nan_to_num,
     np.reshape: lambda a, /, shape=None, order="C", **o: reshape(lift(a), shape, order=order),
-    np.ravel: lambda a, order="C": reshape(lift(a), (-1,) if lift(a).size else (0,)),
+    np.ravel: lambda a, order="C": reshape(lift(a), (-1,) if lift(a).size else (0,), order=order),
     np.transpose: transpose, np.broadcast_to: broadcast_to, np.concatenate: concatenate, np.stack: stack,
     np.squeeze: squeeze, np.expand_dims: expand_dims, np.swapaxes: swapaxes, np.moveaxis: moveaxis,
     np.pad: pad, np.einsum: einsum, np.dot: dot,
@@ -104,6 +105,7 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
 }  # fmt: skip
 FUNCTIONS[np.amax], FUNCTIONS[np.amin] = FUNCTIONS[np.max], FUNCTIONS[np.min]
 FUNCTIONS[np.permute_dims] = transpose
+FUNCTIONS |= LINALG
 
 
 _WRITING = {np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask}

@@ -63,6 +63,8 @@ def _reduction(name: str) -> Callable[..., Traced]:
                 options["initial"] = initial
             if chosen:
                 options["where"] = where
+            if dtype is not None:
+                options["dtype"] = dtype
             return call(function, (x,), options)  # type: ignore[no-any-return]
         if name in ("sum", "prod"):
             x = cast(x, np.dtype(dtype) if dtype is not None else _accumulator(x.dtype))
@@ -135,41 +137,57 @@ argmax, argmin = _arg("argmax"), _arg("argmin")
 cumsum, cumprod = _cumulative("cumsum"), _cumulative("cumprod")
 
 
+def _special(function: Callable[..., Any], x: Traced, options: dict[str, Any]) -> Any:
+    """What NumPy itself is asked for: options that choose or convert, and half precision; None otherwise."""
+    given = {k: v for k, v in options.items() if v is not None and v is not np._NoValue}
+    if given.get("where", True) is True and not {"dtype", "mean"} & set(given) and x.dtype.itemsize > 2:
+        return None
+    return call(function, (x,), given)
+
+
 def mean(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **options: Any
-) -> Traced:
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = True,
+) -> Any:  # fmt: skip
     x = lift(a)
-    if x.dtype.kind in "biu":
+    if x.dtype.kind in "biu" and dtype is None:
         x = cast(x, FLOAT64)
-    total = REDUCE["sum"](x, axis, dtype, None, keepdims)
+    found = _special(np.mean, x, {"axis": axis, "dtype": dtype, "keepdims": keepdims, "where": where})
+    if found is not None:
+        return found
+    total = REDUCE["sum"](x, axis, None, None, keepdims)
     count = math.prod(x.shape[i] for i in _axes(x, axis))
     return apply_ufunc(np.divide, total, float(count))
 
 
 def var(
-    a: Any,
-    axis: Any = None,
-    dtype: Any = None,
-    out: Any = None,
-    ddof: float = 0,
-    keepdims: Any = False,
-    **o: Any,
-) -> Traced:
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False,
+    **options: Any,
+) -> Any:  # fmt: skip
     x = lift(a)
-    if o.get("correction", np._NoValue) is not np._NoValue:
-        ddof = o["correction"]
-    if o.get("where", True) is not True:
-        raise TracedError(
-            f"{where_in_user_code()}: var: where= of a traced value; write it out with np.where"
-        )
+    ddof = _ddof(ddof, options)
+    found = _special(np.var, x, dict(axis=axis, dtype=dtype, ddof=ddof, keepdims=keepdims, **options))
+    if found is not None:
+        return found
     if x.dtype.kind == "c":
-        return call(np.var, (x,), {"axis": axis, "ddof": ddof, "keepdims": keepdims})  # type: ignore[no-any-return]
+        return call(np.var, (x,), {"axis": axis, "ddof": ddof, "keepdims": keepdims})
     c = apply_ufunc(np.subtract, x, mean(x, axis, keepdims=True))
     total = REDUCE["sum"](apply_ufunc(np.multiply, c, c), axis, None, None, keepdims)
     count = math.prod(x.shape[i] for i in _axes(x, axis)) - ddof
     return apply_ufunc(np.divide, total, float(count) if count > 0 else 0.0)
 
 
-def std(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False,
-        **o: Any) -> Traced:  # fmt: skip
-    return apply_ufunc(np.sqrt, var(a, axis, dtype, out, ddof, keepdims, **o))
+def _ddof(ddof: float, options: dict[str, Any]) -> Any:
+    correction = options.pop("correction", np._NoValue)
+    return ddof if correction is np._NoValue else correction
+
+
+def std(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False,
+    **options: Any,
+) -> Any:  # fmt: skip
+    x = lift(a)
+    ddof = _ddof(ddof, options)
+    found = _special(np.std, x, dict(axis=axis, dtype=dtype, ddof=ddof, keepdims=keepdims, **options))
+    if found is not None:
+        return found
+    return apply_ufunc(np.sqrt, var(x, axis, None, out, ddof, keepdims))

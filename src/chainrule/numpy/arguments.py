@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import raw
+from chainrule.primitive import as_array, raw
 
 Axis = int | Sequence[int] | None
 KEEP: Any = np._NoValue  # NumPy's own "not given"
@@ -22,6 +22,12 @@ def as_operand(x: Any) -> Any:
 
 def shape_of(x: Any) -> tuple[int, ...]:
     return np.shape(raw(x))
+
+
+def common_type(*operands: Any) -> Any:
+    """The dtype that NumPy gives a result of these, in which Python numbers have no say."""
+    raws = [raw(x) for x in operands]
+    return np.result_type(*(x if type(x) in (int, float, complex) else as_array(x).dtype for x in raws))
 
 
 def axes_of(name: str, x: Any, axis: Axis) -> tuple[int, ...]:

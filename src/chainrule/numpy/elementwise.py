@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.numpy.arguments import KEEP, as_operand, refuse
-from chainrule.primitive import cast
+from chainrule.primitive import as_array, cast
 from chainrule.primitive import where as _where
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import reduction as rd
+from chainrule.rules.elementary import i0 as _i0
 from chainrule.rules.elementary import sinc as _sinc
 from chainrule.traced import Traced
 from chainrule.value import Value, current
@@ -65,6 +66,42 @@ def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
 
 def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     return ar.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+
+
+def float_power(x1: Any, x2: Any) -> Any:
+    """The power in double precision or more, as NumPy computes it."""
+    x, y = as_operand(x1), as_operand(x2)
+    kind = np.result_type(*(as_array(current(v)).dtype for v in (x, y)), np.float64)
+    return power(*(v if isinstance(v, float | int) or _is_number(v) else astype(v, kind) for v in (x, y)))
+
+
+def _is_number(x: Any) -> bool:
+    return type(x) is Value and type(x._data) is float
+
+
+def fix(x: Any, out: Any = None) -> Any:
+    refuse("fix", out=out)
+    return ar.trunc(as_operand(x))
+
+
+def modf(x: Any) -> Any:
+    return ar.fraction(x), ar.trunc(x)
+
+
+def frexp(x: Any) -> Any:
+    """The mantissa, whose derivative is 2 to the minus exponent, and the exponent, a plain integer."""
+    exponent = np.frexp(current(x))[1]
+    return ar.ldexp(x, -exponent), exponent
+
+
+def real_if_close(a: Any, tol: float = 100) -> Any:
+    if not np.iscomplexobj(current(a)) or np.iscomplexobj(np.real_if_close(current(a), tol)):
+        return a
+    return ar.real(a)
+
+
+def i0(x: Any) -> Any:
+    return _i0(x, order=0)
 
 
 def sinc(x: Any) -> Any:

@@ -19,10 +19,15 @@ from chainrule.rules import shape as sh
 
 
 def reshape(a: Any, /, shape: Any = None, order: str = "C", *, newshape: Any = None, copy: Any = None) -> Any:
-    if order != "C":
-        raise TypeError(f"reshape: order={order!r} is not supported for Values; transpose first")
     shape = newshape if shape is None else shape
     shape = sizes_of("reshape", shape)
+    if order == "F":  # the first axis fastest: everything turned round
+        return transpose(reshape(transpose(a), shape[::-1]))
+    if order != "C":
+        raise TypeError(
+            f"reshape: order={order!r} is not supported for Values, expected 'C' or 'F': where a Value's "
+            "numbers lie in memory is not part of it"
+        )
     size, known = math.prod(shape_of(a)), math.prod(n for n in shape if n != -1)
     unknown = shape.count(-1)
     if unknown > 1 or (unknown and (known == 0 or size % known)) or (not unknown and known != size):

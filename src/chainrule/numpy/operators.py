@@ -14,7 +14,7 @@ from chainrule.numpy.assignment import fill, in_place, set_item
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.traced import Traced, is_array
-from chainrule.value import Value, by_identity, current, result
+from chainrule.value import Value, _elsewhere, by_identity, current, result
 
 # -------------------------------------------------------------------- arithmetic
 
@@ -178,8 +178,14 @@ _ATTACHED: dict[str, Any] = {
     "argmax": _plain(np.argmax),
     "argmin": _plain(np.argmin),
     "argsort": _plain(np.argsort),
+    "argpartition": _plain(np.argpartition),
+    "searchsorted": _plain(np.searchsorted),
+    "nonzero": _plain(np.nonzero),
     "any": _plain(np.any),
     "all": _plain(np.all),
+    "compress": lambda self, condition, axis=None, out=None: fn.compress(condition, self, axis, out),
+    "itemsize": property(lambda self: self.dtype.itemsize),
+    "device": property(lambda self: "cpu"),
 }
 for _name in (
     "sum prod mean max min var std ptp cumsum cumprod round astype copy ravel swapaxes squeeze repeat take "
@@ -188,3 +194,18 @@ for _name in (
     _ATTACHED[_name] = getattr(fn, _name)
 for _name, _method in _ATTACHED.items():
     setattr(Value, _name, _method)
+
+# Methods that change an array in place, or look at its memory: a Value has neither.
+for _name, _here in {
+    "sort": "np.sort(v), which is sorted anew",
+    "partition": "np.partition(v, k), which is partitioned anew",
+    "resize": "np.resize(v, shape), which is another Value",
+    "put": "np.put(v, indices, new)",
+    "choose": "np.choose(indices, choices), with indices that are plain integers",
+    "flat": "v.ravel()",
+    **dict.fromkeys(
+        "base byteswap ctypes dump dumps flags getfield setfield setflags strides tobytes tofile".split(),
+        "v.data, a plain array that has it",
+    ),
+}.items():
+    setattr(Value, _name, _elsewhere(_name, _here))

@@ -1,4 +1,4 @@
-"""Products of arrays, and norms."""
+"""Products of arrays."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.numpy.arguments import as_operand, axes_of, axis_of, ordered_axes, refuse, shape_of
-from chainrule.numpy.elementwise import power
-from chainrule.numpy.manipulation import ravel, reshape
+from chainrule.numpy.arguments import as_operand, axis_of, ordered_axes, refuse, shape_of
+from chainrule.numpy.elementwise import astype
+from chainrule.numpy.manipulation import moveaxis, ravel, reshape
 from chainrule.numpy.rearranging import diagonal
-from chainrule.numpy.reductions import max, min, sum
+from chainrule.numpy.reductions import sum
+from chainrule.primitive import as_array
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import matrix as mx
-from chainrule.rules import reduction as rd
 from chainrule.rules import shape as sh
 from chainrule.value import current
 
@@ -50,6 +50,33 @@ def _matmul(name: str, a: Any, b: Any) -> Any:
     return sh.reshape(out, shape)
 
 
+def along_axes(
+    name: str, f: Any, signature: str, inputs: Sequence[Any], axes: Any = None, axis: Any = None,
+    keepdims: bool = False, **options: Any,
+) -> Any:  # fmt: skip
+    """A product of the last axes, along others; ``signature`` says how many each operand has."""
+    refuse(name, **options)
+    operands, result = (
+        [part.count(",") + 1 if part.strip("()") else 0 for part in side.replace("),(", ");(").split(";")]
+        for side in signature.replace("?", "").split("->")
+    )
+    if axis is not None:
+        axes = [axis] * len(operands)
+    if axes is None:
+        axes = [tuple(range(-n, 0)) for n in operands]
+    axes = [k if isinstance(k, tuple) else (k,) for k in axes]
+    if len(axes) == len(operands):  # the result's are the last, or with keepdims those of the operands
+        axes = [*axes, axes[0] if keepdims else tuple(range(-result[0], 0))]
+    moved = [
+        moveaxis(x, k, tuple(range(-n, 0)))
+        for x, k, n in zip(map(as_operand, inputs), axes, operands, strict=False)
+    ]
+    y = f(*moved)
+    if keepdims and not result[0]:
+        y, result = reshape(y, (*shape_of(y), *(1,) * operands[0])), operands
+    return moveaxis(y, tuple(range(-result[0], 0)), axes[-1]) if result[0] else y
+
+
 def _check_lengths(name: str, a: Any, b: Any, m: int, n: int) -> None:
     if m != n:
         raise ValueError(
@@ -58,11 +85,19 @@ def _check_lengths(name: str, a: Any, b: Any, m: int, n: int) -> None:
         )
 
 
+def _scaled(a: Any, b: Any) -> Any:
+    """The product with a number, which here counts as an array does: a Python number as double precision."""
+    if isinstance(current(a), int | float) and isinstance(current(b), int | float):
+        return ar.multiply(a, b)
+    kind = np.result_type(*(as_array(current(x)).dtype for x in (a, b)))
+    return ar.multiply(*(x if as_array(current(x)).dtype == kind else astype(x, kind) for x in (a, b)))
+
+
 def dot(a: Any, b: Any, out: Any = None) -> Any:
     refuse("dot", out=out)
     a, b = as_operand(a), as_operand(b)
     if not shape_of(a) or not shape_of(b):
-        return ar.multiply(a, b)
+        return _scaled(a, b)
     if len(shape_of(b)) <= 2 and len(shape_of(a)) <= 2:
         return _matmul("dot", a, b)
     k = -2 if len(shape_of(b)) > 1 else 0
@@ -96,7 +131,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 def inner(a: Any, b: Any, /) -> Any:
     a, b = as_operand(a), as_operand(b)
     if not shape_of(a) or not shape_of(b):
-        return ar.multiply(a, b)
+        return _scaled(a, b)
     _check_lengths("inner", a, b, shape_of(a)[-1], shape_of(b)[-1])
     return tensordot(a, b, ((-1,), (-1,)))
 
@@ -110,6 +145,45 @@ def vdot(a: Any, b: Any, /) -> Any:
     a, b = ravel(as_operand(a)), ravel(as_operand(b))
     _check_lengths("vdot", a, b, shape_of(a)[0], shape_of(b)[0])
     return sum(ar.conj(a) * b)
+
+
+def matvec(x1: Any, x2: Any) -> Any:
+    """Matrices times vectors, both in stacks."""
+    a, b = as_operand(x1), as_operand(x2)
+    if len(shape_of(a)) < 2 or not shape_of(b):
+        raise ValueError(f"matvec: x1 is {shape_of(a)}, x2 is {shape_of(b)}; expected matrices and vectors")
+    y = _matmul("matvec", a, reshape(b, (*shape_of(b), 1)))
+    return reshape(y, shape_of(y)[:-1])
+
+
+def vecmat(x1: Any, x2: Any) -> Any:
+    """Vectors, conjugated, times matrices, both in stacks."""
+    a, b = as_operand(x1), as_operand(x2)
+    if not shape_of(a) or len(shape_of(b)) < 2:
+        raise ValueError(f"vecmat: x1 is {shape_of(a)}, x2 is {shape_of(b)}; expected vectors and matrices")
+    y = _matmul("vecmat", reshape(ar.conj(a), (*shape_of(a)[:-1], 1, shape_of(a)[-1])), b)
+    return reshape(y, shape_of(y)[:-2] + shape_of(y)[-1:])
+
+
+def cross(
+    a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+) -> Any:
+    """The vector product of vectors of three components."""
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    a, b = as_operand(a), as_operand(b)
+    a = moveaxis(a, axis_of("cross", a, axisa), -1)
+    b = moveaxis(b, axis_of("cross", b, axisb), -1)
+    if shape_of(a)[-1] != 3 or shape_of(b)[-1] != 3:
+        raise ValueError(
+            f"cross: a is {shape_of(a)}, b is {shape_of(b)}; expected three components along axis"
+        )
+    a1, b2, a2, b1 = (
+        sh.getitem(v, (..., np.array(i)))
+        for v, i in ((a, [1, 2, 0]), (b, [2, 0, 1]), (a, [2, 0, 1]), (b, [1, 2, 0]))
+    )
+    y = a1 * b2 - a2 * b1
+    return moveaxis(y, -1, axis_of("cross", y, axisc))
 
 
 def vecdot(x1: Any, x2: Any, axis: int = -1) -> Any:
@@ -130,18 +204,23 @@ def kron(a: Any, b: Any) -> Any:
     return sh.reshape(wide, tuple(s * t for s, t in zip(x, y, strict=True)))
 
 
-def einsum(*operands: Any, out: Any = None, optimize: Any = False, **options: Any) -> Any:
-    """Einstein summation; several operands are contracted pair by pair along NumPy's best path."""
-    refuse("einsum", out=out, **options)
+def einsum(
+    *operands: Any, out: Any = None, dtype: Any = None, order: str = "K", casting: str = "safe",
+    optimize: Any = False,
+) -> Any:  # fmt: skip
+    """Einstein summation; several operands are contracted pair by pair, along NumPy's path."""
+    refuse("einsum", out=out)
     if not isinstance(operands[0], str):
         operands = _spelled(operands)
     subscripts, xs = operands[0].replace(" ", ""), [as_operand(x) for x in operands[1:]]
+    if dtype is not None:
+        xs = [astype(x, dtype) for x in xs]
     terms, target = _explicit(subscripts, [shape_of(x) for x in xs])
+    path = [tuple(range(len(xs)))]
     if len(xs) > 2:
         shapes = [np.broadcast_to(0.0, shape_of(x)) for x in xs]
-        path = np.einsum_path(",".join(terms) + "->" + target, *shapes, optimize="optimal")[0][1:]
-    else:
-        path = [tuple(range(len(xs)))]
+        how = ("optimal" if len(xs) < 6 else "greedy") if isinstance(optimize, bool) else optimize
+        path = np.einsum_path(",".join(terms) + "->" + target, *shapes, optimize=how)[0][1:]
     for step in path:
         chosen = [(terms[i], xs[i]) for i in step]
         terms = [t for i, t in enumerate(terms) if i not in step]
@@ -204,42 +283,6 @@ def _explicit(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str]
     together = "".join(terms)
     return terms, letters + "".join(
         c for c in builtins.sorted(set(together)) if together.count(c) == 1 and c not in letters
-    )
-
-
-# -------------------------------------------------------------------- norm
-
-
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    x = as_operand(x)
-    n = len(shape_of(x))
-    if axis is None and ord is not None and n > 2:
-        raise ValueError(f"norm: x has {n} axes; with ord={ord!r} name one axis (vectors) or two (matrices)")
-    axes = axes_of("norm", x, axis)
-    if ord is None or (ord == 2 and len(axes) == 1) or (ord == "fro" and len(axes) == 2):
-        return rd.norm(x, axis=axes, keepdims=bool(keepdims))
-    if len(axes) == 1:
-        if isinstance(ord, str):
-            raise ValueError(
-                f"norm: ord={ord!r} is for matrices, x has shape {shape_of(x)} along axis {axes}"
-            )
-        size = ar.absolute(x)
-        if ord == math.inf:
-            return max(size, axes, keepdims=keepdims)
-        if ord == -math.inf:
-            return min(size, axes, keepdims=keepdims)
-        if ord == 0:
-            return np.linalg.norm(current(x), 0, axes[0], keepdims)
-        if ord == 1:
-            return sum(size, axes, keepdims=keepdims)
-        return power(sum(power(size, ord), axes, keepdims=keepdims), 1 / ord)
-    if ord in (1, -1, math.inf, -math.inf):
-        rows, columns = ordered_axes("norm", x, axis) if axis is not None else axes
-        along, over = (rows, columns) if ord in (1, -1) else (columns, rows)
-        totals = sum(ar.absolute(x), along, keepdims=True)
-        return (max if ord > 0 else min)(totals, (along, over), keepdims=keepdims)
-    raise TypeError(
-        f"norm: ord={ord!r} of matrices is not supported for Values; ord None, 'fro', 1, -1, inf, -inf are"
     )
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import optree
 
-from chainrule.numpy import assignment
+from chainrule.numpy import assignment, fft, linalg, norms, signals
 from chainrule.numpy import functions as fn
+from chainrule.primitive import as_array
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.value import Value, current
@@ -26,7 +27,7 @@ UFUNCS: dict[str, Callable[..., Any]] = {
         "minimum fmax fmin",
         el: "hypot exp exp2 expm1 log log2 log10 log1p sqrt cbrt sin cos tan arcsin arccos arctan sinh cosh "
         "tanh arcsinh arccosh arctanh",
-        fn: "power square divmod matmul vecdot",
+        fn: "power float_power square divmod modf frexp matmul matvec vecmat vecdot",
     }.items()
     for name in names.split()
 }
@@ -37,7 +38,6 @@ UFUNCS |= {
     "radians": el.deg2rad,
     "rad2deg": el.rad2deg,
     "degrees": el.rad2deg,
-    "float_power": fn.power,
 }
 
 # Results without a derivative: plain booleans and integers.
@@ -53,6 +53,9 @@ METHODS: dict[tuple[str, str], Callable[..., Any]] = {
     ("minimum", "reduce"): fn.min,
     ("add", "accumulate"): fn.cumsum,
     ("multiply", "accumulate"): fn.cumprod,
+    ("logaddexp", "reduce"): fn.logaddexp,
+    ("fmax", "reduce"): fn.nanmax,
+    ("fmin", "reduce"): fn.nanmin,
 }
 
 
@@ -91,8 +94,7 @@ def array_ufunc(self: Value, ufunc: np.ufunc, method: str, *inputs: Any, **optio
         return getattr(ufunc, method)(*map(current, inputs), **options)
     if f is not None:
         if method == "__call__":
-            option = next(iter(options))
-            raise TypeError(f"{name}: {option}= is not supported for Values; use np.where or .astype instead")
+            return _with_options(ufunc, f, inputs, options)
         if (name, method) in METHODS:
             return METHODS[name, method](*inputs, **{"axis": 0, **options})
         if method == "outer" and not options:
@@ -101,22 +103,81 @@ def array_ufunc(self: Value, ufunc: np.ufunc, method: str, *inputs: Any, **optio
     raise no_derivative(name if method == "__call__" else f"{name}.{method}")
 
 
+def _with_options(ufunc: np.ufunc, f: Callable[..., Any], inputs: Any, options: dict[str, Any]) -> Any:
+    """``dtype=`` of an elementwise ufunc: the operands are cast; ``axis= axes= keepdims=`` of a product."""
+    name, options = ufunc.__name__, dict(options)
+    if "dtype" in options:
+        kind = np.dtype(options.pop("dtype"))
+        kinds = [as_array(current(x)).dtype for x in inputs]
+        if any(not np.can_cast(k, kind, "same_kind") for k in kinds):
+            raise TypeError(
+                f"{name}: dtype={kind} would lose the kind of the operands, {', '.join(map(str, kinds))}"
+            )
+        inputs = [fn.astype(x, kind) if type(x) is Value else x for x in inputs]
+        return fn.astype(_with_options(ufunc, f, inputs, options), kind)
+    if ufunc.signature and options:
+        return fn.along_axes(name, f, ufunc.signature, inputs, **options)
+    for option in options:
+        remedy = "without out= it leaves elements unset; use np.where(mask, result, other)"
+        if option != "where":
+            remedy = "use .astype instead"
+        raise TypeError(f"{name}: {option}= is not supported for Values; {remedy}")
+    return f(*inputs)
+
+
 # -------------------------------------------------------------------- functions
 
 _HERE = (
-    "sum prod mean max min amax amin var std ptp average cumsum cumprod diff where clip round nan_to_num "
-    "sinc real imag angle astype copy reshape ravel transpose permute_dims moveaxis swapaxes rollaxis "
-    "matrix_transpose expand_dims squeeze atleast_1d atleast_2d atleast_3d broadcast_to broadcast_arrays "
-    "meshgrid concatenate concat stack vstack hstack dstack column_stack append array_split split hsplit "
-    "vsplit dsplit unstack tile repeat flip fliplr flipud rot90 roll pad sort take take_along_axis diagonal "
-    "diag trace tril triu bincount full_like dot tensordot inner outer vdot kron einsum"
+    # reductions, cumulative, statistics
+    "sum prod mean max min amax amin var std ptp average cumsum cumprod cumulative_sum cumulative_prod "
+    "nansum nanprod nancumsum nancumprod nanmax nanmin nanmean nanvar nanstd bincount histogram median "
+    "quantile percentile nanmedian nanquantile nanpercentile cov corrcoef "
+    # elementwise
+    "where clip round nan_to_num sinc i0 fix real_if_close real imag angle astype copy unwrap interp "
+    # shape and assembly
+    "reshape ravel transpose permute_dims moveaxis swapaxes rollaxis matrix_transpose expand_dims squeeze "
+    "atleast_1d atleast_2d atleast_3d broadcast_to broadcast_arrays meshgrid concatenate concat stack vstack "
+    "hstack dstack column_stack append array_split split hsplit vsplit dsplit unstack tile repeat flip "
+    "fliplr flipud rot90 roll pad take take_along_axis diagonal diag diagflat trace tril triu block insert "
+    "delete resize trim_zeros select choose compress extract piecewise apply_along_axis apply_over_axes "
+    # made for a Value
+    "full full_like array asarray asanyarray arange linspace logspace geomspace vander "
+    # ordering
+    "sort sort_complex partition unique unique_all unique_counts unique_inverse unique_values "
+    # differences, polynomials
+    "diff ediff1d gradient trapezoid polyval polyadd polysub polymul polyder polyint poly "
+    # products
+    "dot tensordot inner outer vdot kron cross einsum"
 ).split()
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     getattr(np, name): getattr(fn, name) for name in _HERE if hasattr(np, name)
 }
-FUNCTIONS |= {np.around: fn.round, np.linalg.norm: fn.norm}
-for _name in ("outer", "tensordot", "matmul", "matrix_transpose", "vecdot"):
+FUNCTIONS |= {
+    np.around: fn.round,
+    np.convolve: signals.convolve,
+    np.correlate: signals.correlate,
+    np.lib.stride_tricks.sliding_window_view: fn.sliding_window_view,
+}
+for _name in ("tensordot", "matmul", "matrix_transpose", "vecdot"):
     FUNCTIONS[getattr(np.linalg, _name)] = getattr(fn, _name)
+FUNCTIONS |= {
+    getattr(np.linalg, name): getattr(linalg, name)
+    for name in (
+        "inv pinv solve lstsq tensorinv tensorsolve det slogdet "
+        "matrix_power "
+        "multi_dot cross trace diagonal outer cholesky qr eigh eigvalsh eig eigvals svd svdvals"
+    ).split()
+}
+
+FUNCTIONS |= {
+    getattr(np.linalg, name): getattr(norms, name) for name in ("norm", "vector_norm", "matrix_norm", "cond")
+}
+FUNCTIONS |= {
+    getattr(np.fft, name): getattr(fft, name)
+    for name in (
+        "fft ifft fft2 ifft2 fftn ifftn rfft irfft rfft2 irfft2 rfftn irfftn hfft ihfft fftshift ifftshift"
+    ).split()
+}
 
 FUNCTIONS |= {
     np.copyto: assignment.copyto,
@@ -130,35 +191,33 @@ _PLAIN = (
     "argmax argmin argsort searchsorted count_nonzero nonzero flatnonzero argwhere any all isclose allclose "
     "array_equal array_equiv shape ndim size result_type iscomplexobj isrealobj array_repr array_str "
     "array2string zeros_like ones_like empty_like isneginf isposinf isreal iscomplex digitize "
-    "may_share_memory shares_memory lexsort min_scalar_type can_cast"
+    "may_share_memory shares_memory lexsort min_scalar_type can_cast argpartition nanargmax nanargmin isin "
+    "histogram2d histogramdd histogram_bin_edges einsum_path common_type diag_indices_from "
+    "tril_indices_from triu_indices_from zeros ones empty eye identity tri"
 ).split()
-PLAIN_FUNCTIONS = {getattr(np, name) for name in _PLAIN if hasattr(np, name)}
+PLAIN_FUNCTIONS = {getattr(np, name) for name in _PLAIN if hasattr(np, name)} | {np.linalg.matrix_rank}
 
 _INSTEAD = {
-    "median": "sort and take the middle: np.sort(v)[n // 2]",
-    "array": "np.stack([v, w]) joins Values",
-    "quantile": "sort and interpolate: np.sort(v)",
-    "percentile": "sort and interpolate: np.sort(v)",
-    "cross": "the three products of components, joined with chainrule.array",
-    "block": "np.concatenate, or chainrule.array",
-    "insert": "np.concatenate of the parts",
-    "delete": "an index of what stays: v[keep]",
-    "select": "np.where",
-    "choose": "np.where",
-    "piecewise": "np.where",
-    "nansum": "np.sum(np.where(np.isnan(v), 0, v))",
-    "nanmean": "np.mean(v[~np.isnan(v)])",
-    "gradient": "differences of slices: v[2:] - v[:-2]",
-    "trapezoid": "np.sum((y[1:] + y[:-1]) / 2 * np.diff(x))",
-    "interp": "np.searchsorted, indexing and arithmetic",
-    "fix": "np.trunc(v)",
-    "linspace": "a + (b - a) * np.linspace(0, 1, n)",
-    "savez": "save v.data",
-    "save": "save v.data",
-    "savetxt": "save v.data",
-    "nextafter": "v itself; the neighbouring float has no derivative",
-    "frexp": "np.log2 and np.exp2",
-    "modf": "np.trunc(v) and v - np.trunc(v)",
+    **dict.fromkeys("putmask place".split(), "v[mask] = new"),
+    **dict.fromkeys("save savez savez_compressed savetxt".split(), "save v.data"),
+    **dict.fromkeys("nextafter spacing".split(), "v itself; the neighbouring float has no derivative"),
+    **dict.fromkeys(
+        "bitwise_and bitwise_or bitwise_xor bitwise_count invert left_shift right_shift gcd lcm packbits "
+        "unpackbits unravel_index ravel_multi_index".split(),
+        "integers, as plain arrays beside v",
+    ),
+    **dict.fromkeys(
+        "union1d intersect1d setdiff1d setxor1d".split(), "np.unique, np.isin and an index: v[np.isin(v, w)]"
+    ),
+    **dict.fromkeys(
+        "sqrt log log2 log10 logn power arccos arcsin arctanh".split(),  # of np.emath
+        "NumPy's function of a complex number: np.sqrt(v + 0j)",
+    ),
+    "polyfit": "np.linalg.lstsq(np.vander(x, degree + 1), y)",
+    "roots": "np.linalg.eigvals of the companion matrix",
+    "polydiv": "np.linalg.solve for the quotient's coefficients",
+    "ix_": "v.data for indices",
+    "matrix_power": "repeated products: v @ v",
 }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.numpy.arguments import Axis, axes_of, axis_of, ordered_axes, refuse, shape_of
 from chainrule.numpy.manipulation import check_axes, ravel, reshape, swapaxes
+from chainrule.primitive import as_array
 from chainrule.primitive import where as _where
 from chainrule.rules import shape as sh
 from chainrule.traced import Traced
@@ -56,49 +57,6 @@ def roll(a: Any, shift: Any, axis: Axis = None) -> Any:
     return a
 
 
-def pad(array: Any, pad_width: Any, mode: str = "constant", **kwargs: Any) -> Any:
-    shape = shape_of(array)
-    try:
-        width = tuple((int(a), int(b)) for a, b in np.broadcast_to(np.asarray(pad_width), (len(shape), 2)))
-    except ValueError:
-        raise ValueError(
-            f"pad: pad_width is {pad_width!r}, expected one number, (before, after), or such a pair for each "
-            f"axis of shape {shape}"
-        ) from None
-    if mode == "constant":
-        constants = kwargs.pop("constant_values", 0)
-        if kwargs:
-            raise TypeError(f"pad: unknown option {next(iter(kwargs))!r} for mode 'constant'")
-        if type(constants) is Value:
-            raise TypeError("pad: constant_values is a Value; concatenate it instead")
-        padded = sh.pad(array, width=width)
-        return (
-            padded + np.pad(np.zeros(shape, current(array).dtype), width, constant_values=constants)
-            if np.any(constants)
-            else padded
-        )
-    if mode not in ("edge", "reflect", "symmetric", "wrap"):
-        raise TypeError(
-            f"pad: mode {mode!r} is not supported for Values, expected constant, edge, reflect, symmetric "
-            "or wrap"
-        )
-    if kwargs not in ({}, {"reflect_type": "even"}):
-        raise TypeError(f"pad: option {next(iter(kwargs))!r} is not supported for Values")
-    for k, (w, n) in enumerate(zip(width, shape, strict=True)):
-        if w != (0, 0):
-            array = take(array, np.pad(np.arange(n), w, mode=mode), k)  # type: ignore[call-overload]
-    return array
-
-
-def sort(a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
-    """Sorted copy; ties keep their order, so each element's derivative goes to one place."""
-    np.sort(np.empty(0), kind=kind, order=order)  # an unknown option is NumPy's to refuse
-    if axis is None:
-        a, axis = ravel(a), 0
-    k = axis_of("sort", a, axis)
-    return take_along_axis(a, np.argsort(current(a), k, kind="stable"), k)
-
-
 # -------------------------------------------------------------------- indexing
 
 
@@ -137,7 +95,7 @@ def take(a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: s
     if axis is None:
         a, axis = ravel(a), 0
     k = axis_of("take", a, axis)
-    indices = np.asarray(_index(indices, "take"))
+    indices = as_array(_index(indices, "take"))
     n = shape_of(a)[k]
     if mode not in ("raise", "wrap", "clip"):
         raise ValueError(f"take: mode is {mode!r}, expected 'raise', 'wrap' or 'clip'")

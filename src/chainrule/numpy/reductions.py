@@ -1,4 +1,4 @@
-"""Reductions and cumulative functions: axes, ``keepdims``, ``where``."""
+"""Reductions and cumulative functions: axes, ``keepdims``, ``where``, ``initial``, ``dtype``."""
 
 from __future__ import annotations
 
@@ -9,14 +9,58 @@ import numpy as np
 
 from chainrule.numpy.arguments import KEEP, Axis, as_operand, axes_of, axis_of, refuse, shape_of
 from chainrule.numpy.elementwise import astype
+from chainrule.numpy.elementwise import where as _where
 from chainrule.numpy.manipulation import broadcast_to, concatenate, ravel, reshape
-from chainrule.primitive import where as _where
+from chainrule.primitive import as_array
+from chainrule.rules import arithmetic as ar
 from chainrule.rules import reduction as rd
 from chainrule.rules import shape as sh
 from chainrule.value import Value, current
 
+# -------------------------------------------------------------------- arguments
 
-def _reduction(name: str, primitive: Any) -> Callable[..., Any]:
+
+def operand(a: Any, dtype: Any = None) -> Any:
+    """What is reduced, in the dtype it is to be reduced in."""
+    x = as_operand(a)
+    return x if dtype is None or np.dtype(dtype) == as_array(current(x)).dtype else astype(x, dtype)
+
+
+def given(option: Any) -> bool:
+    return option is not None and option is not KEEP
+
+
+def chosen(where: Any) -> bool:
+    return given(where) and where is not True
+
+
+def _kept(keepdims: Any) -> bool:
+    return keepdims is not KEEP and bool(keepdims)
+
+
+def mask_of(name: str, where: Any, x: Any) -> Any:
+    """``where=`` in the shape of ``x``."""
+    mask = as_array(current(where))
+    try:
+        return np.broadcast_to(mask.astype(bool), shape_of(x))
+    except ValueError:
+        raise ValueError(
+            f"{name}: where has shape {mask.shape}, which does not broadcast to that of a, {shape_of(x)}"
+        ) from None
+
+
+def _count(mask: Any, axes: tuple[int, ...], keepdims: bool, like: Any) -> Any:
+    """How many are averaged, as a real number of the dtype of ``like``."""
+    return np.sum(mask, axis=axes, keepdims=keepdims).astype(as_array(current(like)).real.dtype)
+
+
+# -------------------------------------------------------------------- sum, prod, max, min
+
+
+def _monoid(name: str, primitive: Any, join: Any, neutral: float) -> Callable[..., Any]:
+    """A reduction that can begin with ``initial``; what ``where`` leaves out is the neutral element."""
+    extreme = primitive in (rd.max_, rd.min_)
+
     def reduce(
         a: Any,
         axis: Axis = None,
@@ -25,26 +69,29 @@ def _reduction(name: str, primitive: Any) -> Callable[..., Any]:
         keepdims: Any = False,
         initial: Any = KEEP,
         where: Any = True,
-        **options: Any,
     ) -> Any:
-        refuse(name, out=out, initial=initial)
-        x = as_operand(a) if dtype is None else astype(a, dtype)
-        if where is not True and where is not KEEP:
-            if name not in ("sum", "prod"):
-                refuse(name, where=where)
-            x = _where(current(where), x, 0.0 if name == "sum" else 1.0)
-        keepdims = keepdims is not KEEP and bool(keepdims)
-        return primitive(x, axis=axes_of(name, x, axis), keepdims=keepdims, **options)
+        refuse(name, out=out)
+        x = operand(a, dtype)
+        axes = axes_of(name, x, axis)
+        if chosen(where):
+            if extreme and not given(initial):
+                raise ValueError(f"{name}: where= needs initial=, what an empty selection amounts to")
+            x = _where(mask_of(name, where, x), x, neutral)
+        if extreme and any(shape_of(x)[k] == 0 for k in axes):
+            if not given(initial):
+                raise ValueError(f"{name}: an axis of shape {shape_of(x)} is empty; pass initial=")
+            shape = shape_of(np.sum(np.empty(shape_of(x)), axis=axes, keepdims=_kept(keepdims)))
+            return broadcast_to(astype(initial, current(x).dtype), shape)
+        y = primitive(x, axis=axes, keepdims=_kept(keepdims))
+        return join(y, initial) if given(initial) else y
 
     reduce.__name__ = reduce.__qualname__ = name
     return reduce
 
 
-sum = _reduction("sum", rd.sum_)
-prod = _reduction("prod", rd.prod)
-mean = _reduction("mean", rd.mean)
-_max, _min = _reduction("max", rd.max_), _reduction("min", rd.min_)
-_var, _std = _reduction("var", rd.var), _reduction("std", rd.std)
+sum = _monoid("sum", rd.sum_, ar.add, 0.0)
+prod = _monoid("prod", rd.prod, ar.multiply, 1.0)
+_max, _min = _monoid("max", rd.max_, ar.maximum, -np.inf), _monoid("min", rd.min_, ar.minimum, np.inf)
 
 
 def max(
@@ -62,53 +109,123 @@ def min(
 amax, amin = max, min
 
 
-def var(
-    a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False,
-    *, where: Any = True, mean: Any = KEEP, correction: Any = KEEP,
-) -> Any:  # fmt: skip
-    refuse("var", mean=mean)
-    return _var(a, axis, dtype, out, keepdims, where=where, ddof=ddof if correction is KEEP else correction)
-
-
-def std(
-    a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False,
-    *, where: Any = True, mean: Any = KEEP, correction: Any = KEEP,
-) -> Any:  # fmt: skip
-    refuse("std", mean=mean)
-    return _std(a, axis, dtype, out, keepdims, where=where, ddof=ddof if correction is KEEP else correction)
-
-
 def ptp(a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False) -> Any:
     refuse("ptp", out=out)
     axes = axes_of("ptp", a, axis)
     return max(a, axes, keepdims=keepdims) - min(a, axes, keepdims=keepdims)
 
 
+def logaddexp(
+    array: Any, axis: Axis = 0, dtype: Any = None, out: Any = None, keepdims: Any = False,
+    initial: Any = KEEP, where: Any = True,
+) -> Any:  # fmt: skip
+    """``np.logaddexp.reduce``: the logarithm of the sum of exponentials."""
+    refuse("logaddexp.reduce", out=out)
+    x = operand(array, dtype)
+    if chosen(where):
+        x = _where(mask_of("logaddexp.reduce", where, x), x, -np.inf)
+    y = rd.logsumexp(x, axis=axes_of("logaddexp.reduce", x, axis), keepdims=_kept(keepdims))
+    return ar.logaddexp(y, initial) if given(initial) else y
+
+
+# -------------------------------------------------------------------- mean, var, std
+
+
+def mean(
+    a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *,
+    where: Any = True,
+) -> Any:  # fmt: skip
+    refuse("mean", out=out)
+    x = operand(a, dtype)
+    axes, keepdims = axes_of("mean", x, axis), _kept(keepdims)
+    if not chosen(where):
+        return rd.mean(x, axis=axes, keepdims=keepdims)
+    kind = as_array(current(x)).dtype
+    mask = mask_of("mean", where, x)
+    x = _wide(x)
+    y = rd.sum_(_where(mask, x, 0.0), axis=axes, keepdims=keepdims) / _count(mask, axes, keepdims, x)
+    return operand(y, kind)
+
+
+def _wide(x: Any) -> Any:
+    """Half precision in single, as NumPy averages it."""
+    return astype(x, np.float32) if as_array(current(x)).dtype == np.float16 else x
+
+
+def var(
+    a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False,
+    *, where: Any = True, mean: Any = KEEP, correction: Any = KEEP,
+) -> Any:  # fmt: skip
+    return _spread("var", rd.var, a, axis, dtype, out, ddof, keepdims, where, mean, correction)
+
+
+def std(
+    a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False,
+    *, where: Any = True, mean: Any = KEEP, correction: Any = KEEP,
+) -> Any:  # fmt: skip
+    return _spread("std", rd.std, a, axis, dtype, out, ddof, keepdims, where, mean, correction)
+
+
+def _spread(
+    name: str, primitive: Any, a: Any, axis: Any, dtype: Any, out: Any, ddof: Any, keepdims: Any, where: Any,
+    centre: Any, correction: Any,
+) -> Any:  # fmt: skip
+    refuse(name, out=out)
+    x = operand(a, dtype)
+    axes, keepdims = axes_of(name, x, axis), _kept(keepdims)
+    ddof = ddof if correction is KEEP else correction
+    if not chosen(where) and not given(centre):
+        return primitive(x, axis=axes, keepdims=keepdims, ddof=ddof)
+    kind = as_array(current(x)).real.dtype
+    mask = mask_of(name, where, x)
+    x = _wide(x)
+    n = np.maximum(_count(mask, axes, keepdims, x) - ddof, 0)
+    if not given(centre):
+        centre = mean(x, axes, keepdims=True, where=mask)
+        if as_array(current(x)).dtype.kind == "f":  # the mean of equal numbers may round
+            top = np.max(np.where(mask, current(x), -np.inf), axis=axes, keepdims=True, initial=-np.inf)
+            low = np.min(np.where(mask, current(x), np.inf), axis=axes, keepdims=True, initial=np.inf)
+            mask = mask & (top != low)
+    c = _where(mask, x - as_operand(centre), 0.0)
+    if name == "std":  # the norm has a derivative at 0, which the root has not
+        return operand(rd.norm(c, axis=axes, keepdims=keepdims) / np.sqrt(n), kind)
+    return operand(rd.sum_(ar.real(ar.conj(c) * c), axis=axes, keepdims=keepdims) / n, kind)
+
+
 def average(
     a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, *, keepdims: Any = False
 ) -> Any:
-    if returned:
-        raise TypeError(
-            "average: returned=True is not supported for Values; compute np.sum(weights) beside it"
-        )
+    a = as_operand(a)
     if weights is None:
-        return mean(a, axis, keepdims=keepdims)
+        y = mean(a, axis, keepdims=keepdims)
+        count = np.size(current(a)) / np.size(current(y)) if np.size(current(y)) else 0.0
+        return (y, np.full(shape_of(y), count, as_array(current(y)).dtype)[()]) if returned else y
+    weights = as_operand(weights)
     if shape_of(weights) != shape_of(a):
-        if not isinstance(axis, int) or len(shape_of(weights)) != 1:
+        if axis is None:
             raise TypeError(
                 f"average: weights have shape {shape_of(weights)}, expected that of a, {shape_of(a)}, "
-                "or one axis together with an integer axis="
+                "or the lengths of the axes named by axis="
             )
-        k = axis_of("average", a, axis)
-        weights = reshape(weights, tuple(-1 if i == k else 1 for i in range(len(shape_of(a)))))
+        axes = tuple(axis_of("average", a, k) for k in (axis if isinstance(axis, tuple) else (axis,)))
+        lengths = tuple(shape_of(a)[k] for k in axes)
+        if shape_of(weights) != lengths:
+            raise ValueError(f"average: weights have shape {shape_of(weights)}, expected {lengths}")
+        weights = sh.transpose(weights, tuple(int(i) for i in np.argsort(axes)))
+        weights = reshape(weights, tuple(n if k in axes else 1 for k, n in enumerate(shape_of(a))))
         weights = broadcast_to(weights, shape_of(a))
-    return sum(a * weights, axis, keepdims=keepdims) / sum(weights, axis, keepdims=keepdims)
+    total = sum(weights, axis, keepdims=keepdims)
+    y = sum(a * weights, axis, keepdims=keepdims) / total
+    return (y, broadcast_to(total, shape_of(y))) if returned else y
+
+
+# -------------------------------------------------------------------- cumulative
 
 
 def _cumulative(name: str, primitive: Any) -> Callable[..., Any]:
     def accumulate(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Any:
         refuse(name, out=out)
-        x = as_operand(a) if dtype is None else astype(a, dtype)
+        x = operand(a, dtype)
         if axis is None:
             x, axis = ravel(x), 0
         return primitive(x, axis=axis_of(name, x, axis))
@@ -121,19 +238,122 @@ cumsum = _cumulative("cumsum", rd.cumsum)
 cumprod = _cumulative("cumprod", rd.cumprod)
 
 
-def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = KEEP, append: Any = KEEP) -> Any:
-    a = as_operand(a)
-    k = axis_of("diff", a, axis)
-    if n < 0:
-        raise ValueError(f"diff: n is {n}, expected 0 or more")
-    before = (slice(None),) * k
-    if n and (prepend is not KEEP or append is not KEEP):
-        edge = shape_of(a)[:k] + (1,) + shape_of(a)[k + 1 :]  # of a number, repeated
-        parts = [as_operand(p) for p in (prepend, a, append) if p is not KEEP]
-        a = concatenate([p if shape_of(p) else broadcast_to(p, edge) for p in parts], k)
-    for _ in range(n):
-        a = sh.getitem(a, (*before, slice(1, None))) - sh.getitem(a, (*before, slice(None, -1)))
-    return a
+def _with_initial(name: str, accumulate: Callable[..., Any], neutral: float) -> Callable[..., Any]:
+    def cumulative(
+        x: Any, /, *, axis: int | None = None, dtype: Any = None, out: Any = None,
+        include_initial: bool = False,
+    ) -> Any:  # fmt: skip
+        x = as_operand(x)
+        shape = shape_of(x) or (1,)
+        if axis is None and len(shape) > 1:
+            raise ValueError(f"{name}: x has shape {shape}; with several axes name one by axis=")
+        x = reshape(x, shape)
+        k = axis_of(name, x, 0 if axis is None else axis)
+        y = accumulate(x, k, dtype, out)
+        if not include_initial:
+            return y
+        first = np.full(shape[:k] + (1,) + shape[k + 1 :], neutral, current(y).dtype)
+        return concatenate([first, y], k)
+
+    cumulative.__name__ = cumulative.__qualname__ = name
+    return cumulative
+
+
+cumulative_sum = _with_initial("cumulative_sum", cumsum, 0.0)
+cumulative_prod = _with_initial("cumulative_prod", cumprod, 1.0)
+
+# -------------------------------------------------------------------- without the nan
+
+
+def _filled(a: Any, neutral: float, dtype: Any = None) -> Any:
+    x = operand(a, dtype)
+    return _where(np.isnan(current(x)), neutral, x)
+
+
+def nansum(
+    a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: Any = False,
+    initial: Any = KEEP, where: Any = True,
+) -> Any:  # fmt: skip
+    return sum(_filled(a, 0.0, dtype), axis, None, out, keepdims, initial, where)
+
+
+def nanprod(
+    a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: Any = False,
+    initial: Any = KEEP, where: Any = True,
+) -> Any:  # fmt: skip
+    return prod(_filled(a, 1.0, dtype), axis, None, out, keepdims, initial, where)
+
+
+def nancumsum(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Any:
+    return cumsum(_filled(a, 0.0, dtype), axis, None, out)
+
+
+def nancumprod(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Any:
+    return cumprod(_filled(a, 1.0, dtype), axis, None, out)
+
+
+def _there(name: str, a: Any, where: Any) -> Any:
+    """``where=`` without the elements that are nan."""
+    mask = ~np.isnan(as_array(current(a)))
+    return mask & mask_of(name, where, a) if chosen(where) else mask
+
+
+def _nan_extreme(extreme: Callable[..., Any], neutral: float) -> Callable[..., Any]:
+    name = "nan" + extreme.__name__
+
+    def reduce(
+        a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False, initial: Any = KEEP,
+        where: Any = True,
+    ) -> Any:  # fmt: skip
+        refuse(name, out=out)
+        there = _there(name, a, where)
+        y = extreme(_where(there, a, neutral), axis, keepdims=keepdims, initial=initial)
+        if given(initial):
+            return y
+        if chosen(where):
+            raise ValueError(f"{name}: where= needs initial=, what an empty selection amounts to")
+        some = np.any(there, axis=axes_of(name, a, axis), keepdims=_kept(keepdims))
+        return _where(some, y, np.nan)  # of nothing but nan
+
+    reduce.__name__ = reduce.__qualname__ = name
+    return reduce
+
+
+nanmax, nanmin = _nan_extreme(max, -np.inf), _nan_extreme(min, np.inf)
+
+
+def nanmean(
+    a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *,
+    where: Any = True,
+) -> Any:  # fmt: skip
+    return mean(a, axis, dtype, out, keepdims, where=_there("nanmean", a, where))
+
+
+def nanvar(
+    a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False,
+    *, where: Any = True, mean: Any = KEEP, correction: Any = KEEP,
+) -> Any:  # fmt: skip
+    there = _there("nanvar", a, where)
+    y = var(a, axis, dtype, out, ddof, keepdims, where=there, mean=mean, correction=correction)
+    return _where(_enough("nanvar", there, axis, keepdims, ddof, correction), y, np.nan)
+
+
+def nanstd(
+    a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False,
+    *, where: Any = True, mean: Any = KEEP, correction: Any = KEEP,
+) -> Any:  # fmt: skip
+    there = _there("nanstd", a, where)
+    y = std(a, axis, dtype, out, ddof, keepdims, where=there, mean=mean, correction=correction)
+    return _where(_enough("nanstd", there, axis, keepdims, ddof, correction), y, np.nan)
+
+
+def _enough(name: str, there: Any, axis: Axis, keepdims: Any, ddof: float, correction: Any) -> Any:
+    """Where more numbers are left than degrees of freedom are taken."""
+    count = np.sum(there, axis=axes_of(name, there, axis), keepdims=_kept(keepdims))
+    return count > (ddof if correction is KEEP else correction)
+
+
+# -------------------------------------------------------------------- sums of weights
 
 
 def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
@@ -144,11 +364,20 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     return sh.scatter(astype(weights, plain.dtype), index=np.array(x), shape=plain.shape)
 
 
-def full_like(
-    a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *,
-    device: Any = None,
-) -> Any:  # fmt: skip
-    plain = np.full_like(current(a), current(fill_value), dtype, shape=shape)
-    if type(fill_value) is not Value:
-        return plain
-    return broadcast_to(astype(fill_value, plain.dtype), plain.shape)
+def histogram(
+    a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
+) -> tuple[Any, Any]:
+    """Counts and edges are plain; sums of weights have a derivative in these."""
+    a, bins = current(as_operand(a)), current(as_operand(bins))
+    plain, edges = np.histogram(a, bins, range, density, current(weights))
+    if type(weights) is not Value:
+        return plain, edges
+    if shape_of(weights) != np.shape(a):
+        raise ValueError(
+            f"histogram: weights have shape {shape_of(weights)}, expected that of a, {np.shape(a)}"
+        )
+    x, n = np.ravel(a), len(edges) - 1
+    place = np.where(x == edges[-1], n - 1, np.searchsorted(edges, x, "right") - 1)
+    counted = _where((place >= 0) & (place < n), ravel(weights), 0.0)
+    sums = sh.scatter(counted, index=np.clip(place, 0, n - 1), shape=(n,))
+    return (sums / np.diff(edges) / sum(sums) if density else sums), edges

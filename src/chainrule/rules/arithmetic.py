@@ -68,6 +68,7 @@ floor = Elementwise(np.floor, None)
 ceil = Elementwise(np.ceil, None)
 trunc = Elementwise(np.trunc, None)
 rint = Elementwise(np.rint, None)
+fraction = Elementwise(lambda x: np.modf(x)[0], 1, name="modf")
 round_ = Elementwise(lambda x, *, decimals: np.round(x, decimals), None, name="round")
 heaviside = Elementwise(np.heaviside, None, 1, lanes=(None, lambda z, x, h: x == 0))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import Bilinear, Linear, broadcast_to, raw
+from chainrule.primitive import Bilinear, Linear, Reach, broadcast_to, raw
 from chainrule.rules.shape import reshape, scatter, transpose
 
 
@@ -16,11 +16,24 @@ def matrix_transpose(x: Any) -> Any:
     return transpose(x, (*range(n - 2), n - 1, n - 2))
 
 
+# A row of the result depends on that row of the left matrix, a column on that of the right one.
+_ROWS_AND_COLUMNS = Reach(
+    lambda a, b: np.any(a, axis=-1, keepdims=True) | np.any(b, axis=-2, keepdims=True),
+    lambda alive, a, b: (_rows(alive, -1, a), _rows(alive, -2, b)),
+)
+
+
+def _rows(alive: Any, axis: int, x: Any) -> Any:
+    mask = np.any(alive, axis=axis, keepdims=True)
+    return np.broadcast_to(mask, (*mask.shape[:-2], *np.shape(x)[-2:]))
+
+
 # Operands have two axes or more; the axes before are a stack and broadcast.
 matmul = Bilinear(
     np.matmul,
     lambda g, a, b: matmul(g, matrix_transpose(b)),
     lambda g, a, b: matmul(matrix_transpose(a), g),
+    _ROWS_AND_COLUMNS,
     name="matmul",
     symbol="@",
 )
@@ -82,6 +95,32 @@ def _parse(subscripts: str) -> tuple[list[str], str]:
     return source.split(","), target
 
 
+def _moves(*masks: Any, subscripts: str) -> Any:
+    """An element moves if any of those summed into it does, in either operand."""
+    sources, target = _parse(subscripts)
+    moved: Any = False
+    for mask, source in zip(masks, sources, strict=True):
+        found = "".join(c for c in target if c in source)
+        m = einsum1.run(mask.astype(float), subscripts=f"{source}->{found}") != 0
+        size = dict(zip(found, np.shape(m), strict=True))
+        moved = moved | np.reshape(m, tuple(size.get(c, 1) for c in target))
+    return moved
+
+
+def _reaches(alive: Any, *args: Any, subscripts: str) -> Any:
+    sources, target = _parse(subscripts)
+    masks = []
+    for x, source in zip(args, sources, strict=True):
+        found = "".join(c for c in target if c in source)
+        m = np.any(alive, axis=tuple(k for k, c in enumerate(target) if c not in source))
+        masks.append(_einsum_one_transpose(m.astype(float), x, subscripts=f"{source}->{found}") != 0)
+    return masks
+
+
 einsum2 = Bilinear(
-    lambda a, b, *, subscripts: np.einsum(subscripts, a, b, optimize=True), _left, _right, name="einsum"
+    lambda a, b, *, subscripts: np.einsum(subscripts, a, b, optimize=True),
+    _left,
+    _right,
+    Reach(_moves, _reaches),
+    name="einsum",
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import Lanes, Linear, Special, as_array, broadcast_to, raw, where
+from chainrule.primitive import Lanes, Linear, Reach, Special, as_array, broadcast_to, raw, where
 from chainrule.rules.arithmetic import conj
 from chainrule.rules.arithmetic import real as real_part
 from chainrule.rules.elementary import exp, sqrt
@@ -33,6 +33,21 @@ def _restore(g: Any, x: Any, axis: Axes) -> Any:
 def _count(x: Any, axis: Axes) -> int:
     shape = np.shape(raw(x))
     return math.prod(shape[i] for i in axis)
+
+
+def _spread_mask(alive: Any, x: Any, axis: Axes) -> Any:
+    return np.broadcast_to(np.reshape(alive, _kept(np.shape(x), axis)), np.shape(x))
+
+
+# What of a row is alive, or moves, does so for all that was made of the row.
+REDUCED = Reach(
+    lambda m, *, axis, keepdims, **_: np.any(m, axis=axis, keepdims=keepdims),
+    lambda alive, x, *, axis, **_: (_spread_mask(alive, x, axis),),
+)
+ALONG = Reach(
+    lambda m, *, axis, **_: np.broadcast_to(np.any(m, axis=axis, keepdims=True), np.shape(m)),
+    lambda alive, x, *, axis, **_: (_spread_mask(np.any(alive, axis=axis, keepdims=True), x, axis),),
+)
 
 
 # -------------------------------------------------------------------- sums
@@ -87,11 +102,13 @@ def _std_push(ts: Any, y: Any, x: Any, *, axis: Axes, keepdims: bool, ddof: floa
 var = Special(
     lambda x, *, axis, keepdims, ddof: np.var(x, axis=axis, keepdims=keepdims, ddof=ddof),
     _var_push,
+    reach=REDUCED,
     name="var",
 )
 std = Special(
     lambda x, *, axis, keepdims, ddof: np.std(x, axis=axis, keepdims=keepdims, ddof=ddof),
     _std_push,
+    reach=REDUCED,
     name="std",
 )
 
@@ -117,6 +134,7 @@ standardise = Special(
     _standardise,
     lambda ts, y, x, *, axis, eps, centre: _standardise_map(ts[0], y, x, axis, eps, centre),
     lambda g, y, x, *, axis, eps, centre: (_standardise_map(g, y, x, axis, eps, centre),),
+    ALONG,
     name="standardise",
 )
 
@@ -145,7 +163,7 @@ def _norm_push(ts: Any, y: Any, x: Any, *, axis: Axes, keepdims: bool) -> Any:
 
 
 # At 0 the derivative is 0, the subgradient of smallest norm.
-norm = Special(_norm, _norm_push, name="norm", symbol="‖·‖")
+norm = Special(_norm, _norm_push, reach=REDUCED, name="norm", symbol="‖·‖")
 
 
 def _square_of_norm_push(ts: Any, y: Any, n: Any, x: Any, *, axis: Axes, keepdims: bool) -> Any:
@@ -184,7 +202,9 @@ def _extreme(run: Any) -> Special:
         return (Lanes(where(mask, _restore(g, x, axis) * share, 0.0), mask),)
 
     name = run.__name__.removeprefix("a")
-    return Special(lambda x, *, axis, keepdims: run(x, axis=axis, keepdims=keepdims), push, pull, name=name)
+    return Special(
+        lambda x, *, axis, keepdims: run(x, axis=axis, keepdims=keepdims), push, pull, REDUCED, name=name
+    )
 
 
 max_, min_ = _extreme(np.amax), _extreme(np.amin)
@@ -263,7 +283,11 @@ def _prod_push(ts: Any, y: Any, x: Any, *, axis: Axes, keepdims: bool) -> Any:
 
 
 prod = Special(
-    lambda x, *, axis, keepdims: np.prod(x, axis=axis, keepdims=keepdims), _prod_push, name="prod", symbol="Π"
+    lambda x, *, axis, keepdims: np.prod(x, axis=axis, keepdims=keepdims),
+    _prod_push,
+    reach=REDUCED,
+    name="prod",
+    symbol="Π",
 )
 
 
@@ -280,7 +304,15 @@ def _cumprod_push(ts: Any, y: Any, x: Any, *, axis: int) -> Any:
     return t
 
 
-cumprod = Special(lambda x, *, axis: np.cumprod(x, axis), _cumprod_push, name="cumprod")
+cumprod = Special(
+    lambda x, *, axis: np.cumprod(x, axis),
+    _cumprod_push,
+    reach=Reach(
+        lambda m, *, axis: np.cumsum(m, axis) > 0,
+        lambda alive, x, *, axis: (np.flip(np.cumsum(np.flip(alive, axis), axis), axis) > 0,),
+    ),
+    name="cumprod",
+)
 
 
 def _cumsum_transpose(g: Any, x: Any, *, axis: int) -> Any:
@@ -321,7 +353,7 @@ def _log_sum_exp_push(ts: Any, y: Any, x: Any, *, axis: Axes, keepdims: bool) ->
     return _shape_like(_total(ts[0] * _weights(y, x, axis), axis), y)
 
 
-logsumexp = Special(_log_sum_exp, _log_sum_exp_push, name="logsumexp")
+logsumexp = Special(_log_sum_exp, _log_sum_exp_push, reach=REDUCED, name="logsumexp")
 
 
 def _softmax(x: Any, *, axis: Axes) -> Any:
@@ -345,12 +377,17 @@ def _softmax_pull(g: Any, y: Any, x: Any, *, axis: Axes) -> Any:
 
 # A row of -inf alone is masked out: its softmax is 0 and its log_softmax -inf, with derivative 0.
 softmax = Special(
-    _softmax, lambda ts, y, x, *, axis: y * (ts[0] - _total(y * ts[0], axis)), _softmax_pull, name="softmax"
+    _softmax,
+    lambda ts, y, x, *, axis: y * (ts[0] - _total(y * ts[0], axis)),
+    _softmax_pull,
+    ALONG,
+    name="softmax",
 )
 log_softmax = Special(
     _log_softmax,
     lambda ts, y, x, *, axis: ts[0] - _total(exp(y) * ts[0], axis),
     lambda g, y, x, *, axis: (g - exp(y) * _total(g, axis),),
+    ALONG,
     name="log_softmax",
 )
 

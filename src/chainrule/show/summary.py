@@ -50,7 +50,7 @@ def number(x: Any, digits: int = 5) -> str:
     if 1e-3 <= size < 10**digits:
         text = f"{x:.{digits}g}"
         if "e" not in text:  # which it has where it rounds up to the next power of ten
-            return text if "." in text or size >= 10 ** (digits - 1) else f"{x:.{digits - 1}f}"
+            return text if "." in text else f"{x:.{digits - 1 if size < 10 ** (digits - 1) else 1}f}"
     mantissa, exponent = f"{x:.{digits - 1}e}".split("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{exponent}"
 

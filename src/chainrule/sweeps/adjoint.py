@@ -13,7 +13,8 @@ import numpy as np
 from numpy import ndarray
 
 from chainrule.graph import newest_first
-from chainrule.primitive import CONSTANTS, ONE, Contributions, Elementwise, Lanes, fit
+from chainrule.primitive import CONSTANTS, ONE, Contributions, Elementwise, Lanes, fit, fit_mask, keep
+from chainrule.traced import Traced
 from chainrule.value import Value, changed, data
 
 __all__ = ["Outside", "adjoint", "backward"]
@@ -121,6 +122,8 @@ def adjoint(
         contributions = primitive.pull(g, y, inputs, args, params, since)  # type: ignore[union-attr]
         if contributions is None:
             contributions = _transpose_push(node, g, y, args, since, bool(record))
+        if type(g) is Lanes and primitive.reach is not None:  # type: ignore[union-attr]
+            contributions = _reached(node, g.alive, contributions)
         for x, c in contributions:
             if x in received:
                 before = received[x]
@@ -142,6 +145,24 @@ def accumulate(a: Any, b: Any) -> Any:
     return a + b
 
 
+def _reached(node: Value, alive: Any, contributions: Contributions) -> Contributions:
+    """Send nothing to the elements of the operands on which only dead lanes of the result depend."""
+    masks = node.primitive.reach.reaches(alive, *node.args, **node.params)  # type: ignore[union-attr]
+    out = []
+    for x, c in contributions:
+        mask: Any = None
+        for operand, m in zip(node.inputs, masks, strict=True):
+            if operand is x:  # which may be both
+                m = fit_mask(m, x._data)
+                mask = m if mask is None else mask | m
+        if type(c) is Lanes:
+            mask, c = mask & c.alive, c.value
+        elif type(mask) is not Traced and mask.all():
+            mask = None
+        out.append((x, c if mask is None else Lanes(keep(mask, c), mask)))
+    return out
+
+
 def _transpose_push(
     node: Value, g: Any, y: Any, args: tuple[Any, ...], since: int, record: bool
 ) -> Contributions:
@@ -149,6 +170,8 @@ def _transpose_push(
     if type(g) is Lanes:
         g = g.value
     wanted = [(i, x) for i, x in enumerate(node.inputs) if type(x) is Value and x.serial >= since]
+    if not wanted:  # a factor in the push of another node, which has no tangent
+        return []
     tangents: list[Any] = [None] * len(args)
     for i, x in wanted:
         tangents[i] = Value(0.0 if type(x._data) is float else np.zeros_like(x._data))

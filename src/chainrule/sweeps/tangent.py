@@ -58,6 +58,9 @@ def tangent(nodes: Sequence[Value], seeds: dict[Value, Any], *, record: bool) ->
             t = primitive.push(y, args, ts, node.params)
             if dead and type(primitive) is Linear:
                 mask = _linear(primitive, node, ts, masks)
+            elif dead and primitive.reach is not None and t is not None and masked:
+                mask = primitive.reach.moves(*_moving(node, ts, masks), **node.params)
+                t = keep(mask, t)
         if t is not None:
             tangents[node] = t
             if mask is not None and (type(mask) is Traced or not mask.all()):
@@ -91,10 +94,14 @@ def _elementwise(
 
 def _linear(primitive: Linear, node: Value, ts: list[Any], masks: list[Any]) -> Any:
     """Where the result moves: the matrices of these operations are 0 and 1, so what reaches, reaches."""
-    moving = [
+    mask = as_array(primitive.run(*_moving(node, ts, masks), **node.params))
+    mask = mask if mask.dtype == bool else mask != 0
+    return mask if mask.ndim or type(mask) is Traced else None
+
+
+def _moving(node: Value, ts: list[Any], masks: list[Any]) -> list[Any]:
+    """Where each operand moves."""
+    return [
         np.full(np.shape(a), t is not None) if m is None else m
         for a, t, m in zip(node.args, ts, masks, strict=True)
     ]
-    mask = as_array(primitive.run(*moving, **node.params))
-    mask = mask if mask.dtype == bool else mask != 0
-    return mask if mask.ndim or type(mask) is Traced else None
