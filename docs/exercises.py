@@ -78,6 +78,8 @@ def _shown(x: Any) -> str:
         return getattr(x, "__name__", "f")
     if np.ndim(x) > 1:
         return f"<array {'×'.join(map(str, np.shape(x)))}>"
+    if np.ndim(x) == 0:
+        return f"{float(x):.7g}"
     return np.array2string(np.asarray(x, dtype=None), precision=6, separator=", ", max_line_width=200)
 
 
@@ -179,6 +181,29 @@ count_paths = Exercise(
     {
         "Ways do not add up along a path: in each layer every one of them splits again.": lambda w, d: w * d,
         "Nearly: a path chooses a unit in each of the layers.": lambda w, d: w ** (d - 1),
+    },
+)
+
+# ---------------------------------------------------------------- modules
+
+
+def _messages(delta: Any, x: Any, W: Any) -> tuple[Any, Any]:
+    return delta @ W.T, x.T @ delta
+
+
+messages = Exercise(
+    lambda x, W, from_left, from_right: _messages(from_left + from_right, x, W),
+    ((_normal(size=(4, 3)), _normal(size=(3, 2)), _normal(size=(4, 2)), _normal(size=(4, 2))),),
+    {
+        "Both children depend on what this module gives: what they send adds up.": (
+            lambda x, W, from_left, from_right: _messages(from_left, x, W)
+        ),
+        "Contributions add up. A mean would halve every gradient.": (
+            lambda x, W, from_left, from_right: _messages((from_left + from_right) / 2, x, W)
+        ),
+        "The other way round: first what goes to the parents, then what the weights get.": (
+            lambda x, W, from_left, from_right: _messages(from_left + from_right, x, W)[::-1]
+        ),
     },
 )
 

@@ -50,4 +50,4 @@ def test_any_other_answer_is_compared(answer, said):
 def test_an_answer_of_several_things_is_counted():
     exercise = Exercise(lambda x: (x, -x), ((1.0,),))
     assert "gives one thing, expected 2 things" in exercise.verdict(lambda x: x)
-    assert "gives 2., expected -1. (number 2 of 2)" in exercise.verdict(lambda x: (x, 2 * x))
+    assert "gives 2, expected -1 (number 2 of 2)" in exercise.verdict(lambda x: (x, 2 * x))
