@@ -111,7 +111,15 @@ def visit_math_block(self, node):
 
 
 # A cell tagged `wide` prints smaller, for tables wider than the text; long names are broken in titles.
-wide_style = "<style>.tag_wide .output pre { font-size: 0.7em; } h1 { overflow-wrap: anywhere; }</style>"
+# Pictures that follow the reader's theme need not be dimmed by the page's.
+wide_style = """<style>
+.tag_wide .output pre { font-size: 0.7em; } h1 { overflow-wrap: anywhere; }
+@media (prefers-color-scheme: dark) {
+  html[data-theme="dark"] .bd-content img[src$=".svg"] {
+    filter: none !important; background: none !important; padding: 0 !important;
+  }
+}
+</style>"""
 
 
 def add_style(app, pagename, templatename, context, doctree):

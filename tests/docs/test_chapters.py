@@ -19,7 +19,7 @@ CHAPTERS = sorted(DOCS.glob("*.md"))
 def cells_of(chapter):
     """The code of a chapter, cell by cell, without what is said to Sphinx about them."""
     found = re.findall(r"^```\{code-cell\}\n(.*?)^```$", chapter.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    return [re.sub(r"^:tags:.*\n", "", code) for code in found]
+    return [re.sub(r"\A(---\n.*?\n---\n|:tags:[^\n]*\n)", "", code, flags=re.DOTALL) for code in found]
 
 
 def executed(chapter):
