@@ -6,6 +6,7 @@ made is recognised by its numbers.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,18 +30,23 @@ class Exercise:
     def verdict(self, answer: Callable[..., Any]) -> str:
         """``Right.``, or what is not, for the first case for which it is not."""
         for case in self.cases:
-            call = f"{answer.__name__}({', '.join(map(_shown, case))})"
-            try:
-                with np.errstate(all="ignore"):
-                    given = answer(*case)
-            except Exception as error:
-                return f"Not yet: {call} raises {type(error).__name__}: {error}"
-            if given is None:
-                return f"Not yet: {call} returns None. Put your answer in the place of the dots."
-            if wrong := _difference(given, self.right(*case)):
-                hints = [hint for hint, f in self.mistakes.items() if self._same(given, f, case)]
-                return f"Not yet: {call} {wrong}." + "".join(f"\n{hint}" for hint in hints)
+            wrong, hints = self._wrong(answer, case)
+            if wrong:
+                call = f"{answer.__name__}({', '.join(map(_shown, case))})"
+                return "\n".join([textwrap.fill(f"Not yet: {call} {wrong}", 88), *hints])
         return "Right."
+
+    def _wrong(self, answer: Callable[..., Any], case: tuple[Any, ...]) -> tuple[str, list[str]]:
+        try:
+            with np.errstate(all="ignore"):
+                given = answer(*case)
+        except Exception as error:
+            return f"raises {type(error).__name__}: {error}", []
+        if given is None:
+            return "returns None. Put your answer in the place of the dots.", []
+        if wrong := _difference(given, self.right(*case)):
+            return f"{wrong}.", [hint for hint, f in self.mistakes.items() if self._same(given, f, case)]
+        return "", []
 
     def _same(self, given: Any, mistake: Callable[..., Any], case: tuple[Any, ...]) -> bool:
         with np.errstate(all="ignore"):

@@ -22,7 +22,8 @@ def test_the_right_answer_passes(name):
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_an_empty_cell_is_told_what_to_do(name):
-    assert "Put your answer in the place of the dots" in EXERCISES[name].verdict(lambda *_: None)
+    said = EXERCISES[name].verdict(lambda *_: None)
+    assert "Put your answer in the place of the dots." in said.replace("\n", " ")
 
 
 @pytest.mark.parametrize("name, hint", MISTAKES)
@@ -30,7 +31,7 @@ def test_a_frequent_mistake_gets_its_own_hint(name, hint):
     exercise = EXERCISES[name]
     said = exercise.verdict(exercise.mistakes[hint])
     assert said.startswith("Not yet: ")
-    assert said.split("\n")[1:] == [hint]
+    assert said.endswith(f".\n{hint}")
 
 
 @pytest.mark.parametrize(
