@@ -5,9 +5,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-pytest.importorskip("matplotlib")
-pytest.importorskip("sklearn")
-
 from docs.figures.__main__ import FIGURES, STATIC
 from docs.figures.sheet import DIM, Sheet, played
 
