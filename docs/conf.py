@@ -4,6 +4,7 @@ import hashlib
 import html
 import os
 import re
+import sys
 from importlib.metadata import version as installed_version
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +12,9 @@ from pathlib import Path
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.util import logging
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+import functions_page  # noqa: E402
 
 project = "chainrule"
 author = "The chainrule authors"
@@ -142,7 +146,15 @@ def take_out_frames(app, pagename, templatename, context, doctree):
         context["body"] = re.sub(r'(?<=\s)srcdoc="([^"]*)"', taken_out, context["body"])
 
 
+def write_functions(app):
+    path = Path(app.srcdir) / "functions.md"
+    text = functions_page.page()
+    if not path.exists() or path.read_text("utf-8") != text:
+        path.write_text(text, "utf-8")
+
+
 def setup(app):
+    app.connect("builder-inited", write_functions)
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
     app.connect("html-page-context", add_style)
     app.connect("html-page-context", take_out_frames)

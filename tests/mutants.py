@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from chainrule.primitive import Bilinear, Elementwise, Lanes, Linear, Primitive, Special, raw
+from chainrule.primitives import Bilinear, Elementwise, Lanes, Linear, Primitive, Special, raw
 from chainrule.rules import arithmetic as ar
 
 Plant = Callable[[pytest.MonkeyPatch], None]

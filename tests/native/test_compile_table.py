@@ -13,7 +13,7 @@ import scipy.special
 import chainrule as cr
 from chainrule import Value, jvp, vjp
 from chainrule.native import operations
-from chainrule.primitive import Elementwise, Primitive
+from chainrule.primitives import Elementwise, Primitive
 from chainrule.traced import TracedError
 from tests.check import like
 from tests.native.agree import agree, leaves
