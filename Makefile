@@ -14,12 +14,13 @@ WORKERS ?= auto
 bin = .venv/$@/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo example examples test test-peers test-page page bench docs lint types wheel clean
+.PHONY: help demo example examples figures test test-peers test-page page bench docs lint types wheel clean
 
 help:
 	@echo "make demo    train three networks and look at them: one page of results"
 	@echo "make example NAME=moons   one of the examples; without NAME, which there are"
 	@echo "make examples   all of them; draws the documentation's pictures again"
+	@echo "make figures   the documentation's figures, drawn again from the computations that they show"
 	@echo "make test    the tests, docstring examples included"
 	@echo "make test-array-api   the Array API standard: every function, all dtypes; SUITE=<checkout> its official suite"
 	@echo "make test-peers   layers and losses beside PyTorch's numbers"
@@ -70,6 +71,11 @@ example:
 examples:
 	$(call environment,examples,--editable '.[examples]')
 	@.venv/examples/bin/python -m examples all --output docs/_static/examples $(ARGS)
+
+# The same bytes each time, whatever the machine's number of threads.
+figures:
+	$(call environment,figures,--editable '.[demo]')
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(bin)/python -m docs.figures
 
 # One thread of BLAS for each worker: the workers already take every core.
 test:
