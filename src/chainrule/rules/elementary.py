@@ -7,6 +7,7 @@ Partials are written in forms that keep full relative accuracy over the whole do
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -124,6 +125,15 @@ sigmoid = Elementwise(
 )
 
 
+def _sigmoid2(x: Any) -> Any:
+    e = np.exp2(-np.abs(x))
+    return np.where(x >= 0, 1 / (1 + e), e / (1 + e))[()]
+
+
+# 1 / (1 + 2⁻ˣ); as sigmoid(x log 2) it would be off by the rounding of that product, which exp enlarges.
+sigmoid2 = Elementwise(_sigmoid2, lambda y, x: LN2 * (y * sigmoid2(-x)), name="sigmoid2")
+
+
 def _logit(x: Any) -> Any:
     s = 2 * x - 1  # exact near 1/2, where the logarithms cancel
     near = np.abs(s) < 0.5
@@ -164,27 +174,68 @@ def _polynomial(coefficients: tuple[float, ...], x: Any) -> Any:
 BLOCK = 1 << 14  # elements whose intermediate results stay in the cache
 
 
-def _erf(x: Any) -> Any:
-    """Of a large array block by block: each of the thirty operations would go through all of the memory."""
+def _by_blocks(f: Callable[..., Any], x: Any, **params: Any) -> Any:
+    """Of a large array block by block: each of some ten operations would go through all of the memory."""
     if type(x) is not np.ndarray or x.size <= 2 * BLOCK:
-        return _erf_of_block(x)
+        return f(x, **params)
     flat = x.reshape(-1)
-    parts = [_erf_of_block(flat[i : i + BLOCK]) for i in range(0, flat.size, BLOCK)]
+    parts = [f(flat[i : i + BLOCK], **params) for i in range(0, flat.size, BLOCK)]
     return np.concatenate(parts).reshape(x.shape)
+
+
+# Beyond the first, exp(-x²/2) and exp(x²/2) leave the range of floats; what is rounded to a part 1/steps of 1
+# has half of the digits.
+_WIDTHS = {"d": (64.0, 2.0**20), "f": (16.0, 2.0**8), "g": (256.0, 2.0**24), "e": (8.0, 4.0)}
+
+
+def _widths(x: Any) -> tuple[float, float]:
+    return _WIDTHS.get(x.dtype.char, _WIDTHS["d"])
+
+
+def _erf(x: Any) -> Any:
+    return _by_blocks(_erf_of_block, as_array(x))[()]
 
 
 def _erf_of_block(x: Any) -> Any:
     """Near 0 x R(x²), elsewhere ±(1 - exp(-x²) S(|x|)); without branches, so that it compiles as it is."""
-    size = np.minimum(np.abs(x), 6.0)  # beyond, erf rounds to 1
+    size = np.minimum(np.abs(x), _widths(x)[0])
     square = size * size
     near = size <= 0.46875
     inner = x * _polynomial(_NEAR[0], square) / _polynomial(_NEAR[1], square)
     outer = 1 - np.exp(-square) * _polynomial(_FAR[0], size) / _polynomial(_FAR[1], size)
-    return np.where(near, inner, np.copysign(outer, x))[()]
+    return np.where(near, inner, np.copysign(outer, x))
 
 
+def _bell_curve(x: Any, *, rate: float) -> Any:
+    if np.iscomplexobj(x):
+        return np.exp(-rate * x * x)
+    return _by_blocks(_bell_curve_of_block, as_array(x), rate=rate)[()]
+
+
+def _bell_curve_of_block(x: Any, *, rate: float) -> Any:
+    """``exp(-rate x²)``; ``rest`` is what x² loses by rounding, because exp enlarges that."""
+    width, steps = _widths(x)
+    size = np.minimum(np.abs(x), width)
+    square, short = size * size, np.rint(size * steps) * (1 / steps)
+    rest = (short * short - square) + (size - short) * (size + short)
+    return np.exp(-rate * square) * (1 - rate * rest)
+
+
+def _bell_curve_scalar(x: float, *, rate: float) -> float:
+    size = min(abs(x), 64.0)
+    square, short = size * size, round(size * 1048576.0) / 1048576.0
+    rest = (short * short - square) + (size - short) * (size + short)
+    return math.exp(-rate * square) * (1 - rate * rest)
+
+
+bell_curve = Elementwise(
+    _bell_curve,
+    lambda y, x, *, rate: -2 * rate * where(raw(y) == 0, 0.0, x * bell_curve(x, rate=rate)),
+    name="bell_curve",
+    scalar=_bell_curve_scalar,
+)
 erf = Elementwise(
-    _erf, lambda y, x: 2 / math.sqrt(PI) * exp(-x * x), name="erf", scalar=math.erf
+    _erf, lambda y, x: 2 / math.sqrt(PI) * bell_curve(x, rate=1.0), name="erf", scalar=math.erf
 )
 
 # -------------------------------------------------------------------- x log x and its kin
