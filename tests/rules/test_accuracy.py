@@ -76,7 +76,7 @@ UNARY = [
     Row("log10", np.log10, (lambda x: 1 / (x * mp.log(10)),), (positive,)),
     Row("log1p", np.log1p, (lambda x: 1 / (1 + x),), (np.concatenate([positive[::2], near(-1.0, 1)[::2]]),)),
     Row("sqrt", np.sqrt, (lambda x: 1 / (2 * mp.sqrt(x)),), (positive,)),
-    Row("cbrt", np.cbrt, (lambda x: 1 / (3 * mp.cbrt(x) ** 2),), (positive,)),
+    Row("cbrt", np.cbrt, (lambda x: 1 / (3 * mp.cbrt(abs(x)) ** 2),), (positive,)),
     Row("square", np.square, (lambda x: 2 * x,), (everything,)),
     Row("reciprocal", np.reciprocal, (lambda x: -1 / x**2,), (spread(-150, 150),)),
     Row("sin", np.sin, (mp.cos,), (moderate,)),

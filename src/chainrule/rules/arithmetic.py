@@ -58,8 +58,8 @@ def _one_less(x: Any, y: Any) -> Any:
     if np.iscomplexobj(base) or np.iscomplexobj(exponent):
         return z
     if type(rest) is Traced or np.any(rest):
-        plain = (rest == 0) | ~(base > 0) | (base == math.inf)
-        return z * np.where(plain, 1.0, 1 + rest * np.log(np.where(plain, 1.0, base)))
+        lost = (np.abs(rest) > 0) & (base > 0) & (base < math.inf)
+        return z * np.power(np.where(lost, base, 1.0), rest)
     return z
 
 
@@ -103,11 +103,15 @@ real = Elementwise(np.real, 1)
 imag = Elementwise(np.imag, -1j)
 # -------------------------------------------------------------------- two operands on one circle
 
-# Divided by the radius twice, because its square leaves the range of floats.
+def _over_square(x: Any, r: Any) -> Any:
+    """``x / r²``, divided twice because r² leaves the range of floats; of no radius and of an infinite one 0."""
+    return where((raw(r) == 0) | (raw(r) == math.inf), 0.0, x / r / r)
+
+
 arctan2 = Elementwise(
     np.arctan2,
-    lambda z, y, x: unless_zero(r := hypot(x, y), x / r / r),
-    lambda z, y, x: unless_zero(r := hypot(x, y), -y / r / r),
+    lambda z, y, x: _over_square(x, hypot(x, y)),
+    lambda z, y, x: _over_square(-y, hypot(x, y)),
     scalar=math.atan2,
 )
 

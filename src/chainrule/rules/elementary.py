@@ -39,7 +39,7 @@ exp2 = Elementwise(np.exp2, lambda y, x: LN2 * y)
 expm1 = Elementwise(np.expm1, lambda y, x: exp(x), scalar=math.expm1)
 log = Elementwise(np.log, lambda y, x: _inside(_not_negative(x), 1 / x), scalar=math.log)
 log2 = Elementwise(np.log2, lambda y, x: _inside(_not_negative(x), 1 / (LN2 * x)), scalar=math.log2)
-log10 = Elementwise(np.log10, lambda y, x: _inside(_not_negative(x), 1 / (LN10 * x)), scalar=math.log10)
+log10 = Elementwise(np.log10, lambda y, x: _inside(_not_negative(x), (1 / LN10) / x), scalar=math.log10)
 log1p = Elementwise(np.log1p, lambda y, x: _inside(_not_negative(x, -1.0), 1 / (1 + x)), scalar=math.log1p)
 
 # -------------------------------------------------------------------- roots
@@ -53,11 +53,14 @@ def unless_zero(h: Any, d: Any) -> Any:
     return where(h == 0, 0.0, d)
 
 
+def _cosine(h: Any, x: Any, y: Any) -> Any:
+    """``x / h``, and of an infinite x beside a finite y the limit."""
+    far = (abs(raw(x)) == math.inf) & np.isfinite(raw(y))
+    return unless_zero(h, where(far, np.sign(raw(x)), x / h))
+
+
 hypot = Elementwise(
-    np.hypot,
-    lambda h, x, y: unless_zero(h, x / h),
-    lambda h, x, y: unless_zero(h, y / h),
-    scalar=math.hypot,
+    np.hypot, lambda h, x, y: _cosine(h, x, y), lambda h, x, y: _cosine(h, y, x), scalar=math.hypot
 )
 
 # -------------------------------------------------------------------- trigonometric functions
@@ -279,6 +282,13 @@ def _sin_pi(x: Any) -> Any:
     return np.sin(PI * np.where(np.abs(r) > 0.5, np.copysign(1, r) - r, r))
 
 
+def _cos_pi(x: Any) -> Any:
+    """cos(πx); not sin(π(x + 1/2)), because that sum rounds."""
+    if np.iscomplexobj(x):
+        return np.cos(PI * x)
+    return np.sin(PI * (0.5 - np.abs(x - 2 * np.rint(x / 2))))
+
+
 def _sinc(x: Any, *, order: int) -> Any:
     """The ``order``-th derivative of sin(πx)/(πx).
 
@@ -291,7 +301,8 @@ def _sinc(x: Any, *, order: int) -> Any:
     z = np.where(small, 1.0, wide)
     f = _sin_pi(z) / (PI * z)
     for k in range(1, order + 1):
-        f = (PI ** (k - 1) * _sin_pi(z + k / 2) - k * f) / z
+        wave = _cos_pi(z) if k % 2 else _sin_pi(z)  # of πz + kπ/2, but for the sign
+        f = (PI ** (k - 1) * (wave if k % 4 < 2 else -wave) - k * f) / z
     s = np.where(small, wide, 0.0)
     series = np.zeros_like(s)
     # Σ (-1)ⁿ π²ⁿ (2n)!/(2n-k)! x²ⁿ⁻ᵏ / (2n+1)!
@@ -319,7 +330,7 @@ def _i0_derivative(x: Any, *, order: int) -> Any:
     if order == 0:
         return np.i0(x)[()]
     x = as_array(x)
-    a = np.abs(x)[..., None]
+    a = np.minimum(np.abs(x), 720.0)[..., None]  # where exp has overflowed
     near, far = np.exp(-a * _REST), np.exp(-a * (2 - _REST))
     # 1 - exp(-2 a cos θ) by expm1: near 0 the two terms are alike
     waves = near + far if order % 2 == 0 else -near * np.expm1(-2 * a * _COS)
