@@ -335,6 +335,11 @@ class Program:
             operands += (fitting[chosen[n] % len(fitting)],)
         return operands
 
+    @property
+    def writes(self) -> bool:
+        """Whether elements are assigned to."""
+        return any(step.op.name in ("assign", "augment", "add.at") for step in self.steps)
+
     def __call__(self, *inputs: Any) -> tuple[Any, ...]:
         return tuple(self.nodes(inputs)[i] for i in self.outputs)
 
