@@ -204,9 +204,9 @@ def _erf_of_block(x: Any) -> Any:
     size = np.minimum(np.abs(x), _widths(x)[0])
     square = size * size
     near = size <= 0.46875
-    inner = x * _polynomial(_NEAR[0], square) / _polynomial(_NEAR[1], square)
+    inner = size * _polynomial(_NEAR[0], square) / _polynomial(_NEAR[1], square)
     outer = 1 - np.exp(-square) * _polynomial(_FAR[0], size) / _polynomial(_FAR[1], size)
-    return np.where(near, inner, np.copysign(outer, x))
+    return np.copysign(np.where(near, inner, outer), x)
 
 
 def _bell_curve(x: Any, *, rate: float) -> Any:
