@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule import derivatives as dv
-from chainrule import primitive as pr
+from chainrule import primitives as pr
 from chainrule import recording as rc
-from chainrule.primitive import Primitive
+from chainrule.primitives import Primitive
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import bessel as bs
 from chainrule.rules import control as ct

@@ -14,7 +14,7 @@ import pytest
 
 import chainrule
 from chainrule import Value, jvp, vjp
-from chainrule.primitive import Elementwise, Primitive, Special, fit_mask
+from chainrule.primitives import Elementwise, Primitive, Special, fit_mask
 from chainrule.sweeps.adjoint import adjoint
 from tests.check import first_order, inner, like, same, second_order
 from tests.table import CASES, ELSEWHERE, Case

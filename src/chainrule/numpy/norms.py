@@ -9,8 +9,8 @@ import numpy as np
 
 from chainrule.numpy.arguments import as_operand, axes_of, ordered_axes, shape_of
 from chainrule.numpy.elementwise import power, where
-from chainrule.numpy.linalg import _matrices, _square, inv, svdvals
 from chainrule.numpy.manipulation import moveaxis, reshape
+from chainrule.numpy.matrices import _matrices, _square, inv, svdvals
 from chainrule.numpy.reductions import max, min, sum
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import reduction as rd
@@ -43,6 +43,8 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     if len(axes) != 2:
         raise ValueError(f"norm: axis is {axis!r}, expected one axis (vectors) or two (matrices)")
     rows, columns = ordered_axes("norm", x, axis) if axis is not None else axes
+    if _empty(x, axes) and ord in (1, 2, math.inf, "nuc"):
+        return sum(ar.absolute(x), axes, keepdims=keepdims)
     if ord in (1, -1, math.inf, -math.inf):
         along, over = (rows, columns) if ord in (1, -1) else (columns, rows)
         totals = sum(ar.absolute(x), along, keepdims=True)
@@ -60,17 +62,22 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     )
 
 
+def _empty(x: Any, axes: tuple[int, ...]) -> bool:
+    """Whether there is nothing along the axes: such norms are 0."""
+    return any(shape_of(x)[k] == 0 for k in axes)
+
+
 def _vector_norm(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
     if isinstance(ord, str):
         raise ValueError(f"norm: ord={ord!r} is for matrices, x has shape {shape_of(x)} along axis {axes}")
     if ord == 2:
         return rd.norm(x, axis=axes, keepdims=bool(keepdims))
     size = ar.absolute(x)
-    if ord in (math.inf, -math.inf):
+    if ord in (math.inf, -math.inf) and not (_empty(x, axes) and ord > 0):
         return (max if ord > 0 else min)(size, axes, keepdims=keepdims)
     if ord == 0:
         return np.sum(current(x) != 0, axis=axes, keepdims=keepdims).astype(current(size).dtype)
-    if ord == 1:
+    if ord in (1, math.inf):
         return sum(size, axes, keepdims=keepdims)
     total = sum(power(size, ord), axes, keepdims=keepdims)
     if ord < 0:

@@ -15,7 +15,7 @@ from chainrule.numpy.elementwise import astype
 from chainrule.numpy.manipulation import moveaxis, ravel, reshape
 from chainrule.numpy.rearranging import diagonal
 from chainrule.numpy.reductions import sum
-from chainrule.primitive import as_array
+from chainrule.primitives import as_array
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import matrix as mx
 from chainrule.rules import shape as sh

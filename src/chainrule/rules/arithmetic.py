@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import Elementwise, Linear, raw, where
+from chainrule.primitives import Elementwise, Linear, raw, where
 from chainrule.rules.elementary import exp2, hypot, log, sigmoid, sigmoid2, unless_zero
 from chainrule.traced import Traced
 

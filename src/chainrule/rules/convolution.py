@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from chainrule.primitive import Bilinear, raw
+from chainrule.primitives import Bilinear, raw
 from chainrule.rules.linalg import numeric
 from chainrule.rules.shape import getitem, scatter, transpose
 from chainrule.traced import Traced

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import Special, raw, where
+from chainrule.primitives import Special, raw, where
 from chainrule.rules.arithmetic import conj, imag, real
 from chainrule.rules.linalg import H, column, diagonal, given, hermitian, is_complex, numeric, solve
 from chainrule.rules.matrix import matmul

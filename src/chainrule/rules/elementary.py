@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import Elementwise, as_array, raw, where
+from chainrule.primitives import Elementwise, as_array, raw, where
 
 
 def _inside(domain: Any, d: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import Contributions, Lanes, Linear, raw
+from chainrule.primitives import Contributions, Lanes, Linear, raw
 from chainrule.rules.arithmetic import conj
 
 # For 1/n one way there is 1 the other way.

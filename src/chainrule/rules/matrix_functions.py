@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import Special, raw, where
+from chainrule.primitives import Special, raw, where
 from chainrule.rules.linalg import numeric, total
 from chainrule.rules.matrix import matmul
 from chainrule.rules.matrix import matrix_transpose as mT

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import special as sp
 
-from chainrule.primitive import Elementwise, raw, where
+from chainrule.primitives import Elementwise, raw, where
 from chainrule.rules import bessel as bs
 from chainrule.rules import elementary as el
 from chainrule.rules import gamma as gm

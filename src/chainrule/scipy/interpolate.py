@@ -22,8 +22,8 @@ import numpy as np
 
 from chainrule.numpy.arguments import as_operand, axis_of, shape_of
 from chainrule.numpy.elementwise import where
-from chainrule.numpy.linalg import solve
 from chainrule.numpy.manipulation import broadcast_to, concatenate, moveaxis, reshape
+from chainrule.numpy.matrices import solve
 from chainrule.numpy.rearranging import getitem
 from chainrule.rules import shape as sh
 from chainrule.rules.matrix_functions import solve_banded

@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.numpy import linalg as nl
+from chainrule.numpy import matrices as nl
 from chainrule.numpy import norms
 from chainrule.numpy.arguments import as_operand, shape_of
-from chainrule.numpy.linalg import _columns, _square, _vector
 from chainrule.numpy.manipulation import concatenate, ravel
+from chainrule.numpy.matrices import _columns, _square, _vector
 from chainrule.numpy.rearranging import flip, take_along_axis
 from chainrule.rules import linalg as la
 from chainrule.rules import matrix as mx

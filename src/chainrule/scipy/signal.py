@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.numpy import fft as nf
+from chainrule.numpy import transforms as nf
 from chainrule.numpy.arguments import as_operand, ordered_axes, shape_of
 from chainrule.numpy.rearranging import flip
 from chainrule.rules import arithmetic as ar

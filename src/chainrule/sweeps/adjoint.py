@@ -13,7 +13,7 @@ import numpy as np
 from numpy import ndarray
 
 from chainrule.graph import newest_first
-from chainrule.primitive import CONSTANTS, ONE, Contributions, Elementwise, Lanes, fit, fit_mask, keep
+from chainrule.primitives import CONSTANTS, ONE, Contributions, Elementwise, Lanes, fit, fit_mask, keep
 from chainrule.traced import Traced
 from chainrule.value import Value, changed, data
 
