@@ -1,8 +1,8 @@
 """Random programs: every derivative against plain NumPy's differences and against every other derivative.
 
-``make test`` runs 5,000 of them, from the seed ``CHAINRULE_SEED`` on, ``make nightly`` 100,000 of a new one; a
-failure names the seed of its program and prints it. Hypothesis tries fewer, more thoroughly, and makes a program
-that fails smaller: ``make test ARGS="--hypothesis-seed=N"`` draws its examples again.
+``make test`` runs 5,000 of them, from the seed ``CHAINRULE_SEED`` on, ``make nightly`` 100,000 of a new
+one; a failure names the seed of its program and prints it. Hypothesis tries fewer, more thoroughly, and
+makes a program that fails smaller: ``make test ARGS="--hypothesis-seed=N"`` draws its examples again.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def stays_on_its_side(program: Program, x: Arrays, t: Arrays) -> bool:
 
 
 def check(program: Program, x: Arrays, rng: np.random.Generator, deep: bool) -> bool:
-    """First and second order in both modes; whether differences could judge them, the second only if ``deep``."""
+    """First and second order in both modes; whether differences could judge. ``deep``: the second too."""
     y = program(*x)
     t, u, g = direction(rng, x), direction(rng, x), direction(rng, y)
     every = tuple(range(len(x)))

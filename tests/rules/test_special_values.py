@@ -88,7 +88,7 @@ Point = tuple[float, ...]
 
 
 class Convention(NamedTuple):
-    """``wanted(i, p, z)``, the derivative in operand ``i`` at ``p``, where the value is z, if ``holds(p, z)``."""
+    """The derivative in operand ``i`` at ``p``, where the value is z, if ``holds(p, z)``."""
 
     names: str
     holds: Callable[[Point, float], Any]
@@ -106,7 +106,8 @@ def whose(i: int, p: Point, z: float) -> float:
 
 
 CONVENTIONS = [
-    Convention("*", lambda p, z: np.isnan(z), lambda i, p, z: nan, "outside the domain: there is no function"),
+    Convention("*", lambda p, z: np.isnan(z), lambda i, p, z: nan,
+               "outside the domain: there is no function"),
     # kinks
     Convention("relu absolute", lambda p, z: p[0] == 0, lambda i, p, z: 0.0, "subgradient of smallest norm"),
     Convention("leaky_relu", lambda p, z: p[0] == 0, lambda i, p, z: 0.1, "the same: the smaller slope"),
@@ -115,35 +116,40 @@ CONVENTIONS = [
     Convention("copysign", lambda p, z: np.isnan(p[1]),
                lambda i, p, z: 0.0 if i else float(np.sign(p[0]) * np.copysign(1, p[1])), "nan has a sign"),
     # selection
-    Convention("maximum minimum fmax fmin", lambda p, z: p[0] == p[1] or p[0] != p[0] and p[1] != p[1],
+    Convention("maximum minimum fmax fmin", lambda p, z: p[0] == p[1] or np.isnan(p).all(),
                lambda i, p, z: 0.5, "ties share evenly"),
     Convention("maximum minimum fmax fmin", lambda p, z: np.isnan(p).any(), whose, "all to what was picked"),
-    Convention("nan_to_num", lambda p, z: not np.isfinite(p[0]), lambda i, p, z: 0.0, "replaced: a dead lane"),
-    Convention("heaviside", lambda p, z: p[0] == 0, lambda i, p, z: float(i), "at 0 it is its second operand"),
+    Convention("nan_to_num", lambda p, z: not np.isfinite(p[0]), lambda i, p, z: 0.0,
+               "replaced: a dead lane"),
+    Convention("heaviside", lambda p, z: p[0] == 0, lambda i, p, z: float(i),
+               "at 0 it is its second operand"),
     # ends of the domain: the limit from inside
     Convention("log1p arccosh logit arcsin arctanh", lambda p, z: abs(p[0]) == 1, lambda i, p, z: inf,
                "limit from inside"),
     Convention("arccos", lambda p, z: abs(p[0]) == 1, lambda i, p, z: -inf, "limit from inside"),
-    Convention("sqrt", lambda p, z: p[0] == 0, lambda i, p, z: float(np.copysign(inf, z)), "±0 is the side: 1/±0"),
+    Convention("sqrt", lambda p, z: p[0] == 0, lambda i, p, z: float(np.copysign(inf, z)),
+               "±0 is the side: 1/±0"),
     Convention("xlogy", lambda p, z: p[1] == 0, lambda i, p, z: (-inf, 0.0)[i], "log 0, and 0·log 0 = 0"),
     Convention("xlog1py", lambda p, z: p[1] == -1,
                lambda i, p, z: float(np.sign(p[0]) * inf) if p[0] else 0.0, "limit; and 0·log 0 = 0"),
-    Convention("xlogy xlog1py divide", lambda p, z: np.isinf(p).all(), lambda i, p, z: nan, "∞/∞ has no limit"),
+    Convention("xlogy xlog1py divide", lambda p, z: np.isinf(p).all(), lambda i, p, z: nan,
+               "∞/∞ has no limit"),
     # no direction, or all of them
     Convention("hypot arctan2", lambda p, z: p == (0, 0), lambda i, p, z: 0.0, "no direction: smallest norm"),
     Convention("hypot", lambda p, z: np.isinf(p).all(), lambda i, p, z: nan, "∞/∞ has no limit"),
     Convention("arctan2", lambda p, z: np.isinf(p).any(), lambda i, p, z: 0.0, "of an infinite radius"),
     Convention("logaddexp logaddexp2", lambda p, z: p[0] == p[1], lambda i, p, z: 0.5, "ties share evenly"),
     # jumps
-    Convention("remainder fmod", lambda p, z: p[0] == 0, lambda i, p, z: 1.0 - i, "at a jump: the value's piece"),
+    Convention("remainder fmod", lambda p, z: p[0] == 0, lambda i, p, z: 1.0 - i,
+               "at a jump: the value's piece"),
     Convention("remainder", lambda p, z: np.isinf(p[1]), lambda i, p, z: (1.0, nan)[i],
                "a modulus that is infinite is the value: a jump of any height"),
     # powers
     Convention("power float_power", lambda p, z: p == (0, 0), lambda i, p, z: 0.0, "0⁰ = 1 along both axes"),
     Convention("power float_power", lambda p, z: p[0] == 0 and p[1] >= 0,
                lambda i, p, z: 0.0 if i else ieee_power(i, p, z), "0^y is constant for y > 0"),
-    Convention("power float_power", lambda p, z: p[0] <= 0 or np.isinf(p).any() or np.isnan(p).any(), ieee_power,
-               "y x^(y-1) and z log x in IEEE arithmetic: beside 0 it is not real, of infinities it has no limit"),
+    Convention("power float_power", lambda p, z: p[0] <= 0 or not np.isfinite(p).all(), ieee_power,
+               "y x^(y-1) and z log x as written: beside 0 it is not real, of infinities it has no limit"),
 ]  # fmt: skip
 USED: set[int] = set()
 
@@ -176,7 +182,8 @@ def unexplained(row: Row, i: int, p: Point, z: float, got: float) -> str | None:
     if len(found) == 1 and equal(got, float(next(iter(found)))):
         return None
     for k, c in enumerate(CONVENTIONS):
-        if (c.names == "*" or row.name in c.names.split()) and c.holds(p, z) and equal(got, c.wanted(i, p, z)):
+        of_it = c.names == "*" or row.name in c.names.split()
+        if of_it and c.holds(p, z) and equal(got, c.wanted(i, p, z)):
             USED.add(k)
             return None
     return f"{row.name}: ∂{i} at {p}: got {got}, limits {', '.join(sorted(found))}, the value is {z}"

@@ -104,7 +104,7 @@ imag = Elementwise(np.imag, -1j)
 # -------------------------------------------------------------------- two operands on one circle
 
 def _over_square(x: Any, r: Any) -> Any:
-    """``x / r²``, divided twice because r² leaves the range of floats; of no radius and of an infinite one 0."""
+    """``x / r²``, divided twice as r² leaves the range of floats; 0 of no radius and of an infinite one."""
     return where((raw(r) == 0) | (raw(r) == math.inf), 0.0, x / r / r)
 
 
