@@ -12,6 +12,9 @@ import pytest
 from mpmath import mpf
 
 import chainrule as cr
+from chainrule import Value
+from chainrule.primitives import Elementwise, where
+from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 
 Exact = Callable[..., Any]
@@ -220,6 +223,24 @@ def test_to_the_last_digits(row: Row) -> None:
             error = ulps(cotangent, exact[i])
             worst = int(np.argmax(error))
             assert error[worst] <= ULPS, (f"operand {i}", [xs[worst] for xs in row.points], cotangent[worst])
+
+
+# Of complex numbers, or of three operands of which one is the result.
+NO_ROW = {ar.real, ar.imag, ar.clip, where}
+
+
+def test_every_elementwise_operation_has_a_row() -> None:
+    """tests/rules/test_special.py has those of SciPy."""
+    tried = set()
+    with np.errstate(all="ignore"):
+        results = [row.f(*[Value(xs[:2]) for xs in row.points]) for row in UNARY + BINARY]
+    while results:
+        y = results.pop()
+        if isinstance(y, Value) and y.primitive is not None:
+            tried.add(y.primitive)
+            results += y.inputs
+    all_of_them = {p for m in (ar, el) for p in vars(m).values() if isinstance(p, Elementwise)}
+    assert {p.name for p in all_of_them - NO_ROW - tried} == set()
 
 
 @pytest.mark.parametrize("row", UNARY, ids=str)

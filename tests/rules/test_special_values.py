@@ -18,6 +18,7 @@ import pytest
 from mpmath import mpf
 
 import chainrule as cr
+from chainrule.rules import special
 from tests.rules.test_accuracy import BINARY, UNARY, Row
 
 inf, nan = np.inf, np.nan
@@ -233,3 +234,73 @@ def test_every_convention_is_needed() -> None:
         for row in ROWS:
             test_the_limit_or_the_convention_in_both_modes(row)
     assert [c for k, c in enumerate(CONVENTIONS) if k not in USED] == []
+
+
+# -------------------------------------------------------------------- SciPy's universal functions
+
+ORDERS = "jv yv iv kv yn kn ive kve jve yve".split()  # in which there is no derivative
+SCIPYS = [
+    f
+    for f in special.CALLS
+    if not f.__name__.startswith("_") and f.__name__ not in ("wofz", "loggamma") and f.nin <= 3
+]
+# One operand: where the function is finite, or infinite at a finite point, and its derivative is nan.
+NO_LIMIT = {
+    "rgamma": {-inf: "it wavers, ever higher"},
+    "gammaln": {-1.0: "a pole from both sides", -3.0: "a pole from both sides"},
+    "entr": dict.fromkeys([-1.0, -1e-200, -0.5, -3.0], "outside the domain, where SciPy has -inf"),
+    "i1": dict.fromkeys([3e-308, 1e308], "SciPy's I₂ is nan there"),
+    "k0e": {3e-308: "SciPy's scaled K₁ overflows there on the way"},
+    "k1e": {3e-308: "SciPy's scaled K₂ overflows there on the way"},
+}
+
+
+def scipys_points(f: Any) -> list[Any]:
+    if f.__name__ in ("yn", "kn"):
+        return [np.array([k]) for k in (0,)] + [ONE]
+    grid = GRID if f.nin < 3 else [nan, inf, 0.0, 1.0, -1.0, 0.5, 2.5, 1e-200, 1e200]
+    return list(np.array(list(itertools.product(grid, repeat=f.nin))).T)
+
+
+def scipys_derivatives(f: Any, at: list[Any]) -> dict[int, tuple[Any, Any]]:
+    out = {}
+    for i in range(f.nin - 1 if f.__name__ in ORDERS else 0, f.nin):
+        one_operand = lambda v, i=i: f(*at[:i], v, *at[i + 1 :])
+        y, pull = cr.vjp(one_operand, at[i])
+        (reverse,) = pull(np.ones_like(y))
+        out[i] = reverse, cr.jvp(one_operand, (at[i],), (np.ones_like(at[i]),))[1]
+    return out
+
+
+@pytest.mark.parametrize("f", SCIPYS, ids=lambda f: f.__name__)
+def test_both_modes_of_scipys_functions(f: Any) -> None:
+    """Equal at every point; of one operand nan only where there is no limit, each with its reason."""
+    at = scipys_points(f)
+    with np.errstate(all="ignore"):
+        values, found = f(*at), scipys_derivatives(f, at)
+    for i, (reverse, forward) in found.items():
+        np.testing.assert_array_equal(reverse, forward, err_msg=f"∂{i}")
+    if f.nin == 1:
+        lost = np.isnan(reverse) & (np.isfinite(values) | np.isinf(values) & np.isfinite(ONE))
+        assert set(ONE[lost]) == set(NO_LIMIT.get(f.__name__, {}))
+
+
+def test_scipys_functions_compiled() -> None:
+    at = {f.__name__: scipys_points(f) for f in SCIPYS}
+
+    def run(at: Any) -> Any:
+        return {f.__name__: scipys_derivatives(f, at[f.__name__]) for f in SCIPYS}
+
+    with np.errstate(all="ignore"):
+        got, want = cr.compile(run)(at), run(at)
+    # 1 - 2x D(x) has no digits of its own far out; ψ of the largest numbers overflows one way or the other
+    dawson, binomial = got["dawsn"][0], want["binom"][1]
+    np.testing.assert_allclose(dawson, want["dawsn"][0], atol=np.finfo(float).eps)
+    most = (at["binom"][0] == 1e308) & (at["binom"][1] == 1e308)
+    for part in (*got["binom"][1], *binomial):
+        part[most] = nan
+    for name in want.keys() - {"dawsn"}:
+        for i in want[name]:
+            np.testing.assert_allclose(
+                got[name][i], want[name][i], rtol=1e-12, atol=1e-300, err_msg=f"{name}: ∂{i}"
+            )

@@ -111,7 +111,7 @@ def _mills(y: Any, x: Any) -> Any:
 log_ndtr = Elementwise(sp.log_ndtr, _mills)
 ndtri_exp = Elementwise(sp.ndtri_exp, lambda y, x: 1 / _mills(None, y))
 wofz = Elementwise(sp.wofz, lambda y, x: 2j / ROOT_PI - 2 * x * y)
-dawsn = Elementwise(sp.dawsn, lambda y, x: 1 - 2 * x * y)
+dawsn = Elementwise(sp.dawsn, lambda y, x: where(np.isinf(raw(x)), 0.0, 1 - 2 * x * y))
 
 # -------------------------------------------------------------------- logarithms and exponentials
 
