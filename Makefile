@@ -14,7 +14,7 @@ WORKERS ?= auto
 bin = .venv/$@/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo example examples figures test test-peers test-page page bench docs lint types wheel clean
+.PHONY: help demo example examples figures test nightly test-array-api test-peers test-page page bench docs lint types wheel clean
 
 help:
 	@echo "make demo    train three networks and look at them: one page of results"
@@ -22,6 +22,7 @@ help:
 	@echo "make examples   all of them; draws the documentation's pictures again"
 	@echo "make figures   the documentation's figures, drawn again from the computations that they show"
 	@echo "make test    the tests, docstring examples included"
+	@echo "make nightly 100,000 random programs of a new seed, and what else takes an hour"
 	@echo "make test-array-api   the Array API standard: every function, all dtypes; SUITE=<checkout> its official suite"
 	@echo "make test-peers   layers and losses beside PyTorch's numbers"
 	@echo "make page    build the explorer's page from its TypeScript (needs Node)"
@@ -83,6 +84,16 @@ test:
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 		$(bin)/pytest -n $(WORKERS) --junitxml=build/test/report.xml $(ARGS); status=$$?; \
 	echo "make test: the report is $(CURDIR)/build/test/report.xml"; exit $$status
+
+# A new seed each day; the header of the report and each failure name it.
+nightly:
+	$(call environment,test,--editable '.[test]')
+	@seed=$${CHAINRULE_SEED:-$$(date +%Y%m%d)000}; \
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 CHAINRULE_SEED=$$seed CHAINRULE_NIGHTLY=$${CHAINRULE_NIGHTLY:-100000} \
+		.venv/test/bin/pytest -n $(WORKERS) --junitxml=build/nightly/report.xml \
+		tests/test_random_programs.py tests/native/test_compile_programs.py \
+		tests/native/test_compile_hard_points.py tests/sweeps/test_threads.py $(ARGS); status=$$?; \
+	echo "make nightly: the first seed was $$seed; the report is $(CURDIR)/build/nightly/report.xml"; exit $$status
 
 # The official suite is not among pip's packages: SUITE names a checkout of github.com/data-apis/array-api-tests.
 test-array-api:

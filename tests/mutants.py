@@ -97,6 +97,8 @@ def transpose(p: Any) -> Iterator[tuple[str, str, Any]]:
     def changed(change: Callable[[Any], Any]) -> Any:
         def wrong(g: Any, *args: Any, **params: Any) -> Any:
             cs = p_transpose(g, *args, **params)
+            if np.asarray(raw(g)).dtype == bool:  # which elements are alive: no cotangents
+                return cs
             return [change(c) for c in cs] if len(args) > 1 else change(cs)
 
         return wrong

@@ -267,7 +267,7 @@ ELEMENTARY = [
         for p in (
             el.exp, el.exp2, el.expm1, el.sin, el.cos, el.arctan, el.deg2rad, el.rad2deg, el.sinh, el.cosh,
             el.tanh,
-            el.sech2, el.arcsinh, el.sigmoid, el.softplus, el.log_sigmoid, el.erf,
+            el.sech2, el.arcsinh, el.sigmoid, el.sigmoid2, el.softplus, el.log_sigmoid, el.erf,
         )
     ),
     *(elementwise(p, positive) for p in (el.log, el.log2, el.log10, el.log1p, el.sqrt, el.cbrt)),
@@ -414,7 +414,7 @@ SPECIAL = [
     elementwise(ic.gammainc_shape, shapes, shapes, order=1),
     *(elementwise(p, shapes, shapes, unit) for p in (ic.betainc, ic.betaincc, ic.betaincinv, ic.betainccinv)),
     *(elementwise(ic.betainc_shape, shapes, shapes, unit, orders=o) for o in ((1, 0), (0, 1), (1, 1))),
-    *(elementwise(sc.bell_curve, d, rate=r) for d in (real_line, anywhere) for r in (1.0, 0.5, -1.0)),
+    *(elementwise(el.bell_curve, d, rate=r) for d in (real_line, anywhere) for r in (1.0, 0.5, -1.0)),
     *(
         elementwise(p, d)
         for p in (sc.erf, sc.erfc, sc.erfi, sc.erfcx, sc.ndtr, sc.log_ndtr, sc.dawsn)

@@ -202,6 +202,26 @@ def test_writing_into_a_view_is_a_write_into_its_base() -> None:
     assert np.array_equal(x.grad, [0, 7])
 
 
+def test_of_several_written_to_one_place_only_the_last_counts() -> None:
+    """Row 12, and row 31 compiled: gradients of what was written, and of what was written over."""
+
+    def duplicates(v: Any) -> Any:
+        y = np.sin(v[:2])
+        y[[0, 0, 1]] = v * 2
+        return np.sum(y * y)
+
+    def through_a_view(x: Any) -> Any:
+        y = 2 * x
+        view = y[:1]
+        view[0] = x[1] * 5
+        return np.sum(y)
+
+    for f, x, wanted in ((duplicates, a(1, 2, 3), [0, 16, 24]), (through_a_view, a(1, 2), [0, 7])):
+        for mode in MODES:
+            close(cr.jacobian(f, mode=mode)(x), wanted)
+        close(cr.compile(cr.grad(f))(x), wanted)
+
+
 def test_numbers_of_a_result_are_read_only() -> None:
     x = Value(a(1, 2))
     y = 2 * x
