@@ -424,7 +424,7 @@ EXPRESSIONS = {
     **numpy_table.FUNCTIONS,
 }
 DEPENDENT = {n: EXPRESSIONS.pop(n) for n in numpy_table.DEPENDENT}
-WRITING = {n: EXPRESSIONS.pop(n) for n in numpy_table.WRITING}
+WRITING = {n: EXPRESSIONS.pop(n) for n in sorted(numpy_table.WRITING)}
 DIFFERENTIATED = EXPRESSIONS | WRITING
 # What has a shape that depends on the numbers, or answers with text about them, is refused in a program.
 REFUSED = (
