@@ -1,5 +1,5 @@
-// Pages out of data, opened from the file system in Debian's Chromium, with everything watched that must not happen.
-import { createHash } from "node:crypto";
+// Pages as Python wrote them, opened from the file system in Debian's Chromium, with everything watched that must not
+// happen.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -16,22 +16,16 @@ const FLAGS = [
   "--disable-component-update", "--disable-sync",
 ];
 
-export const fixture = (name) => JSON.parse(readFileSync(new URL(`fixtures/${name}.json`, import.meta.url), "utf8"));
+const pages = fileURLToPath(new URL("../../build/test-page/", import.meta.url));
 
-const hash = (text) => `'sha256-${createHash("sha256").update(text, "utf8").digest("base64")}'`;
-
-/** The page as Python writes it. */
-export function page(data) {
-  const script = readFileSync(join(folder, "explorer.js"), "utf8");
-  const style = readFileSync(join(folder, "explorer.css"), "utf8");
-  const policy = `default-src 'none'; script-src ${hash(script)} 'wasm-unsafe-eval'; worker-src blob:; `
-    + `style-src ${hash(style)}; img-src data: blob:; base-uri 'none'; form-action 'none'`;
-  const json = JSON.stringify(data).replace(/[<>&\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1"><title>explorer</title><style>${style}</style></head>
-<body><main id="explorer"></main><script type="application/json" id="graph">${json}</script><script>${script}</script></body></html>
-`;
+/** A page of pages.py: its text, the data in it, and what the engine says. */
+export function load(name) {
+  const html = readFileSync(join(pages, `${name}.html`), "utf8");
+  const json = /<script type="application\/json" id="graph">(.*?)<\/script>/s.exec(html)[1];
+  const expected = JSON.parse(readFileSync(join(pages, `${name}.json`), "utf8"));
+  const data = JSON.parse(json);
+  const ids = [...data.nodes.kind].flatMap((kind, i) => (kind === "c" ? [] : [i])); // Values in the engine's order
+  return { html, json, data, expected, ids, id: (variable) => ids[expected.names[variable]] };
 }
 
 export class Browser {
@@ -43,9 +37,9 @@ export class Browser {
   }
 
   /** A page that is drawn; `page.faults` gathers errors, dialogs and requests. */
-  async open(data, { hash: address = "", ...options } = {}) {
+  async open(text, { hash: address = "", ready = "[data-ready]", ...options } = {}) {
     const file = join(this.folder, `${Math.random().toString(36).slice(2)}.html`);
-    writeFileSync(file, typeof data === "string" ? data : page(data));
+    writeFileSync(file, text);
     const context = await this.chromium.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: "reduce", ...options });
     const opened = await context.newPage();
     opened.faults = [];
@@ -61,7 +55,7 @@ export class Browser {
     opened.address = pathToFileURL(file).href;
     opened.began = Date.now();
     await opened.goto(opened.address + address);
-    await opened.waitForSelector("[data-ready]", { timeout: 30_000 });
+    await opened.waitForSelector(ready, { timeout: 30_000 });
     opened.took = Date.now() - opened.began;
     return opened;
   }

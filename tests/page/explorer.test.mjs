@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { after, afterEach, before, describe, test } from "node:test";
-import { axe, Browser, fixture, numbers, page, parse, press, where } from "./browser.mjs";
+import { axe, Browser, load, numbers, parse, press, where } from "./browser.mjs";
 
 let browser;
 const opened = [];
@@ -9,8 +9,8 @@ before(async () => { browser = await Browser.start(); });
 after(() => browser.stop());
 
 /** Open a page, of which at the end of its test nothing forbidden must have been seen. */
-async function open(data, options) {
-  const one = await browser.open(data, options);
+async function open(page, options) {
+  const one = await browser.open(page.html, options);
   opened.push(one);
   return one;
 }
@@ -24,39 +24,45 @@ afterEach(async () => {
 const near = (shown, exact, what) =>
   assert.ok(Math.abs(shown - exact) <= 6e-5 * Math.abs(exact) + 1e-12, `${what}: the page says ${shown}, the engine ${exact}`);
 
-function agree(shown, { nodes }, which) {
-  for (const [id, text] of Object.entries(shown)) near(parse(text[which]), nodes[which][id], `${which} of node ${id}`);
+/** What the page shows of each number, beside what the engine says. */
+function agree(shown, { ids, expected }, which) {
+  ids.forEach((id, k) => {
+    if (!shown[id]) return;
+    const [text, exact] = [shown[id][which], Number(expected[which][k].toString().replace("inf", "Infinity"))];
+    const said = text === "–" ? 0 : parse(text); // nothing was sent there
+    if (Number.isFinite(exact)) near(said, exact, `${which} of node ${id}`);
+    else assert.ok(Object.is(said, exact), `${which} of node ${id}: the page says ${text}, the engine ${exact}`);
+  });
 }
 
 describe("numbers", () => {
-  for (const name of ["readme", "diamond", "paths"]) {
-    const data = fixture(name);
-    const results = [...data.nodes.kind].filter((k) => k === "r").length;
+  for (const name of ["readme", "diamond", "paths", "edges"]) {
+    const page = load(name);
+    const results = [...page.data.nodes.kind].filter((k) => k === "r").length;
 
     test(`${name}: untouched, every node has its data and gradient`, async () => {
-      const one = await open(data);
+      const one = await open(page);
       const shown = await numbers(one);
-      const scalars = [...data.nodes.kind].filter((k) => k !== "c").length;
-      assert.equal(Object.keys(shown).length, scalars);
-      agree(shown, data, "data");
-      agree(shown, data, "gradient");
+      assert.equal(Object.keys(shown).length, page.expected.data.length);
+      agree(shown, page, "data");
+      agree(shown, page, "gradient");
     });
 
     test(`${name}: stepped through, the page's own sweep comes to the engine's gradients`, async () => {
-      const one = await open(data);
+      const one = await open(page);
       await press(one, "ArrowRight", results);
-      agree(await numbers(one), data, "data");
+      agree(await numbers(one), page, "data");
       assert.match(await where(one), /forward/);
-      await press(one, "ArrowRight", results + 1);
-      agree(await numbers(one), data, "gradient");
-      assert.match(await where(one), new RegExp(`backward · ${2 * results + 1} of`));
+      await one.keyboard.press("End");
+      agree(await numbers(one), page, "gradient");
+      assert.match(await where(one), /backward/);
     });
   }
 
   test("a diamond: the gradient of the shared node grows in two steps", async () => {
-    const data = fixture("diamond"); // y = x * 1, b = 3 * y, s = b + y
-    const one = await open(data);
-    const y = data.nodes.name.indexOf("y");
+    const page = load("diamond"); // y = x * 1, b = 3 * y, s = b + y
+    const one = await open(page);
+    const y = page.id("y");
     await press(one, "ArrowRight", 5);
     assert.equal((await numbers(one))[y].gradient, "1");
     const steps = await one.locator(".accumulate").allTextContents();
@@ -69,14 +75,15 @@ describe("numbers", () => {
   });
 
   test("paths: each product, and their sum is the gradient; a path lights up", async () => {
-    const data = fixture("paths");
-    const one = await open(data);
-    const w1 = data.nodes.name.indexOf("W1");
+    const page = load("paths");
+    const one = await open(page);
+    const w1 = page.id("W1");
+    const gradient = page.expected.gradient[page.expected.names.W1];
     await one.click(`[data-key="n${w1}"]`);
     const products = await one.locator(".path b").allTextContents();
     assert.equal(products.length, 2);
-    near(products.map(parse).reduce((a, b) => a + b), data.nodes.gradient[w1], "sum of the paths");
-    near(parse(await one.textContent(".path-sum")), data.nodes.gradient[w1], "the sum shown");
+    near(products.map(parse).reduce((a, b) => a + b), gradient, "sum of the paths");
+    near(parse(await one.textContent(".path-sum")), gradient, "the sum shown");
     assert.match(await one.textContent(".sum"), /= gradient/);
     await one.click(".path >> nth=0");
     assert.equal(await one.locator(".card.lit").count(), 6);
@@ -84,31 +91,16 @@ describe("numbers", () => {
   });
 
   test("paths are counted without being walked", async () => {
-    const one = await open(doublings(200), { hash: "#node=0" });
+    const page = load("doublings");
+    const one = await open(page, { hash: "#node=0" });
     const title = await one.textContent(".paths h3");
-    assert.equal(title.split(" ")[0].replaceAll(",", ""), String(2n ** 200n));
+    assert.equal(title.split(" ")[0].replaceAll(",", ""), page.expected.paths);
   });
 });
 
-/** x + x, of that again, … : 2ⁿ paths. */
-function doublings(n) {
-  const of = (first, rest) => [first, ...Array(n).fill(rest)];
-  return {
-    chainrule: 2, title: "doublings", operations: [{ name: "add", symbol: "+" }], formulas: ["1"], expressions: ["$0 + $1"],
-    shapes: [[]], dtypes: ["float64"], outputs: [n], left_out: 0,
-    nodes: {
-      kind: `l${"r".repeat(n)}`, name: of("x", ""), op: of(-1, 0), inputs: [[], ...Array.from({ length: n }, (_, i) => [i, i])],
-      data: Array.from({ length: n + 1 }, (_, i) => 2 ** i), gradient: Array.from({ length: n + 1 }, (_, i) => 2 ** (n - i)),
-      shape: of(0, 0), dtype: of(0, 0), local: of([], [1, 1]), formula: of([], [0, 0]), expression: of(-1, 0),
-      group: of(0, 0), line: of(-1, -1),
-    },
-  };
-}
-
 describe("keyboard alone", () => {
   test("step, play, find, select, walk, leave", async () => {
-    const data = fixture("readme");
-    const one = await open(data);
+    const one = await open(load("readme"));
     await one.keyboard.press("End");
     assert.match(await where(one), /backward/);
     await one.keyboard.press("Home");
@@ -137,7 +129,7 @@ describe("keyboard alone", () => {
   });
 
   test("everything that can be pressed can be reached with Tab", async () => {
-    const one = await open(fixture("mlp"));
+    const one = await open(load("modules"));
     const reached = new Set();
     for (let k = 0; k < 60; k++) {
       await one.keyboard.press("Tab");
@@ -152,10 +144,10 @@ describe("keyboard alone", () => {
 
 describe("groups", () => {
   test("closed groups open in place and close again; what is left out is counted", async () => {
-    const one = await open(fixture("mlp"));
+    const one = await open(load("rows"));
     const status = () => one.textContent(".status");
     const before = await status();
-    assert.match(before, /of 112 nodes drawn.*closed group/);
+    assert.match(before, /of 110 nodes drawn.*closed group/);
     const key = await one.getAttribute(".card.group", "data-key");
     await one.locator(`[data-key="${key}"]`).focus();
     await one.keyboard.press("Enter");
@@ -167,31 +159,31 @@ describe("groups", () => {
   });
 
   test("jumping to a hidden node opens what hides it", async () => {
-    const one = await open(fixture("mlp"));
+    const one = await open(load("rows"));
     await one.keyboard.press("/");
-    await one.keyboard.type("layers[1].neurons[2].b");
+    await one.keyboard.type("layers[0].neurons[2].b");
     await one.keyboard.press("Enter");
     await one.waitForSelector(".card.chosen");
-    assert.match(await one.textContent(".selection"), /model\.layers\[1\]\.neurons\[2\]\.b/);
+    assert.match(await one.textContent(".selection"), /model\.layers\[0\]\.neurons\[2\]\.b/);
   });
 });
 
 describe("arrays, modules, costs, training", () => {
   test("arrays have heatmaps and histograms", async () => {
-    const one = await open(fixture("arrays"));
+    const one = await open(load("arrays"));
     assert.ok(await one.locator(".card image").count() > 10);
     await one.click(".card image >> nth=0");
     assert.equal(await one.locator(".portrait").count(), 2);
   });
 
   test("the table of Jacobians", async () => {
-    const one = await open(fixture("arrays"));
+    const one = await open(load("arrays"));
     await one.click("[data-tab=costs]");
-    assert.match(await one.textContent(".costs"), /3710 numbers/);
+    assert.match(await one.textContent(".costs"), /8,810 numbers for 160 gradients, of which 1,230/);
   });
 
   test("modules: four signals, zoom in and out", async () => {
-    const one = await open(fixture("mlp"));
+    const one = await open(load("modules"));
     await one.click("[data-tab=modules]");
     await one.click(".module");
     await one.waitForFunction(() => document.querySelectorAll(".module").length === 3);
@@ -203,23 +195,25 @@ describe("arrays, modules, costs, training", () => {
   });
 
   test("training: the numbers follow the slider", async () => {
-    const data = fixture("mlp");
-    const one = await open(data, { hash: "#open=18" });
+    const page = load("modules");
+    const one = await open(page);
     const image = await one.getAttribute(".boundary", "src");
     const slider = one.locator("#training");
     await slider.focus();
     await slider.press("Home");
-    assert.match(await one.textContent(".training output"), /training step 0: loss/);
+    const said = await one.textContent(".training output");
+    assert.match(said, /training step 0: loss/);
+    near(parse(said.split("loss ")[1]), page.expected.losses[0], "the loss");
     assert.notEqual(await one.getAttribute(".boundary", "src"), image);
   });
 });
 
 describe("teaching", () => {
   test("predict, then reveal", async () => {
-    const data = fixture("diamond");
-    const one = await open(data);
+    const page = load("diamond");
+    const one = await open(page);
     await one.keyboard.press("p");
-    const y = data.nodes.name.indexOf("y");
+    const y = page.id("y");
     assert.equal((await numbers(one))[y].data, "?");
     await one.fill("#guess", "4");
     await one.keyboard.press("Enter");
@@ -230,11 +224,12 @@ describe("teaching", () => {
   });
 
   test("a link leads to a step", async () => {
-    const data = fixture("readme");
-    const one = await open(data);
+    const page = load("readme");
+    const one = await open(page);
     await press(one, "ArrowRight", 20);
     const text = await where(one);
-    const other = await open(data, { hash: await one.evaluate(() => location.hash) });
+    // in a smaller window the first view may be another one
+    const other = await open(page, { hash: await one.evaluate(() => location.hash), viewport: { width: 800, height: 500 } });
     assert.equal(await where(other), text);
   });
 });
@@ -244,14 +239,14 @@ describe("to take away", () => {
     ["SVG", "<svg"], ["PNG", "\x89PNG"], ["GIF", "GIF89a"], ["LaTeX", "\\begin{align*}"], ["HTML", "<!doctype html>"],
   ]) {
     test(label, async () => {
-      const one = await open(fixture("diamond"));
+      const one = await open(load("diamond"));
       await one.click(".menu summary");
       const [download] = await Promise.all([one.waitForEvent("download"), one.click(`.menu button:has-text("${label}")`)]);
       const bytes = readFileSync(await download.path());
       assert.equal(bytes.subarray(0, begins.length).toString("latin1"), begins);
       if (label === "HTML") {
-        const again = await open(bytes.toString("utf8"));
-        agree(await numbers(again), fixture("diamond"), "gradient");
+        const again = await open({ html: bytes.toString("utf8") });
+        agree(await numbers(again), load("diamond"), "gradient");
       }
       if (label === "SVG") assert.ok(!bytes.toString("utf8").includes("var(--"));
     });
@@ -266,13 +261,13 @@ describe("access", () => {
       ["paths", async (one) => one.click(".card >> nth=1")],
       ["arrays", async (one) => one.click(".card image >> nth=0")],
       ["arrays", async (one) => one.click("[data-tab=costs]")],
-      ["mlp", async (one) => one.click('button:has-text("Network")')],
-      ["mlp", async (one) => { await one.click("[data-tab=modules]"); await one.waitForSelector(".module"); }],
+      ["modules", async (one) => one.click('button:has-text("Network")')],
+      ["modules", async (one) => { await one.click("[data-tab=modules]"); await one.waitForSelector(".module"); }],
       ["diamond", async (one) => one.keyboard.press("p")],
       ["diamond", async (one) => one.keyboard.press("?")],
     ]) {
       test(`${name}, ${colorScheme}: ${act.toString().slice(0, 70)}`, async () => {
-        const one = await open(fixture(name), { colorScheme });
+        const one = await open(load(name), { colorScheme });
         await act(one);
         const { violations } = await one.evaluate(`${axe}; axe.run(document)`);
         assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 120)).join(" | ")}`), []);
@@ -281,7 +276,7 @@ describe("access", () => {
   }
 
   test("the theme can be switched", async () => {
-    const one = await open(fixture("diamond"));
+    const one = await open(load("diamond"));
     const paper = () => one.evaluate(() => getComputedStyle(document.body).backgroundColor);
     const before = await paper();
     await one.keyboard.press("t");
@@ -290,21 +285,12 @@ describe("access", () => {
 });
 
 describe("hostile names", () => {
-  const script = "</script><img src=x onerror=alert(1)>";
-  for (const [what, name] of [
-    ["markup", script], ["a comment", "<!--<script>"], ["line separators", "a\u2028b\u2029c"], ["__proto__", "__proto__"],
-    ["constructor", "constructor"], ["1 MB", "x".repeat(1 << 20)], ["LaTeX", "\\input{/etc/passwd}$%"], ["direction", "a\u202eb"],
-  ]) {
-    test(what, async () => {
-      const data = fixture("readme");
-      data.title = name;
-      data.nodes.name = data.nodes.name.map((n) => (n ? name : n));
-      data.nodes.path = { 0: name, __proto__: null };
-      data.groups = [data.groups[0]];
-      data.files = [{ name, text: Object.fromEntries(Object.keys(data.files[0].text).map((k) => [k, name])) }];
-      data.operations = data.operations.map((o) => ({ ...o, symbol: name }));
-      const one = await open(data);
-      await press(one, "ArrowRight", 30);
+  const hostile = readdirSync(new URL("../../build/test-page/", import.meta.url)).filter((f) => /^hostile.*html$/.test(f));
+  assert.ok(hostile.length > 8);
+  for (const file of hostile) {
+    test(file.replace(".html", ""), async () => {
+      const one = await open(load(file.replace(".html", "")));
+      await press(one, "ArrowRight", 9);
       await one.locator(".card >> nth=0").dispatchEvent("click");
       assert.equal(await one.locator(".selection").count(), 1);
       await one.keyboard.press("/");
@@ -315,42 +301,68 @@ describe("hostile names", () => {
   }
 });
 
-describe("speed", () => {
-  test("2,000 nodes are on screen within 2 s, and a step takes less than 50 ms", async () => {
-    const one = await open(ladder(2000));
+describe("first view", () => {
+  for (const name of ["readme", "neuron", "modules", "micrograd", "rows", "arrays", "nodes_1000000"]) {
+    for (const [width, height] of [[1400, 900], [800, 600], [390, 844]]) {
+      test(`${name} in ${width} × ${height}: nothing is cut off`, async () => {
+        const one = await open(load(name), { viewport: { width, height } });
+        const cut = await one.evaluate(() => {
+          const room = document.querySelector(".picture").getBoundingClientRect();
+          return [...document.querySelectorAll(".card, .cluster")].filter((card) => {
+            const box = card.getBoundingClientRect();
+            return box.left < room.left || box.top < room.top || box.right > room.right || box.bottom > room.bottom;
+          }).length;
+        });
+        assert.equal(cut, 0);
+      });
+    }
+  }
+});
+
+describe("speed and size", () => {
+  test("2,000 nodes are on screen within 2 s, and a step with its drawing takes less than 50 ms", async () => {
+    const one = await open(load("nodes_2000"));
     assert.ok(one.took < 2000, `${one.took} ms`);
-    const longest = await one.evaluate(() => {
-      let most = 0;
-      for (let k = 0; k < 20; k++) {
+    const took = await one.evaluate(async () => {
+      const times = [];
+      for (let k = 0; k < 21; k++) {
+        await new Promise((resolve) => requestAnimationFrame(resolve));
         const began = performance.now();
         document.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
-        most = Math.max(most, performance.now() - began);
+        // a message is delivered after the frame in which the page was laid out and painted
+        await new Promise((resolve) => requestAnimationFrame(() => {
+          const { port1, port2 } = new MessageChannel();
+          port1.onmessage = resolve;
+          port2.postMessage(0);
+        }));
+        times.push(performance.now() - began);
       }
-      return most;
+      return times.sort((a, b) => a - b)[10];
     });
-    assert.ok(longest < 50, `${longest} ms`);
+    assert.ok(took < 50, `${took} ms`);
   });
 
-  test("a graph too large to draw shows a neighbourhood, and says what is left out", async () => {
-    const one = await open(ladder(20_000));
-    assert.match(await one.textContent(".status"), /left out/);
-    assert.ok(await one.locator(".card").count() <= 150);
+  test("micrograd's loss of 100 samples opens collapsed within 5 s, under 10 MB", async () => {
+    const page = load("micrograd");
+    assert.ok(page.html.length < 10e6 && page.expected.nodes > 65_000);
+    const one = await open(page);
+    assert.ok(one.took < 5000, `${one.took} ms`);
+    assert.ok(await one.locator(".card").count() <= 45);
+    assert.match(await one.textContent(".status"), /closed group/);
+  });
+
+  test("1,000,000 nodes: capped with the count said, within 10 s and 10 MB", async () => {
+    const page = load("nodes_1000000");
+    assert.ok(page.html.length < 10e6);
+    const one = await open(page);
+    assert.ok(one.took + 1000 * page.expected.seconds < 10_000, `${one.took} ms after ${page.expected.seconds} s`);
+    assert.match(await one.textContent(".status"), /9\d\d,\d\d\d nodes of the graph are not in this page/);
   });
 });
 
-/** Many scalars without groups: each the sum of two before it. */
-function ladder(n) {
-  const data = doublings(n - 1);
-  data.nodes.inputs = data.nodes.inputs.map((_, i) => (i === 0 ? [] : [i - 1, Math.max(0, i - 7)]));
-  data.nodes.data = data.nodes.data.map((_, i) => i);
-  data.nodes.gradient = data.nodes.data.map(() => 1);
-  return data;
-}
-
-test("an empty graph, and data of another version", async () => {
-  const data = doublings(0);
-  for (const key of Object.keys(data.nodes)) data.nodes[key] = key === "kind" ? "" : [];
-  data.outputs = [];
-  await open(data);
-  assert.match(page({ ...data, chainrule: 2 }), /sha256-/);
+test("data of another version is refused in words", async () => {
+  const { html, json } = load("diamond");
+  const file = await browser.open(html.replace(json, json.replace('"chainrule":2', '"chainrule":3')), { ready: "[role=alert]" });
+  assert.match(await file.textContent("[role=alert]"), /data of version 2, not 3/);
+  await file.context().close();
 });

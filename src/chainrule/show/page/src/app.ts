@@ -5,7 +5,7 @@ import type { Graph } from "./data";
 import { html, replace, setText, shorten, type Child } from "./dom";
 import { embed } from "./embed";
 import { finder } from "./find";
-import { Groups, type Openness, type View } from "./groups";
+import { Groups, Openness, type View } from "./groups";
 import { readLink, writeLink } from "./link";
 import { helpDialog } from "./keyboard";
 import { layout } from "./layout";
@@ -15,13 +15,14 @@ import { networkPicture } from "./network";
 import { count, plural, show } from "./numbers";
 import { panel } from "./panel";
 import type { Path } from "./paths";
-import { Picture } from "./picture";
+import { Picture, type Scene } from "./picture";
 import { initial, type State } from "./state";
 import { saveMenu } from "./save";
 import { steps, type Step } from "./steps";
 import { trainingStrip } from "./training";
 import { transport } from "./transport";
 
+const COMFORTABLE = 0.6; // the scale from which a first view is read without effort
 const LABELLED = 150; // items up to which edges carry their derivative
 
 export class App {
@@ -29,6 +30,7 @@ export class App {
   readonly groups: Groups;
   readonly picture: Picture;
   openness: Openness;
+  first: Openness; // the openness of the first view
   view!: View;
   steps: Step[] = [];
   output: number;
@@ -48,7 +50,7 @@ export class App {
 
   constructor(readonly graph: Graph, root: HTMLElement) {
     this.groups = new Groups(graph);
-    this.openness = this.groups.firstView();
+    this.openness = this.first = new Openness();
     this.output = graph.data.outputs[0];
     this.picture = new Picture(graph, this.groups, { select: (i) => this.select(i), toggle: (g) => this.toggle(g) });
     this.find = finder(this);
@@ -105,6 +107,7 @@ export class App {
 
   // -------------------------------------------------------------- drawing
   async start(): Promise<void> {
+    await this.chooseView();
     readLink(this);
     await this.redraw(null);
     const step = this.state.step === null ? undefined : this.steps[this.state.step];
@@ -117,12 +120,24 @@ export class App {
     });
   }
 
-  /** Choose what is visible, lay it out and draw it. */
-  async redraw(anchor: string | null): Promise<void> {
-    const turn = ++this.drawing;
+  /** The first view: the fullest that can be read in the room there is. */
+  private async chooseView(): Promise<void> {
+    let best = 0;
+    for (const openness of this.groups.firstViews()) {
+      const scale = this.picture.scaleOf((await this.arrange(openness)).placed);
+      if (scale > best) {
+        best = scale;
+        this.first = openness;
+      }
+      if (scale >= COMFORTABLE) break;
+    }
+    this.openness = this.first.copy();
+  }
+
+  /** What is visible with these groups open, and where it stands. */
+  private async arrange(openness: Openness): Promise<Scene> {
     const { graph, groups } = this;
-    const at = this.state.step === null ? null : this.steps[this.state.step];
-    const view = groups.view(this.openness, this.state.selected ?? this.output);
+    const view = groups.view(openness, this.state.selected ?? this.output);
     const cards = view.items.map((item) => card(graph, groups, item));
     const labels = view.items.length <= LABELLED ? view.edges.map((e) => edgeLabel(graph, cards, e)) : view.edges.map(() => "");
     const placed = await layout({
@@ -132,13 +147,21 @@ export class App {
       edges: view.edges.map((e, k) => ({ from: e.from, to: e.to, label: labels[k] ? { width: width(labels[k], 11) + 10, height: 15 } : null })),
       room: { width: this.picture.size[0], height: this.picture.size[1] },
     });
+    return { view, cards, placed, labels };
+  }
+
+  /** Choose what is visible, lay it out and draw it. */
+  async redraw(anchor: string | null): Promise<void> {
+    const turn = ++this.drawing;
+    const at = this.state.step === null ? null : this.steps[this.state.step];
+    const scene = await this.arrange(this.openness);
     if (turn !== this.drawing) return; // something newer is on its way
     const focus = document.activeElement?.closest<SVGElement>("[data-key]")?.dataset.key;
-    this.view = view;
-    this.steps = steps(graph, view);
+    this.view = scene.view;
+    this.steps = steps(this.graph, this.view);
     if (at) this.state.step = this.stepAt(at);
     else if (this.state.step !== null) this.state.step = Math.min(this.state.step, this.steps.length - 1);
-    this.picture.draw({ view, cards, placed, labels }, anchor);
+    this.picture.draw(scene, anchor);
     setText(this.status, this.counted());
     this.update();
     this.tabStop(focus ?? null);

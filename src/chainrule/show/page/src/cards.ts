@@ -25,16 +25,17 @@ export const HEAD = 25;
 const PAD = 11;
 
 export function card(graph: Graph, groups: Groups, item: Item): Card {
+  const i = item.node;
+  const numbers = Math.max(width(data(graph, i), 12), width(gradient(graph, i), 12), 52) + 50;
   if (item.group !== null) {
     const title = shorten(groups.title(item.group), 28);
     const note = plural(item.inside, "node");
     const wide = width(title, 13, 650) + (item.times > 1 ? width(`×${item.times}`, 12, 650) + 22 : 0);
     return {
       item, kind: "group", title, note, symbol: "", badges: [], thumbs: false, fired: null,
-      width: Math.ceil(Math.max(132, wide + 3 * PAD, width(note, 11) + 60)), height: HEAD + 3 * ROW + 6,
+      width: Math.ceil(Math.max(132, wide + 3 * PAD, width(note, 11) + 60, numbers + 2 * PAD)), height: HEAD + 3 * ROW + 6,
     };
   }
-  const i = item.node;
   const kind = graph.kind(i);
   if (kind === "constant") {
     const title = shorten(graph.named(i) ? graph.label(i) : show(graph.value(i)), 18);
@@ -48,7 +49,7 @@ export function card(graph: Graph, groups: Groups, item: Item): Card {
   const note = kind === "result" ? expression(graph, i) : graph.shape(i).length ? graph.shape(i).join("×") : "";
   const thumbs = graph.arrays(i) !== undefined;
   const glyph = symbol ? Math.max(20, width(symbol, 11, 600) + 12) + 7 : 0;
-  const rows = thumbs ? 0 : Math.max(width(data(graph, i), 12), width(gradient(graph, i), 12), 52) + 50;
+  const rows = thumbs ? 0 : numbers;
   const head = glyph + width(title, 13, 650) + (note ? width(note, 11) + 12 : 0);
   return {
     item, kind, title, note, symbol, thumbs, badges: badges(graph, i), fired: graph.fired(i),

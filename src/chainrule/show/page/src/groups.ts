@@ -43,7 +43,7 @@ export class Openness {
 }
 
 const WHOLE = 45; // items that a first view may have when they are everything
-const FEW = 20; // and when they are not
+const FEW = [20, 12, 6, 1]; // and when they are not: as many as there is room for
 const MOST = 5000; // items that are laid out whole
 const NEAR = 150; // items around the one looked at, when they are more
 
@@ -56,7 +56,6 @@ export class Groups {
   readonly sizes: Int32Array;
   private readonly last: Int32Array;
   private memberLists: number[][] | undefined;
-  private first_: Openness | undefined;
 
   constructor(readonly graph: Graph) {
     const groups = graph.groups;
@@ -117,12 +116,12 @@ export class Groups {
     return this.memberLists;
   }
 
-  /** Everything where that is little; else from the outside in while what is seen stays few. */
-  firstView(): Openness {
-    if (this.first_) return this.first_.copy();
-    this.first_ = this.opened(WHOLE);
-    if (this.order.some((g) => this.first[g] === g && !this.first_!.open.has(g))) this.first_ = this.opened(FEW);
-    return this.first_.copy();
+  /** What a first view may be, the fullest first: everything where that is little; else less and less of it. */
+  firstViews(): Openness[] {
+    const all = this.opened(WHOLE);
+    const isAll = this.order.every((g) => this.first[g] !== g || all.open.has(g));
+    const views = [...(isAll ? [all] : []), ...FEW.map((few) => this.opened(few))];
+    return views.filter((v, k) => k === 0 || v.open.size < views[k - 1].open.size);
   }
 
   private opened(few: number): Openness {

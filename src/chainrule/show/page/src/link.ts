@@ -8,8 +8,9 @@ export function writeLink(app: App): void {
   if (state.selected !== null) parts.push(`node=${state.selected}`);
   if (state.tab !== "graph") parts.push(`tab=${state.tab}`);
   const open = [...openness.open].filter((g) => g > 0).sort((a, b) => a - b);
-  const first = [...app.groups.firstView().open].filter((g) => g > 0).sort((a, b) => a - b);
-  if (open.join() !== first.join()) parts.push(`open=${open.join(".")}`);
+  // how many steps there are depends on what is open, and what is open at first on the room
+  const first = [...app.first.open].filter((g) => g > 0).sort((a, b) => a - b);
+  if (open.join() !== first.join() || (state.step !== null && first.length)) parts.push(`open=${open.join(".")}`);
   if (openness.unfolded.size) parts.push(`all=${[...openness.unfolded].join(".")}`);
   const hash = parts.length ? `#${parts.join("&")}` : "";
   if (hash === location.hash) return;

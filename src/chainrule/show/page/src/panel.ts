@@ -37,7 +37,7 @@ function repeats(app: App): HTMLElement | null {
     html("ul", {}, ...[...shown].slice(0, 12).map((g) => {
       const n = groups.alike[g].length;
       const all = openness.unfolded.has(g);
-      return html("li", {}, html("span", {}, html("b", {}, groups.fullTitle(g)), all ? ` and ${plural(n - 1, "other")} like it` : ` stands for ${count(n)}`),
+      return html("li", {}, html("span", {}, html("b", {}, groups.fullTitle(g)), all ? ` and ${plural(n - 1, "other")} like it` : `: one of ${count(n)} is drawn`),
         html("button", { type: "button", class: "small", click: () => app.unfold(g) }, all ? "One" : `All ${count(n)}`));
     })),
   );

@@ -14,8 +14,8 @@ import { shown, type Step } from "./steps";
 
 const ANIMATED = 500; // items up to which changes are shown as movements
 const FULL = 1500; // cards with all their text at once; beyond, text comes with zooming in
-const WHOLE = 0.3; // the scale down to which a first view shows everything
-const READABLE = 0.44; // that of a part
+const READABLE = 0.44; // the scale at which one node is followed, at least
+const SMALLEST = 0.15; // the scale below which a first view shows a part only
 const EDGE = 28; // pixels left free around a drawing
 const LEGIBLE = 0.35; // the scale from which text is filled in, where it was left out
 
@@ -388,14 +388,20 @@ export class Picture {
     select(this.root).call(this.zoom.scaleBy, factor);
   }
 
-  /** All of it; of what could not be read then, the part around the output, unless all is asked for. */
+  /** The scale at which all of a drawing is seen. */
+  scaleOf(placed: Placed): number {
+    const [W, H] = this.size;
+    return Math.min(1.3, (W - 2 * EDGE) / Math.max(placed.width, 1), (H - 2 * EDGE) / Math.max(placed.height, 1));
+  }
+
+  /** All of it; but never so small that not even its shape is seen, unless asked. */
   fit(everything = false): void {
     if (!this.scene) return;
     const { width: w, height: h } = this.scene.placed;
     const [W, H] = this.size;
     this.untouched = true;
-    const whole = Math.min(1.3, (W - 2 * EDGE) / Math.max(w, 1), (H - 2 * EDGE) / Math.max(h, 1));
-    const k = everything || whole > WHOLE ? whole : READABLE;
+    const whole = this.scaleOf(this.scene.placed);
+    const k = everything ? whole : Math.max(whole, SMALLEST);
     const output = this.scene.view.itemOf[this.graph.data.outputs[0]] ?? -1;
     const [x, y] = this.scene.placed.at[output] ?? [w, h / 2];
     this.go(zoomIdentity.translate(beside(W, w * k, x * k), beside(H, h * k, y * k)).scale(k));
