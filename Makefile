@@ -114,7 +114,7 @@ test-peers:
 	@OMP_NUM_THREADS=1 .venv/bench/bin/python -m pytest --junitxml=build/test-peers/report.xml benchmarks/peers $(ARGS); \
 	status=$$?; echo "make test-peers: the report is $(CURDIR)/build/test-peers/report.xml"; exit $$status
 
-# The built page is committed, so that only who changes it needs Node.
+# The built page is committed, so that only who changes it needs Node; one that is older than its sources is refused.
 page_folder = src/chainrule/show/page
 
 define node_packages
@@ -131,10 +131,17 @@ page:
 
 test-page:
 	$(call node_packages)
+	$(call environment,test,--editable '.[test]')
 	@[ -x "$${CHROMIUM:-/usr/bin/chromium}" ] || { echo "make $@: installing Debian's chromium"; \
 		apt-get update -qq && apt-get install -qq -y chromium >/dev/null; } || { \
 		echo "make $@: needs Chromium; install it (Debian, Ubuntu: apt install chromium), or say where it is: CHROMIUM=/path make $@" >&2; exit 1; }
+	@rm -rf build/test-page build/fresh-page && mkdir -p build/test-page build/fresh-page
+	@cd $(page_folder) && npm run --silent types && npm run --silent build -- "$(CURDIR)/build/fresh-page"
+	@for file in explorer.js explorer.css explorer.licences.txt; do cmp -s build/fresh-page/$$file $(page_folder)/$$file || { \
+		echo "make $@: $(page_folder)/$$file is older than its sources; run make page and commit what it builds" >&2; exit 1; }; done
+	@.venv/test/bin/python tests/page/pages.py build/test-page
 	@node --test --test-reporter=spec $(ARGS) tests/page/*.test.mjs
+	@echo "make $@: the pages that were opened are in $(CURDIR)/build/test-page"
 
 # Both variables, where set, halve OpenBLAS. The status passes around the pipe in a file, as sh has no pipefail.
 bench:

@@ -1,8 +1,8 @@
 """Pages for the tests in the browser, each beside the numbers that the engine says.
 
-``python tests/page/pages.py FOLDER`` writes NAME.html and NAME.json for each function here. The JSON has the
-data and gradients of the graph's Values in the order of the program, as ``.data`` and ``.grad`` give them, and
-the names of those in a variable; the survey has no part in it.
+``python tests/page/pages.py FOLDER`` writes NAME.html and NAME.json for each function here. The JSON has
+the data and gradients of the graph's Values in the order of the program, as ``.data`` and ``.grad`` give them,
+and the names of those in a variable; the survey has no part in it.
 """
 
 import json
@@ -70,7 +70,7 @@ def diamond() -> Any:
 
 
 def paths() -> Any:
-    I, W1, W2, W3, W4 = Value(0.5), Value(1.0), Value(-1.5), Value(2.0), Value(0.7)  # noqa: E741
+    I, W1, W2, W3, W4 = Value(0.5), Value(1.0), Value(-1.5), Value(2.0), Value(0.7)
     Z1, Z2 = (I * W1).relu(), (I * W2).tanh()
     Z3, Z4 = Z1 * W3 + Z2, Z1 * W4
     Z5 = Z3 + Z4
@@ -155,7 +155,7 @@ def arrays() -> Any:
     r = np.random.default_rng(0)
     shapes = {"W1": (10, 5), "W2": (5, 1), "W3": (5, 1), "I": (10, 10)}
 
-    def net(W1, W2, W3, I):  # noqa: E741
+    def net(W1, W2, W3, I):
         hidden = np.tanh(I @ W1)
         return np.sum(hidden @ W2 + hidden @ W3)
 
@@ -175,7 +175,7 @@ def modules() -> Any:
     train.fit(model, (X, t), nn.bce_with_logits, optimiser, epochs=12, batch_size=20,
               callbacks=[film], progress=False)
     page = cr.explore(model, X, t, loss=nn.bce_with_logits, training=film)
-    return page, {"losses": film.losses}
+    return page, {"steps": film.frames([], {})["steps"], "losses": film.losses}
 
 
 def rows() -> Any:

@@ -1,7 +1,8 @@
-// explorer.js and explorer.css, which the wheel carries.
+// explorer.js and explorer.css, which the wheel carries, into the folder named, or where they are kept.
 import { build } from "esbuild";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 
+const folder = process.argv[2] ?? ".";
 const used = new Set(); // the packages that end up in the script
 
 const shared = { bundle: true, minify: true, target: "es2022", legalComments: "none", charset: "utf8", metafile: true };
@@ -30,7 +31,7 @@ const strings = {
 
 await bundle({
   entryPoints: [{ in: "src/main.ts", out: "explorer" }, { in: "src/style.css", out: "explorer" }],
-  outdir: ".",
+  outdir: folder,
   format: "iife",
   plugins: [strings],
 });
@@ -42,4 +43,4 @@ const licences = [...used].sort().map((name) => {
   return `${name} ${version}, ${license}\n\n${file ? readFileSync(`node_modules/${name}/${file}`, "utf8").trim() : "The package brings no text of its licence."}\n`;
 });
 const graphviz = "Graphviz, inside @viz-js/viz, Eclipse Public License 2.0: its source is at graphviz.org; Expat, MIT\n";
-writeFileSync("explorer.licences.txt", [graphviz, ...licences].join(`\n${"-".repeat(72)}\n\n`));
+writeFileSync(`${folder}/explorer.licences.txt`, [graphviz, ...licences].join(`\n${"-".repeat(72)}\n\n`));

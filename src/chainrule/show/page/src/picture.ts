@@ -13,7 +13,8 @@ import type { Path } from "./paths";
 import { shown, type Step } from "./steps";
 
 const ANIMATED = 500; // items up to which changes are shown as movements
-const FULL = 1500; // cards with all their text at once; beyond, text comes with zooming in
+const FULL = 150; // cards with all their text at once; of more only those in sight have it, as a browser lays all text
+// of a drawing out again whenever anything in it changes
 const READABLE = 0.44; // the scale at which one node is followed, at least
 const SMALLEST = 0.15; // the scale below which a first view shows a part only
 const EDGE = 28; // pixels left free around a drawing
@@ -24,7 +25,7 @@ export interface Actions {
   select(node: number): void;
   toggle(group: number): void;
 }
-interface Drawn { card: Card; g: SVGGElement; at: Point; data?: SVGTextElement; gradient?: SVGTextElement; full: boolean; said: string; stale: boolean }
+interface Drawn { card: Card; g: SVGGElement; at: Point; data?: SVGTextElement; gradient?: SVGTextElement; full: boolean; said: string; stale: boolean; away: DocumentFragment | null }
 
 export class Picture {
   readonly root: SVGSVGElement;
@@ -53,13 +54,15 @@ export class Picture {
         if (event.sourceEvent) this.untouched = false;
         this.transform = event.transform;
         this.viewport.setAttribute("transform", event.transform.toString());
-      })
-      .on("end", () => this.fillVisible());
+        this.lookAround();
+      });
     select(this.root).call(this.zoom).on("dblclick.zoom", null);
     new ResizeObserver(() => {
       this.room = null;
       if (this.untouched && this.root.clientWidth) this.fit();
     }).observe(this.root);
+    window.addEventListener("beforeprint", () => this.settle());
+    window.addEventListener("afterprint", () => this.lookAround());
     // a focused card that stands outside would make the browser scroll the frame
     this.root.addEventListener("focusin", () => { this.root.parentElement!.scrollTo(0, 0); });
   }
@@ -86,7 +89,7 @@ export class Picture {
       const at = scene.placed.at[k];
       const g = this.drawCard(card, at);
       fragment.append(g);
-      const d: Drawn = { card, g, at, full: false, said: "", stale: false };
+      const d: Drawn = { card, g, at, full: false, said: "", stale: false, away: null };
       if (scene.cards.length <= FULL) this.fill(d);
       return d;
     });
@@ -201,27 +204,38 @@ export class Picture {
   }
 
   private inSight(d: Drawn): boolean {
+    if (this.drawn.length <= FULL) return true;
     const [w, h] = this.size;
     const [x, y] = this.transform.apply(d.at);
     return x > -200 && y > -100 && x < w + 200 && y < h + 100 && this.transform.k >= LEGIBLE;
   }
 
-  private fillVisible(): void {
-    for (const d of this.drawn) {
-      if ((d.full && !d.stale) || !this.inSight(d)) continue;
-      this.fill(d);
-      if (d.stale) this.paintCard(d, this.step);
-      d.stale = false;
-    }
+  /** Cards in sight are there with all they say, the others as outlines. */
+  lookAround(): void {
+    for (const d of this.drawn) this.inSight(d) ? this.bring(d) : this.empty(d);
   }
 
   /** Bring every card up to date, those out of sight too. */
   settle(): void {
-    for (const d of this.drawn) {
-      this.fill(d);
-      if (d.stale) this.paintCard(d, this.step);
-      d.stale = false;
+    for (const d of this.drawn) this.bring(d);
+  }
+
+  private bring(d: Drawn): void {
+    if (d.away) {
+      d.g.append(d.away);
+      d.g.removeAttribute("aria-label");
+      d.away = null;
     }
+    this.fill(d);
+    if (d.stale) this.paintCard(d, this.step);
+    d.stale = false;
+  }
+
+  private empty(d: Drawn): void {
+    if (!d.full || d.away) return;
+    d.away = document.createDocumentFragment();
+    d.away.append(...[...d.g.children].filter((e) => !e.classList.contains("body")));
+    d.g.setAttribute("aria-label", d.card.title);
   }
 
   // -------------------------------------------------------------- edges and groups
@@ -289,10 +303,8 @@ export class Picture {
   paint(step: Step | null, covered: boolean, path: Path | null): void {
     this.step = step;
     this.covered = covered;
-    // of many cards only those in sight follow each step, the others when they come into sight
-    const many = this.drawn.length > ANIMATED;
     for (const d of this.drawn) {
-      d.stale = many && !this.inSight(d);
+      d.stale = !this.inSight(d); // it follows when it comes into sight
       if (!d.stale) this.paintCard(d, step);
     }
     for (const e of this.lit) e.classList.remove("now", "flows-forward", "flows-backward", "lit");

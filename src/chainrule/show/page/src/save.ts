@@ -15,6 +15,7 @@ export function standalone(app: App): { text: string; width: number; height: num
   app.picture.settle();
   const margin = 28;
   const copy = app.picture.root.cloneNode(true) as SVGSVGElement;
+  app.picture.lookAround();
   const w = Math.ceil(width + 2 * margin), h = Math.ceil(height + 2 * margin);
   copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
   copy.setAttribute("viewBox", `${-margin} ${-margin} ${w} ${h}`);
