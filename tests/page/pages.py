@@ -1,8 +1,8 @@
 """Pages for the tests in the browser, each beside the numbers that the engine says.
 
 ``python tests/page/pages.py FOLDER`` writes NAME.html and NAME.json for each function here. The JSON has
-the data and gradients of the graph's Values in the order of the program, as ``.data`` and ``.grad`` give them,
-and the names of those in a variable; the survey has no part in it.
+the data and gradients of the graph's Values in the order of the program, as ``.data`` and ``.grad`` give
+them, and the names of those in a variable; the survey has no part in it.
 """
 
 import json
@@ -217,8 +217,10 @@ def hostile_source(folder: Path) -> Any:
 
 
 def pages(folder: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
-    for make in (readme, diamond, paths, edges, doublings, nodes_2000, nodes_1000000, micrograd, neuron, arrays,
-                 modules, rows):
+    for make in (
+        readme, diamond, paths, edges, doublings, nodes_2000, nodes_1000000, micrograd, neuron, arrays, modules,
+        rows,
+    ):
         yield make.__name__, make
     for what, name in HOSTILE.items():
         yield f"hostile {what}", hostile(name)
