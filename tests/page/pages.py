@@ -218,8 +218,8 @@ def hostile_source(folder: Path) -> Any:
 
 def pages(folder: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
     for make in (
-        readme, diamond, paths, edges, doublings, nodes_2000, nodes_1000000, micrograd, neuron, arrays, modules,
-        rows,
+        readme, diamond, paths, edges, doublings, nodes_2000, nodes_1000000, micrograd, neuron, arrays,
+        modules, rows,
     ):
         yield make.__name__, make
     for what, name in HOSTILE.items():
