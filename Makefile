@@ -8,18 +8,22 @@
 PYTHON ?= python3
 ARGS ?=
 NAME ?=
+SUITE ?=
 WORKERS ?= auto
 
 bin = .venv/$@/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo example examples test test-peers test-page page bench docs lint types wheel clean
+.PHONY: help demo example examples figures test nightly test-array-api test-peers test-page page bench docs lint types wheel clean
 
 help:
 	@echo "make demo    train three networks and look at them: one page of results"
 	@echo "make example NAME=moons   one of the examples; without NAME, which there are"
 	@echo "make examples   all of them; draws the documentation's pictures again"
+	@echo "make figures   the documentation's figures, drawn again from the computations that they show"
 	@echo "make test    the tests, docstring examples included"
+	@echo "make nightly 100,000 random programs of a new seed, and what else takes an hour"
+	@echo "make test-array-api   the Array API standard: every function, all dtypes; SUITE=<checkout> its official suite"
 	@echo "make test-peers   layers and losses beside PyTorch's numbers"
 	@echo "make page    build the explorer's page from its TypeScript (needs Node)"
 	@echo "make test-page   the page in a browser: steps, paths, keyboard, access, hostile names"
@@ -69,12 +73,40 @@ examples:
 	$(call environment,examples,--editable '.[examples]')
 	@.venv/examples/bin/python -m examples all --output docs/_static/examples $(ARGS)
 
+# The same bytes each time, whatever the machine's number of threads.
+figures:
+	$(call environment,figures,--editable '.[demo]')
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(bin)/python -m docs.figures
+
 # One thread of BLAS for each worker: the workers already take every core.
 test:
 	$(call environment,test,--editable '.[test]')
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 		$(bin)/pytest -n $(WORKERS) --junitxml=build/test/report.xml $(ARGS); status=$$?; \
 	echo "make test: the report is $(CURDIR)/build/test/report.xml"; exit $$status
+
+# A new seed each day; the header of the report and each failure name it.
+nightly:
+	$(call environment,test,--editable '.[test]')
+	@seed=$${CHAINRULE_SEED:-$$(date +%Y%m%d)000}; \
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 CHAINRULE_SEED=$$seed CHAINRULE_NIGHTLY=$${CHAINRULE_NIGHTLY:-100000} \
+		.venv/test/bin/pytest -n $(WORKERS) --junitxml=build/nightly/report.xml \
+		tests/test_random_programs.py tests/native/test_compile_programs.py \
+		tests/native/test_compile_hard_points.py tests/sweeps/test_threads.py $(ARGS); status=$$?; \
+	echo "make nightly: the first seed was $$seed; the report is $(CURDIR)/build/nightly/report.xml"; exit $$status
+
+# The official suite is not among pip's packages: SUITE names a checkout of github.com/data-apis/array-api-tests.
+test-array-api:
+	$(call environment,test,--editable '.[test]')
+	@mkdir -p build/test-array-api; report=$(CURDIR)/build/test-array-api/report.xml; \
+	if [ -n "$(SUITE)" ]; then \
+		.venv/test/bin/python -m pip install -qq --disable-pip-version-check -r "$(SUITE)/requirements.txt" && \
+		cd "$(SUITE)" && ARRAY_API_TESTS_MODULE=chainrule.numpy ARRAY_API_TESTS_VERSION=2024.12 \
+			"$(CURDIR)/.venv/test/bin/pytest" --junitxml="$$report" array_api_tests $(ARGS); \
+	else \
+		ARRAY_API_DTYPES=all .venv/test/bin/pytest -n $(WORKERS) --junitxml="$$report" \
+			tests/numpy/test_array_api.py $(ARGS); \
+	fi; status=$$?; echo "make test-array-api: the report is $$report"; exit $$status
 
 # In the environment of the benchmarks, which has the peers.
 test-peers:
@@ -122,7 +154,7 @@ bench:
 # From nothing every time: a chapter's output depends on the library, of which Sphinx knows nothing.
 docs:
 	$(call environment,docs,--editable '.[docs]')
-	@rm -rf build/docs docs/generated
+	@rm -rf build/docs docs/generated docs/functions.md
 	@$(bin)/sphinx-build -W --keep-going -j auto -d build/docs/doctrees -b html $(ARGS) docs build/docs/html
 	@echo "make docs: open $(CURDIR)/build/docs/html/index.html"
 
@@ -169,6 +201,6 @@ wheel:
 	@echo "make wheel: built, installed and used with the core dependencies alone; it is in $(CURDIR)/dist"
 
 clean:
-	@rm -rf build dist docs/generated .hypothesis .mypy_cache .pytest_cache .ruff_cache .venv/wheel-smoke
+	@rm -rf build dist docs/generated docs/functions.md .hypothesis .mypy_cache .pytest_cache .ruff_cache .venv/wheel-smoke
 	@find src tests benchmarks docs examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 	@echo "make clean: results and caches are gone; the environments stay in .venv"

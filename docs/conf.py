@@ -1,13 +1,20 @@
 """How Sphinx builds the documentation: chapters are executed, and nothing is fetched, then or when read."""
 
+import hashlib
+import html
 import os
 import re
+import sys
 from importlib.metadata import version as installed_version
 from importlib.resources import files
+from pathlib import Path
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.util import logging
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+import functions_page  # noqa: E402
 
 project = "chainrule"
 author = "The chainrule authors"
@@ -27,6 +34,9 @@ nitpicky = False
 # Executed on every build: a cache knows a chapter's code, but not the library that the code calls.
 nb_execution_mode = "force"
 os.environ["CHAINRULE_CACHE"] = "off"  # the same of what the code compiles
+os.environ["PYTHONPATH"] = os.pathsep.join(  # chapters import their exercises from this folder
+    filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")])
+)
 nb_execution_timeout = 300  # seconds for one cell
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
@@ -105,7 +115,15 @@ def visit_math_block(self, node):
 
 
 # A cell tagged `wide` prints smaller, for tables wider than the text; long names are broken in titles.
-wide_style = "<style>.tag_wide .output pre { font-size: 0.7em; } h1 { overflow-wrap: anywhere; }</style>"
+# Pictures that follow the reader's theme need not be dimmed by the page's.
+wide_style = """<style>
+.tag_wide .output pre { font-size: 0.7em; } h1 { overflow-wrap: anywhere; }
+@media (prefers-color-scheme: dark) {
+  html[data-theme="dark"] .bd-content img[src$=".svg"] {
+    filter: none !important; background: none !important; padding: 0 !important;
+  }
+}
+</style>"""
 
 
 def add_style(app, pagename, templatename, context, doctree):
@@ -113,7 +131,31 @@ def add_style(app, pagename, templatename, context, doctree):
     context["metatags"] = context.get("metatags", "") + formula_style.replace("FONT", font) + wide_style
 
 
+# The explorer brings its program along in each frame. Here that becomes a file of its own, which a browser
+# loads when the reader comes near, so that chapters stay small.
+def take_out_frames(app, pagename, templatename, context, doctree):
+    def taken_out(found):
+        page = html.unescape(found[1]).encode()
+        name = hashlib.sha256(page).hexdigest()[:16] + ".html"
+        folder = Path(app.outdir) / "explorer"
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_bytes(page)
+        return f'src="{context["pathto"](f"explorer/{name}", resource=True)}" loading="lazy"'
+
+    if "body" in context:
+        context["body"] = re.sub(r'(?<=\s)srcdoc="([^"]*)"', taken_out, context["body"])
+
+
+def write_functions(app):
+    path = Path(app.srcdir) / "functions.md"
+    text = functions_page.page()
+    if not path.exists() or path.read_text("utf-8") != text:
+        path.write_text(text, "utf-8")
+
+
 def setup(app):
+    app.connect("builder-inited", write_functions)
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math_block, None))
     app.connect("html-page-context", add_style)
+    app.connect("html-page-context", take_out_frames)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -27,6 +27,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str:
+    programs = f"random programs: from seed {os.environ.get('CHAINRULE_SEED') or 0} on (CHAINRULE_SEED)"
     if PROFILE == "ci":
-        return "hypothesis: the same examples every time (CI is set)"
-    return f"hypothesis: new examples, again with --hypothesis-seed={config.option.hypothesis_seed}"
+        return f"{programs}\nhypothesis: the same examples every time (CI is set)"
+    seed = config.option.hypothesis_seed
+    return f"{programs}\nhypothesis: new examples, again with --hypothesis-seed={seed}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many derivatives were compared with five-point differences, or transposed and multiplied back."""
+    reports = [r for r in terminalreporter.stats.get("passed", []) if r.when == "call"]
+    samples = sum(n for r in reports for name, n in r.user_properties if name == "samples")
+    if samples:
+        functions = sum(n for r in reports for name, n in r.user_properties if name == "functions")
+        terminalreporter.write_sep("-", "derivatives")
+        terminalreporter.write_line(f"{samples:,} samples: a function, its point, a mode and an order")
+        if functions:
+            terminalreporter.write_line(f"{functions} functions of NumPy and SciPy (HIPS autograd: 207)")

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chainrule import derivatives, graph, primitive
-from chainrule.primitive import Bilinear, Elementwise, Lanes, Linear, raw
+from chainrule import derivatives, graph, primitives
+from chainrule.primitives import Bilinear, Elementwise, Lanes, Linear, raw
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.rules import matrix as mx
@@ -177,11 +177,11 @@ def _last_push(right: Any) -> Any:
 def _filled_push(self: Any, y: Any, args: Any, tangents: Any, params: Any) -> Any:
     """A missing tangent taken for one instead of zero."""
     full = [np.ones_like(raw(a)) if t is None else t for a, t in zip(args, tangents, strict=True)]
-    return primitive.fit(self(*full, **params), raw(y))
+    return primitives.fit(self(*full, **params), raw(y))
 
 
 def _mean_to(x: Any, *, shape: Any) -> Any:
-    return primitive.sum_to_raw(x, shape=shape) / max(np.size(x), 1)
+    return primitives.sum_to_raw(x, shape=shape) / max(np.size(x), 1)
 
 
 def _imaginary(x: Any, *, dtype: Any) -> Any:
@@ -211,7 +211,7 @@ def _not_stopped(sweep: Any) -> Any:
 
 
 def _spread_unrestored(g: Any, x: Any, *, axis: Any, keepdims: bool) -> Any:
-    return primitive.broadcast_to(g, shape=np.shape(x))
+    return primitives.broadcast_to(g, shape=np.shape(x))
 
 
 def _other_order(g: Any, x: Any, *, shape: Any) -> Any:
@@ -221,7 +221,7 @@ def _other_order(g: Any, x: Any, *, shape: Any) -> Any:
 
 def _off_the_diagonal(transpose: Any) -> Any:
     return lambda g, x, **p: (
-        transpose(g, x, **p) * 0 + primitive.broadcast_to(np.sum(raw(g)), shape=np.shape(x))
+        transpose(g, x, **p) * 0 + primitives.broadcast_to(np.sum(raw(g)), shape=np.shape(x))
     )
 
 
@@ -229,20 +229,20 @@ LEFT, RIGHT = mx.matmul.transposes
 
 # What every rule relies on: fitting, dead lanes, the sweeps.
 ENGINE: list[tuple[str, Plant]] = [
-    ("fit forgets to undo broadcasting", everywhere(primitive, "fit", _cast_alone)),
-    ("fit forgets the dtype", everywhere(primitive, "fit", _shape_alone)),
-    ("fit does nothing", everywhere(primitive, "fit", lambda f: lambda c, like: c)),
-    ("undoing a broadcast takes one element", setting(primitive.sum_to, "run", _first_of_broadcast)),
-    ("undoing a broadcast sums the wrong axes", setting(primitive.sum_to, "run", _wrong_axes)),
-    ("undoing a broadcast takes the mean", setting(primitive.sum_to, "run", _mean_to)),
-    ("the imaginary part for the real one", setting(primitive.cast, "run", _imaginary)),
-    ("nothing is masked", everywhere(primitive, "keep", lambda f: lambda mask, c: c)),
+    ("fit forgets to undo broadcasting", everywhere(primitives, "fit", _cast_alone)),
+    ("fit forgets the dtype", everywhere(primitives, "fit", _shape_alone)),
+    ("fit does nothing", everywhere(primitives, "fit", lambda f: lambda c, like: c)),
+    ("undoing a broadcast takes one element", setting(primitives.sum_to, "run", _first_of_broadcast)),
+    ("undoing a broadcast sums the wrong axes", setting(primitives.sum_to, "run", _wrong_axes)),
+    ("undoing a broadcast takes the mean", setting(primitives.sum_to, "run", _mean_to)),
+    ("the imaginary part for the real one", setting(primitives.cast, "run", _imaginary)),
+    ("nothing is masked", everywhere(primitives, "keep", lambda f: lambda mask, c: c)),
     ("a computed zero counts as dead", setting(Lanes, "__init__", _alive_by_value(Lanes.__init__))),
-    ("a mask of an operand is that of its last copy", everywhere(primitive, "fit_mask", _last_copy)),
-    ("a mask is forgotten where an operand was broadcast", everywhere(primitive, "fit_mask", _all_alive)),
+    ("a mask of an operand is that of its last copy", everywhere(primitives, "fit_mask", _last_copy)),
+    ("a mask is forgotten where an operand was broadcast", everywhere(primitives, "fit_mask", _all_alive)),
     (
         "masks do not pass through operations",
-        everywhere(primitive, "Lanes", lambda f: lambda value, alive: value),
+        everywhere(primitives, "Lanes", lambda f: lambda value, alive: value),
     ),
     ("a later cotangent replaces the earlier", everywhere(adjoint, "accumulate", lambda f: lambda a, b: b)),
     ("a later cotangent is dropped", everywhere(adjoint, "accumulate", lambda f: lambda a, b: a)),

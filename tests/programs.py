@@ -8,6 +8,7 @@ is left out. What remains runs alike on arrays and on Values.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +20,9 @@ import chainrule as cr
 LARGEST, MOST, MARGIN = 20.0, 48, 0.02  # of a number, of elements, from a kink
 
 Shape = tuple[int, ...]
+Arrays = tuple[Any, ...]
+SHAPES = [float, (), (3,), (2, 3), (1, 2), (2, 1, 2)]
+FIRST = int(os.environ.get("CHAINRULE_SEED") or 0)  # the seed of the first program
 
 
 class Op(NamedTuple):
@@ -98,6 +102,33 @@ def tops(k: int, x: Any) -> Any:
     )
 
 
+def written(x: Any, k: int) -> Any:
+    """One part over another, and through a window."""
+    y = x * 1.0
+    y[k % 2 - 1] = np.sin(x[0]) * 0.5
+    window = y[::-1]
+    window[0] = y[0] * 0.7
+    return y
+
+
+def augmented(x: Any) -> Any:
+    y = np.tanh(x)
+    y[..., 1:] *= 0.5 + x[..., :1]
+    y += x
+    return y
+
+
+def added(x: Any) -> Any:
+    y = x * 0.5
+    np.add.at(y, np.array([0, -1, 0]), 0.3 * x[:1])
+    return y
+
+
+def definite(x: Any) -> Any:
+    """A matrix without a singular neighbour: x xᵀ / 4 + 1."""
+    return np.einsum("ij,kj->ik", x, x) / 4 + np.eye(np.shape(cr.data(x))[0], dtype=cr.data(x).dtype)
+
+
 def spread(k: int, x: Any) -> Any:
     return reduction(np.std)(k, x)
 
@@ -130,6 +161,9 @@ UNARY: dict[str, Callable[[Any], Any]] = {
     "expit": lambda x: sp.expit(x) - 0.5,
     "softplus": cr.softplus,
     "shared": lambda x: x * x - x,
+    "gammaln": lambda x: sp.gammaln(x * x + 0.5),
+    "erf": lambda x: sp.erf(x) - cr.erf(0.5 * x),
+    "i0e": sp.i0e,
 }
 KINKED: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "abs": (abs, lambda x: x),
@@ -190,6 +224,14 @@ REDUCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any] | None]] = {
     "step": (lambda k, x: x[..., :: 1 - 2 * (k % 2)], None),
     "gather": (lambda k, x: x[np.array([[0, -1], [0, 0]])], None),
     "split": (lambda k, x: np.array_split(x, 2)[0] * 2.0, None),
+    "median": (lambda k, x: np.median(x, axis=axis(k, x)), gaps),
+    "partition": (lambda k, x: np.partition(x, 0, axis=axis(k, x)), gaps),
+    "quantile": (lambda k, x: np.quantile(x, 0.3, axis=axis(k, x)), gaps),
+    "fft": (lambda k, x: np.real(np.fft.fft(x, axis=axis(k, x))) / 4, None),
+    "convolve": (lambda k, x: np.convolve(np.ravel(x), [0.5, -0.3, 0.2]), None),
+    "assign": (lambda k, x: written(x, k), None),
+    "augment": (lambda k, x: augmented(x), None),
+    "add.at": (lambda k, x: added(x), None),
 }
 EVERYWHERE: dict[str, Callable[[int, Any], Any]] = {
     "new axis": lambda k, x: np.expand_dims(x, k % 2 - 1),
@@ -211,6 +253,12 @@ SQUARE: dict[str, Callable[[Any], Any]] = {
     "trace": lambda x: np.trace(x),
     "diagonal": lambda x: np.diagonal(x),
     "tril": lambda x: np.tril(x) - np.triu(x, 1),
+    "inv": lambda x: np.linalg.inv(definite(x)),
+    "solve": lambda x: np.linalg.solve(definite(x), x),
+    "det": lambda x: np.linalg.det(definite(x)),
+    "slogdet": lambda x: np.linalg.slogdet(definite(x))[1],
+    "cholesky": lambda x: np.linalg.cholesky(definite(x)),
+    "pinv": lambda x: np.linalg.pinv(definite(x)),
 }
 
 OPERATIONS: list[Op] = [
@@ -287,6 +335,11 @@ class Program:
             operands += (fitting[chosen[n] % len(fitting)],)
         return operands
 
+    @property
+    def writes(self) -> bool:
+        """Whether elements are assigned to."""
+        return any(step.op.name in ("assign", "augment", "add.at") for step in self.steps)
+
     def __call__(self, *inputs: Any) -> tuple[Any, ...]:
         return tuple(self.nodes(inputs)[i] for i in self.outputs)
 
@@ -310,3 +363,24 @@ class Program:
             f"  {self.start + n} = {op.name}[{k}]{operands}" for n, (op, k, operands) in enumerate(self.steps)
         ]
         return "\n".join(["", *lines, f"  return {self.outputs}"])
+
+
+def drawn(seed: int, dtypes: tuple[type, ...]) -> tuple[Program, Arrays, np.random.Generator]:
+    """The program of this seed, where it runs, and a source of directions."""
+    rng = np.random.default_rng(seed)
+    while True:
+        x: list[Any] = []
+        for _ in range(rng.integers(1, 4)):
+            shape = SHAPES[rng.integers(len(SHAPES))]
+            dtype = dtypes[rng.integers(len(dtypes))]
+            plain = shape is float and len(dtypes) == 1
+            shape = () if shape is float else shape
+            x.append(float(rng.normal()) if plain else np.asarray(rng.normal(size=shape), dtype))
+        constants = [rng.normal(size=3), np.array([[1, 2, 3], [3, 1, 2]]), rng.normal(size=(2, 1))]
+        if len(dtypes) > 1:
+            constants[2] = constants[2].astype(np.asarray(x[0]).dtype)
+        sizes = (len(OPERATIONS), 6, 31, 31)
+        numbers = [[int(rng.integers(n)) for n in sizes] for _ in range(rng.integers(8, 21))]
+        program = Program(x, constants, numbers)
+        if program.outputs:
+            return program, tuple(x), rng

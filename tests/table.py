@@ -16,21 +16,26 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule import derivatives as dv
-from chainrule import primitive as pr
+from chainrule import primitives as pr
 from chainrule import recording as rc
-from chainrule.primitive import Primitive
+from chainrule.primitives import Primitive
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import bessel as bs
 from chainrule.rules import control as ct
 from chainrule.rules import convolution as cv
+from chainrule.rules import decompositions as dc
 from chainrule.rules import elementary as el
+from chainrule.rules import fft as ft
 from chainrule.rules import gamma as gm
 from chainrule.rules import incomplete as ic
+from chainrule.rules import linalg as la
 from chainrule.rules import matrix as mx
+from chainrule.rules import matrix_functions as mf
 from chainrule.rules import reduction as rd
 from chainrule.rules import shape as sh
 from chainrule.rules import special as sc
 from chainrule.rules import student as st
+from chainrule.value import current
 
 Domain = Callable[[np.random.Generator, tuple[int, ...]], Any]
 
@@ -45,13 +50,14 @@ class Case(NamedTuple):
     """One primitive at one point.
 
     ``run`` is the function of numbers whose derivative is wanted, where that is not
-    ``primitive.run`` itself.
+    ``primitive.run`` itself; ``record`` applies the primitive, where further operands come from the first.
     """
 
     primitive: Primitive
     operands: tuple[Any, ...]
     params: dict[str, Any]
     run: Callable[..., Any] | None = None
+    record: Callable[..., Any] | None = None
 
     def __str__(self) -> str:
         operands = ", ".join(_brief(x) for x in self.operands)
@@ -76,7 +82,7 @@ class Case(NamedTuple):
     @property
     def function(self) -> Callable[..., Any]:
         """The primitive as a function of the differentiated operands alone."""
-        return self._of_wanted(self.primitive)
+        return self._of_wanted(self.record or self.primitive)
 
     @property
     def numeric(self) -> Callable[..., Any]:
@@ -261,7 +267,7 @@ ELEMENTARY = [
         for p in (
             el.exp, el.exp2, el.expm1, el.sin, el.cos, el.arctan, el.deg2rad, el.rad2deg, el.sinh, el.cosh,
             el.tanh,
-            el.sech2, el.arcsinh, el.sigmoid, el.softplus, el.log_sigmoid, el.erf,
+            el.sech2, el.arcsinh, el.sigmoid, el.sigmoid2, el.softplus, el.log_sigmoid, el.erf,
         )
     ),
     *(elementwise(p, positive) for p in (el.log, el.log2, el.log10, el.log1p, el.sqrt, el.cbrt)),
@@ -408,7 +414,7 @@ SPECIAL = [
     elementwise(ic.gammainc_shape, shapes, shapes, order=1),
     *(elementwise(p, shapes, shapes, unit) for p in (ic.betainc, ic.betaincc, ic.betaincinv, ic.betainccinv)),
     *(elementwise(ic.betainc_shape, shapes, shapes, unit, orders=o) for o in ((1, 0), (0, 1), (1, 1))),
-    *(elementwise(sc.bell_curve, d, rate=r) for d in (real_line, anywhere) for r in (1.0, 0.5, -1.0)),
+    *(elementwise(el.bell_curve, d, rate=r) for d in (real_line, anywhere) for r in (1.0, 0.5, -1.0)),
     *(
         elementwise(p, d)
         for p in (sc.erf, sc.erfc, sc.erfi, sc.erfcx, sc.ndtr, sc.log_ndtr, sc.dawsn)
@@ -459,13 +465,157 @@ SPECIAL = [
     *(elementwise(p, anywhere) for p in (sc.exp1, sc.expi)),
 ]
 
+# -------------------------------------------------------------------- linear algebra and transforms
+
+_other = np.random.default_rng(10)
+
+
+def square(*shape: int, kind: Any = float) -> Any:
+    """Well-conditioned matrices whose eigenvalues and singular values are far apart."""
+    a = 0.1 * _other.normal(size=shape)
+    a = a + 0.1j * _other.normal(size=shape) if kind is complex else a
+    return a + np.diag(np.arange(1.0, max(shape[-2:]) + 1))[: shape[-2], : shape[-1]]
+
+
+def of_first(primitive: Primitive, a: Any, compute: Callable[..., Any], i: int, **params: Any) -> list[Case]:
+    """A primitive whose further operands are computed from the first one; it picks the ``i``-th."""
+    return [
+        Case(primitive, (a,), params, lambda a, **_: compute(a)[i],
+             lambda a, **_: primitive(a, *compute(current(a)), **params))
+    ]  # fmt: skip
+
+
+def _thin(a: Any) -> Any:
+    u, s, vh = np.linalg.svd(a, full_matrices=False)
+    return u, s, np.conjugate(np.swapaxes(vh, -1, -2))
+
+
+def _eig(a: Any) -> Any:
+    """Real eigenvalues as real numbers; programs have all as complex ones."""
+    return tuple(map(np.real, np.linalg.eig(a)))
+
+
+def _missing(u: Any) -> Any:
+    """The one vector that completes the columns of u."""
+    return (np.linalg.svd(u)[0][..., u.shape[-1] :],)
+
+
+def _hermitian(*shape: int, kind: Any = float) -> Any:
+    a = square(*shape, kind=kind)
+    return a + np.conj(np.swapaxes(a, -1, -2))
+
+
+_NO_TIES = Constant(np.eye(3, dtype=bool))
+_NONE_FREE = Constant(np.zeros(3, bool))
+
+LINALG = [
+    *(
+        case
+        for n in ((3, 3), (2, 3, 3), (1, 1), (0, 0), (0, 3, 3))
+        for case in (
+            row(la.inv, square(*n)), row(la.det, square(*n)), row(la.adjugate, square(*n)),
+            row(la.adjugate_tangent, square(*n), square(*n)), row(la.cholesky, _hermitian(*n)),
+            row(la.solve, square(*n), square(n[-1], 2)),
+            row(la.solve, square(*n), square(2, n[-1], 2)[: n[0]]),
+            of_first(la.logabsdet, square(*n), np.linalg.slogdet, 1),
+            of_first(dc.eigh_values, _hermitian(*n), np.linalg.eigh, 0, upper=False),
+            of_first(dc.eigh_vectors, _hermitian(*n), np.linalg.eigh, 1, upper=False),
+        )
+        if not (n == (0, 3, 3) and case[0].primitive is la.solve)
+    ),
+    *(
+        row(p, square(3, 3, kind=complex), *more)
+        for p, more in (
+            (la.inv, ()), (la.det, ()), (la.adjugate, ()), (la.adjugate_tangent, (square(3, 3),)),
+            (la.solve, (square(3, 2),)),
+        )
+    ),
+    row(la.solve, square(3, 3), complexes(3, 2)),
+    row(la.cholesky, _hermitian(3, 3, kind=complex)),
+    row(la.det, np.ones((3, 3))), row(la.det, np.outer([1.0, 2.0, 3.0], [1.0, 1.0, 2.0])),
+    *(row(la.pinv, square(*n), rtol=1e-15) for n in ((3, 3), (4, 2), (2, 4), (2, 3, 2))),
+    row(la.pinv, square(4, 2, kind=complex), rtol=1e-15),
+    *(row(la.lstsq, square(*n), square(n[0], 2), rcond=None) for n in ((3, 3), (4, 2), (2, 4))),
+    row(la.lstsq, square(4, 2, kind=complex), complexes(4, 1), rcond=1e-10),
+    of_first(la.logabsdet, square(3, 3, kind=complex), np.linalg.slogdet, 1),
+    of_first(la.sign_of_det, square(2, 3, 3, kind=complex), np.linalg.slogdet, 0),
+    *(
+        of_first(p, square(*n), np.linalg.qr, i)
+        for n in ((3, 3), (2, 4, 3))
+        for i, p in enumerate((la.qr_q, la.qr_r))
+    ),
+    *(of_first(p, square(4, 3, kind=complex), np.linalg.qr, i) for i, p in enumerate((la.qr_q, la.qr_r))),
+    of_first(dc.eigh_values, _hermitian(3, 3, kind=complex), np.linalg.eigh, 0, upper=False),
+    of_first(dc.eigh_vectors, _hermitian(3, 3), lambda a: np.linalg.eigh(a, "U"), 1, upper=True),
+    *(of_first(dc.eig_values, _hermitian(*n) + 0.1 * square(*n), _eig, 0) for n in ((3, 3), (2, 3, 3))),
+    of_first(dc.eig_values, square(3, 3, kind=complex), np.linalg.eig, 0),
+    of_first(dc.eig_vectors, _hermitian(3, 3) + 0.01 * square(3, 3), _eig, 1),
+    *(
+        of_first(p, square(*n), _thin, i)
+        for n in ((3, 3), (4, 3), (3, 4), (2, 4, 3))
+        for i, p in enumerate((dc.svd_left, dc.svd_values, dc.svd_right))
+    ),
+    of_first(dc.svd_values, square(3, 4, kind=complex), _thin, 1),
+    of_first(dc.complement, np.linalg.qr(square(4, 3))[0], _missing, 0),
+    row(dc.definite, square(3, 3), _NO_TIES, name="eigh"),
+    *(
+        row(p, square(3, 3), Constant(square(3, 3)), _NO_TIES, _NONE_FREE, name="eigh", phases=True)
+        for p in (dc.definite_back, dc.on_return)
+    ),
+    row(dc.independent, square(3, 3)),
+]
+
+SYSTEMS = [
+    *(
+        row(mf.solve_triangular, square(*n), square(n[-1], 2), lower=lower, unit=unit)
+        for n in ((3, 3), (2, 3, 3))
+        for lower in BOTH
+        for unit in BOTH
+    ),
+    row(mf.solve_triangular, square(3, 3, kind=complex), complexes(3, 1), lower=True, unit=False),
+    *(row(mf.lu, np.eye(*n) * 5 + square(*n)) for n in ((3, 3), (4, 3), (3, 4))),
+    row(mf.lu, np.eye(3) * 5 + square(2, 3, 3, kind=complex)),
+    *(
+        row(mf.solve_banded, square(low + up + 1, 4) + 5 * (np.arange(low + up + 1) == up)[:, None],
+            square(4, 2), lower=low, upper=up)
+        for low, up in ((1, 1), (2, 1), (0, 2), (1, 0))
+    ),
+    *(row(mf.expm, square(*n) / 2) for n in ((3, 3), (2, 3, 3), (1, 1), (0, 0))),
+    row(mf.expm, square(3, 3, kind=complex) / 2),
+    *(row(p, square(*n)) for p in (mf.logm, mf.sqrtm) for n in ((3, 3), (2, 2, 2))),
+    *(row(p, square(2, 2, kind=complex)) for p in (mf.logm, mf.sqrtm)),
+    row(mf.solve_sylvester, square(3, 3), square(2, 2), square(3, 2)),
+    row(mf.solve_sylvester, square(2, 2, kind=complex), square(3, 3), square(2, 3)),
+]  # fmt: skip
+
+NORMS = ["backward", "ortho", "forward"]
+
+TRANSFORMS = [
+    *(
+        over(ft.fft, x, axes=[(0,), (1,), (1, 0)], norm=NORMS, inverse=BOTH)
+        for x in (reals(3, 4), complexes(2, 5))
+    ),
+    over(ft.rfft, reals(4, 5), axis=[0, 1], norm=NORMS),
+    over(ft.rfft, reals(1, 2, 3), axis=[0, 1], norm=NORMS[:1]),
+    over(ft.irfft, complexes(4, 3), n=[6, 7], axis=[0], norm=NORMS),
+    over(ft.irfft, reals(3, 1), n=[1], axis=[1], norm=NORMS),
+    *(row(cv.convolve, reals(*a), reals(*b), method=m) for a, b, m in (
+        ((4,), (3,), "direct"), ((1,), (5,), "direct"), ((3, 4), (2, 5), "direct"), ((3, 4), (2, 2), "fft"),
+    )),
+    row(cv.convolve, complexes(3), complexes(4), method="direct"),
+    row(cv.convolve, reals(3), complexes(2), method="fft"),
+]  # fmt: skip
+
 # Loops and branches take functions: tests/test_control.py and tests/native/test_loops.py try them. A sample
 # has a derivative that is not the difference of what gives it: tests/test_random.py.
 ELSEWHERE = {ct.scan, ct.item, ct.while_, ct.cond, ic.gamma_sample, ic.beta_sample}
 
 CASES: list[Case] = [
     case
-    for rows in (FITTING, ARITHMETIC, ELEMENTARY, REDUCTION, SHAPE, MATRIX, CONVOLUTION, SPECIAL)
+    for rows in (
+        FITTING, ARITHMETIC, ELEMENTARY, REDUCTION, SHAPE, MATRIX, CONVOLUTION, SPECIAL, LINALG, SYSTEMS,
+        TRANSFORMS,
+    )
     for cases in rows
     for case in cases
 ]

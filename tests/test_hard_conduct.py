@@ -13,7 +13,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import Value, nn
-from chainrule.primitive import Elementwise
+from chainrule.primitives import Elementwise
 from tests.test_hard_points import MODES, a, close
 
 inf = np.inf
@@ -99,6 +99,32 @@ def test_a_holomorphic_function_has_one_complex_derivative() -> None:
     np.testing.assert_allclose(cr.grad(np.sin, holomorphic=True)(z), np.cos(z), rtol=1e-14)
     with pytest.raises(TypeError, match=r"complex number, expected a real one; .*holomorphic=True"):
         cr.grad(np.sin)(z)
+    with pytest.raises(TypeError, match="holomorphic=True expects complex arguments"):
+        cr.grad(np.sin, holomorphic=True)(0.3)
+    with pytest.raises(TypeError, match="holomorphic=True expects a complex output"):
+        cr.grad(np.abs, holomorphic=True)(z)
+
+
+@pytest.mark.parametrize("kind", [np.complex64, np.complex128, np.clongdouble])
+def test_the_cauchy_riemann_equations_are_checked(kind: Any) -> None:
+    z = np.array([0.3 + 0.4j, -1 + 2j], kind)
+    holomorphic = {
+        "np.sum(np.sin(z) * z**3 / (1 + z))": None,
+        "np.sum(np.real(z) + 1j * np.imag(z))": np.ones(2),
+        "np.sum(np.log(np.abs(z)) + 1j * np.angle(z))": 1 / z,
+        "np.sum(np.conj(np.exp(np.conj(z))))": np.exp(z),
+        "np.sum(0 * z)": np.zeros(2),
+    }
+    for text, want in holomorphic.items():
+        got = cr.grad(lambda z, text=text: eval(text), holomorphic=True)(z)
+        assert got.dtype == kind
+        if want is not None:
+            np.testing.assert_allclose(got, want, rtol=1e-5)
+    for text in ("conj(z[0]) * z[1]", "abs(z[0]) + 0j", "real(z[1]) + 0j", "sum(z**2 + 0.01 * np.conj(z))"):
+        with pytest.raises(ValueError, match="the function is not complex differentiable here"):
+            cr.grad(lambda z, text=text: eval(f"np.{text}"), holomorphic=True)(z)
+    second = cr.grad(cr.grad(np.sin, holomorphic=True), holomorphic=True)(z[0])
+    np.testing.assert_allclose(second, -np.sin(z[0]), rtol=1e-5)
 
 
 @pytest.mark.parametrize("cut", [float, int, bool, complex], ids=lambda f: f.__name__)
@@ -174,6 +200,26 @@ def test_writing_into_a_view_is_a_write_into_its_base() -> None:
     assert np.array_equal(y.data, [10, 4]) and np.array_equal(before.data, [2, 4])
     np.sum(y).backward()
     assert np.array_equal(x.grad, [0, 7])
+
+
+def test_of_several_written_to_one_place_only_the_last_counts() -> None:
+    """Row 12, and row 31 compiled: gradients of what was written, and of what was written over."""
+
+    def duplicates(v: Any) -> Any:
+        y = np.sin(v[:2])
+        y[[0, 0, 1]] = v * 2
+        return np.sum(y * y)
+
+    def through_a_view(x: Any) -> Any:
+        y = 2 * x
+        view = y[:1]
+        view[0] = x[1] * 5
+        return np.sum(y)
+
+    for f, x, wanted in ((duplicates, a(1, 2, 3), [0, 16, 24]), (through_a_view, a(1, 2), [0, 7])):
+        for mode in MODES:
+            close(cr.jacobian(f, mode=mode)(x), wanted)
+        close(cr.compile(cr.grad(f))(x), wanted)
 
 
 def test_numbers_of_a_result_are_read_only() -> None:

@@ -25,6 +25,7 @@ class Row(NamedTuple):
     f: Any
     point: tuple[Any, ...]
     wanted: tuple[Any, ...]
+    atol: float = 0.0  # of what LAPACK has rounded
 
     def __str__(self) -> str:
         return f"{self.number}: {self.statement}"
@@ -170,6 +171,8 @@ FIRST = [
     Row(13, "prod with a zero", np.prod, (a(2, 0, 3),), (a(0, 6, 0),)),
     Row(13, "prod with two zeros", np.prod, (a(0, 0, 3),), (a(0, 0, 0),)),
     Row(13, "cumprod with a zero", total(np.cumprod), (a(2, 0, 3),), (a(1, 8, 0),)),
+    Row(13, "det of rank 1", np.linalg.det, (np.ones((3, 3)),), (np.zeros((3, 3)),), 1e-15),
+    Row(13, "det of rank 2", np.linalg.det, (np.diag(a(1, 2, 0)),), (np.diag(a(0, 0, 2)),), 1e-15),
     Row(14, "std of constants", np.std, (a(2, 2, 2),), (a(0, 0, 0),)),
     Row(14, "std of constants among others", lambda x: np.std(x, where=[True, True, False]),
         (a(0.1, 0.1, 5),), (a(0, 0, 0),)),
@@ -177,6 +180,25 @@ FIRST = [
     Row(14, "std of constants whose mean rounds", np.std, (a(0.1, 0.1, 0.1),), (a(0, 0, 0),)),
     Row(14, "std of constant rows", lambda x: np.sum(x.reshape(2, 2).std(axis=1)),
         (a(1, 3, 0.1, 0.1),), (a(-0.5, 0.5, 0, 0),)),
+    Row(43, "sum of exp of repeated eigenvalues", lambda x: np.sum(np.exp(np.linalg.eigvalsh(x))),
+        (np.diag(a(1, 1, 2)),), (np.diag(np.exp(a(1, 1, 2))),), 1e-15),
+    Row(43, "the same by eigh", lambda x: np.sum(np.linalg.eigh(x).eigenvalues ** 3),
+        (np.eye(3),), (3 * np.eye(3),), 1e-15),
+    Row(43, "the same by eig", lambda x: np.real(np.sum(np.linalg.eig(x)[0] ** 3)),
+        (np.eye(3),), (3 * np.eye(3),), 1e-15),
+    Row(43, "trace of a power", lambda x: np.trace(np.linalg.matrix_power(x, 3)),
+        (np.eye(2),), (3 * np.eye(2),), 1e-15),
+    Row(43, "the largest of repeated eigenvalues shares", lambda x: np.linalg.eigvalsh(x)[-1],
+        (np.diag(a(1, 2, 2)),), (np.diag(a(0, 0.5, 0.5)),), 1e-15),
+    Row(43, "sum of repeated singular values", lambda x: np.sum(np.linalg.svdvals(x)),
+        (np.eye(2),), (np.eye(2),), 1e-15),
+    Row(43, "spectral norm with a tie", lambda x: np.linalg.norm(x, 2),
+        (-np.eye(2),), (-np.eye(2) / 2,), 1e-15),
+    Row(43, "nuclear norm of rank 1", lambda x: np.linalg.norm(x, "nuc"),
+        (np.ones((2, 2)),), (np.ones((2, 2)) / 2,), 1e-15),
+    Row(43, "nuclear norm of nothing", lambda x: np.linalg.norm(x, "nuc"),
+        (np.zeros((2, 2)),), (np.zeros((2, 2)),), 1e-15),
+    Row(6, "‖x‖₃ at 0", lambda x: np.linalg.norm(x, 3), (a(0, 0),), (a(0, 0),)),
     Row(15, "logsumexp(-inf, -inf)", cr.logsumexp, (a(-inf, -inf),), (a(0, 0),)),
     Row(15, "softmax beside an unused, masked row",
         lambda x: np.sum(cr.softmax(x, axis=-1)[0] * a(1, 2)), (np.array([[0.0, 0.0], [-inf, -inf]]),),
@@ -231,13 +253,16 @@ SECOND = [
     Row(9, "x abs(x) at 0", lambda x: x * abs(x), (0.0,), (0.0,)),
     Row(13, "prod with a zero", np.prod, (a(2, 0, 3),), (np.array([[0.0, 3, 0], [3, 0, 2], [0, 2, 0]]),)),
     Row(13, "prod with two zeros", np.prod, (a(0, 0, 3),), (np.array([[0.0, 3, 0], [3, 0, 0], [0, 0, 0]]),)),
+    Row(13, "det of diagonal matrices with zeros", lambda x: np.linalg.det(np.diag(x)), (a(0, 0, 3),),
+        (np.array([[0.0, 3, 0], [3, 0, 0], [0, 0, 0]]),), 1e-15),
+    Row(43, "trace of a square", lambda x: np.trace(np.diag(x) @ np.diag(x)), (a(1, 1),), (2 * np.eye(2),)),
 ]  # fmt: skip
 
 MODES = ["forward", "reverse"]
 
 
-def close(got: Any, wanted: Any) -> None:
-    np.testing.assert_allclose(np.asarray(got), wanted, rtol=1e-13, atol=0)
+def close(got: Any, wanted: Any, atol: float = 0.0) -> None:
+    np.testing.assert_allclose(np.asarray(got), wanted, rtol=1e-13, atol=atol)
     assert np.shape(got) == np.shape(wanted)
 
 
@@ -247,7 +272,7 @@ def test_first_order(row: Row, mode: str) -> None:
     with np.errstate(all="ignore"):
         got = cr.jacobian(row.f, argnums=tuple(range(len(row.point))), mode=mode)(*row.point)
     for d, wanted in zip(got, row.wanted, strict=True):
-        close(d, wanted)
+        close(d, wanted, row.atol)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -269,7 +294,7 @@ def test_backward(row: Row) -> None:
     with np.errstate(all="ignore"):
         row.f(*leaves).backward()
     for v, wanted in zip(leaves, row.wanted, strict=True):
-        close(v.grad, wanted)
+        close(v.grad, wanted, row.atol)
 
 
 @pytest.mark.parametrize("row", [r for r in FIRST if all(type(x) is float for x in r.point)], ids=str)
@@ -292,4 +317,82 @@ def test_arrays_like_numbers(row: Row) -> None:
 def test_second_order(row: Row, inner: str, outer: str) -> None:
     with np.errstate(all="ignore"):
         got = cr.jacobian(cr.jacobian(row.f, mode=inner), mode=outer)(*row.point)
-    close(got, row.wanted[0])
+    close(got, row.wanted[0], row.atol)
+
+
+# -------------------------------------------------------------------- determinants and repeated eigenvalues
+
+
+def permutations() -> Any:
+    """The second derivatives of det of ones: ±1 where two entries stand in rows and columns of their own."""
+    e = np.array([[[(i - j) * (j - k) * (k - i) / 2 for k in range(3)] for j in range(3)] for i in range(3)])
+    return np.einsum("ikm,jln->ijkl", e, e)
+
+
+@pytest.mark.parametrize("outer", MODES)
+@pytest.mark.parametrize("inner", MODES)
+def test_the_second_derivative_of_det_at_rank_1(inner: str, outer: str) -> None:
+    got = cr.jacobian(cr.jacobian(np.linalg.det, mode=inner), mode=outer)(np.ones((3, 3)))
+    np.testing.assert_allclose(got, permutations(), atol=1e-14)
+
+
+TIED = np.diag([1.0, 2.0, 2.0])
+ON_THE_BASIS: dict[str, Any] = {
+    "eigenvectors": lambda x: np.sum(np.linalg.eigh(x)[1]),
+    "their square": lambda x: np.sum(np.linalg.eigh(x)[1][:, 1] ** 2 * a(1, 2, 3)),
+    "a function of the matrix by eigh":
+        lambda x: (lambda w, v: np.sum((v * w) @ v.T * np.arange(9.0).reshape(3, 3)))(
+        *np.linalg.eigh(x)
+    ),
+    "singular vectors": lambda x: np.linalg.svd(x)[0][2, 0],
+    "their other side": lambda x: np.linalg.svd(x)[2][1, 0],
+    "eigenvectors of a square matrix": lambda x: np.real(np.linalg.eig(x)[1][1, 2]),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", ON_THE_BASIS)
+def test_what_depends_on_the_basis_is_refused(name: str, mode: str) -> None:
+    with pytest.raises(np.linalg.LinAlgError, match=r"^(eigh|eig|svd): .* depends on the choice of a basis"):
+        cr.jacobian(ON_THE_BASIS[name], mode=mode)(TIED)
+    with pytest.raises(np.linalg.LinAlgError, match="depends on the choice of a basis"):
+        cr.compile(cr.grad(ON_THE_BASIS[name]))(TIED)
+
+
+def test_what_does_not_depend_on_the_basis_is_right() -> None:
+    """Vectors of eigenvalues that are not repeated, beside some that are."""
+    weights = np.arange(9.0).reshape(3, 3)
+    got = cr.grad(lambda x: np.sum(np.outer(v := np.linalg.eigh(x)[1][:, 0], v) * weights))(TIED)
+    np.testing.assert_allclose(got, [[0, 0, 0], [-4, 0, 0], [-8, 0, 0]], atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [lambda x: np.sum(np.linalg.eigvalsh(x) ** 2), lambda x: np.sum(np.exp(np.linalg.svdvals(x)))],
+)
+def test_second_derivatives_of_repeated_eigenvalues_are_refused(f: Any) -> None:
+    for inner in MODES:
+        for outer in MODES:
+            with pytest.raises(np.linalg.LinAlgError, match="depends on the choice of a basis"):
+                cr.jacobian(cr.jacobian(f, mode=inner), mode=outer)(TIED)
+
+
+def test_phases_of_complex_vectors() -> None:
+    z = np.array([[2.0, 1j], [-1j, 3.0]])
+    with pytest.raises(np.linalg.LinAlgError, match=r"^eigh: the derivative depends on the phases"):
+        cr.grad(lambda z: np.real(np.linalg.eigh(z)[1][1, 0]))(z)
+    cr.check_grads(lambda z: np.abs(np.linalg.eigh(z)[1]), (z,), order=2)
+
+
+def test_a_defective_matrix_is_refused() -> None:
+    for f in (np.linalg.eigvals, np.linalg.eig):
+        with pytest.raises(np.linalg.LinAlgError, match=r"^eig: the matrix is defective"):
+            cr.grad(lambda x, f=f: np.real(np.sum(f(x)[0])))(np.array([[1.0, 1.0], [0.0, 1.0]]))
+
+
+def test_the_basis_that_completes_singular_vectors_is_refused() -> None:
+    x = np.array([[1.0, 2.0], [3.0, 1.0], [0.0, 1.0], [2.0, 2.0]])
+    assert np.isfinite(cr.grad(lambda x: np.linalg.svd(x)[0][0, 0])(x)).all()
+    for f in (np.linalg.svd, lambda x: np.linalg.qr(x, "complete")):
+        with pytest.raises(np.linalg.LinAlgError, match="depends on the choice of a basis"):
+            cr.grad(lambda x, f=f: f(x)[0][0, 3])(x)

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import chainrule as cr
-from chainrule.primitive import Elementwise
+from chainrule.primitives import Elementwise
 
 inf = np.inf
 A = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])

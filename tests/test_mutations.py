@@ -9,7 +9,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import Value
-from chainrule.primitive import Primitive
+from chainrule.primitives import Primitive
 from tests.check import first_order, second_order
 from tests.mutants import Mutant, systematic
 from tests.mutants_by_hand import by_hand

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 
 import chainrule
 from chainrule import Value, jvp, vjp
-from chainrule.primitive import Elementwise, Primitive, Special, fit_mask
+from chainrule.primitives import Elementwise, Primitive, Special, fit_mask
 from chainrule.sweeps.adjoint import adjoint
 from tests.check import first_order, inner, like, same, second_order
 from tests.table import CASES, ELSEWHERE, Case
@@ -31,23 +31,29 @@ def rng() -> np.random.Generator:
 # -------------------------------------------------------------------- derivatives
 
 
+Record = Callable[[str, object], None]
+
+
 @each
-def test_first_order(primitive: Primitive) -> None:
+def test_first_order(primitive: Primitive, record_property: Record) -> None:
+    record_property("samples", 2 * len(ROWS[primitive]))  # both modes
     for case in ROWS[primitive]:
         with naming(case):
             first_order(case.function, case.numeric, case.point, rng())
 
 
 @each
-def test_second_order(primitive: Primitive) -> None:
+def test_second_order(primitive: Primitive, record_property: Record) -> None:
+    record_property("samples", 4 * len(ROWS[primitive]))  # each over each
     for case in ROWS[primitive]:
         with naming(case):
             second_order(case.function, case.point, rng())
 
 
 @each
-def test_single_precision_stays(primitive: Primitive) -> None:
+def test_single_precision_stays(primitive: Primitive, record_property: Record) -> None:
     """float32 in: the tangent and every cotangent are float32, and right to its precision."""
+    record_property("samples", 2 * sum(any(map(np.ndim, case.point)) for case in ROWS[primitive]))
     for case in ROWS[primitive]:
         f, point = case.function, tuple(map(single, case.point))
         if not any(np.ndim(x) for x in point):
@@ -201,6 +207,11 @@ def test_every_primitive_has_a_row_and_both_modes() -> None:
     assert len(found) > 80
     assert lacking(found, CASES) == []
     assert set(PRIMITIVES) <= set(found), "the table has rows for primitives that exist nowhere"
+
+
+def test_the_table_makes_many_samples() -> None:
+    """Six of each row in double precision and two in single; the rows of tests/numpy/table.py come on top."""
+    assert 6 * len(CASES) + 2 * sum(any(map(np.ndim, case.point)) for case in CASES) >= 15_000
 
 
 def test_what_is_lacking_is_found() -> None:

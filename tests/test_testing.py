@@ -7,7 +7,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import check_grads
-from chainrule.primitive import Elementwise, Linear, Special
+from chainrule.primitives import Elementwise, Linear, Special
 from chainrule.value import data
 
 X = np.array([0.3, -0.7, 1.2])

@@ -15,6 +15,7 @@ from typing import Any
 import chainrule.numpy  # noqa: F401  (attaches operators, methods and NumPy's protocols)
 from chainrule import random  # noqa: F401
 from chainrule.control import cond, fori, scan, while_loop
+from chainrule.custom import primitive
 from chainrule.derivatives import (
     directional_derivative,
     grad,
@@ -65,6 +66,8 @@ __all__ = [
     "entropy",
     "erf",
     "explain",
+    "explain_grad",
+    "explain_nan",
     "explore",
     "fori",
     "gelu",
@@ -79,6 +82,7 @@ __all__ = [
     "log_softmax",
     "logsumexp",
     "paths",
+    "primitive",
     "relu",
     "scan",
     "selu",
@@ -95,13 +99,15 @@ __all__ = [
 ]
 
 
-_PARTS = ("interchange", "micrograd", "nn", "optim", "primitive", "random", "sklearn", "train")
+_PARTS = ("interchange", "micrograd", "nn", "optim", "random", "sklearn", "train")
 
 _LOADED_LATER = {
     "compile": "chainrule.native.compile",
     "cost_report": "chainrule.show.cost",
     "draw": "chainrule.show.picture",
     "explain": "chainrule.show.derivation",
+    "explain_grad": "chainrule.show.heaviest",
+    "explain_nan": "chainrule.nonfinite",
     "explore": "chainrule.show.explorer",
     "paths": "chainrule.show.paths",
 }
@@ -109,8 +115,8 @@ _LOADED_LATER = {
 _ELSEWHERE = {
     "Tensor": "chainrule.Value(array)",
     "Variable": "chainrule.Value(array)",
-    "custom_jvp": "a primitive of your own, see chainrule.primitive",
-    "custom_vjp": "a primitive of your own, see chainrule.primitive",
+    "custom_jvp": "chainrule.primitive, which states a rule once for both modes",
+    "custom_vjp": "chainrule.primitive, which states a rule once for both modes",
     "detach": "chainrule.stop_gradient(v), or v.data for the numbers",
     "from_numpy": "chainrule.Value(array)",
     "jacfwd": "chainrule.jacobian(f)",

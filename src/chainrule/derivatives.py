@@ -20,11 +20,11 @@ import numpy as np
 import optree
 
 from chainrule.containers import flatten
-from chainrule.primitive import Elementwise, Lanes, fit
+from chainrule.primitives import Elementwise, Lanes, fit
 from chainrule.recording import Recording, hand_out, kind_of, match, own, zeros_like
 from chainrule.rules.shape import conj, reshape, stack
 from chainrule.traced import Traced, is_array
-from chainrule.value import Value
+from chainrule.value import Value, current
 
 __all__ = [
     "directional_derivative",
@@ -97,12 +97,15 @@ def grad(
     has_aux : bool
         Then the result is the pair of gradient and ``f``'s second output.
     holomorphic : bool
-        Treat ``f`` as complex differentiable and give ``f'(z)``.
+        Treat ``f`` as complex differentiable and give ``f'(z)``. Arguments and output must be complex.
+        That ``f`` obeys the Cauchy-Riemann equations at ``z`` is checked, by a second sweep.
 
     Raises
     ------
     TypeError
-        For an argument that is no float, or an output that is no scalar.
+        For an argument that is no float, or an output that is no scalar; with ``holomorphic`` for real ones.
+    ValueError
+        With ``holomorphic``, if ``f`` is not complex differentiable at ``z``.
 
     Examples
     --------
@@ -144,7 +147,9 @@ def value_and_grad(
         out = recording.out
         _check_scalar(_name, out, holomorphic, recording)
         flat, recorded = recording.pull([(out, fit(1.0, out._data))] if type(out) is Value else [])
-        if not holomorphic:
+        if holomorphic:
+            _check_holomorphic(_name, recording, flat)
+        else:
             flat = [
                 conj(g) if v.dtype.kind == "c" else g for g, v in zip(flat, recording.leaves, strict=True)
             ]
@@ -175,6 +180,29 @@ def _check_scalar(name: str, out: Any, holomorphic: bool, recording: Recording) 
         )
     if holomorphic and any(v.dtype.kind != "c" for v in recording.leaves):
         raise TypeError(f"{name}: holomorphic=True expects complex arguments; convert with x.astype(complex)")
+    if holomorphic and not np.iscomplexobj(result):
+        raise TypeError(
+            f"{name}: holomorphic=True expects a complex output, the function returned a real number; leave "
+            "holomorphic out for the gradient of a real function"
+        )
+
+
+def _check_holomorphic(name: str, recording: Recording, flat: list[Any]) -> None:
+    """The Cauchy-Riemann equations: as the output turns by ``i``, so does its derivative."""
+    out = recording.out
+    turned, _ = recording.pull([(out, fit(1j, out._data))] if type(out) is Value else [])
+    for g, h in zip(map(current, flat), map(current, turned), strict=True):
+        if type(g) is Traced or type(h) is Traced:  # no numbers yet
+            continue
+        with np.errstate(all="ignore"):
+            wrong = abs(h - 1j * g) > np.sqrt(np.finfo(np.asarray(g).dtype).eps) * (abs(g) + abs(h))
+        if np.any(wrong):
+            raise ValueError(
+                f"{name}: holomorphic=True, but the function is not complex differentiable here: along the "
+                f"imaginary axis it changes otherwise than along the real one (entries {np.sum(wrong)} of "
+                f"{np.size(wrong)}); conj, abs, real and imag are not holomorphic: return a real number, "
+                "without holomorphic"
+            )
 
 
 # -------------------------------------------------------------------- products with the Jacobian

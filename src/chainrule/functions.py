@@ -13,7 +13,7 @@ import numpy as np
 from chainrule.numpy.arguments import axes_of
 from chainrule.numpy.manipulation import stack
 from chainrule.numpy.reductions import sum
-from chainrule.primitive import as_array
+from chainrule.primitives import as_array
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.rules import reduction as rd

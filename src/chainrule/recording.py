@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, cast
@@ -12,18 +13,33 @@ import optree
 
 from chainrule.containers import flatten
 from chainrule.graph import order
-from chainrule.primitive import Elementwise, Lanes, as_array, fit
+from chainrule.primitives import Elementwise, Lanes, as_array, fit
 from chainrule.sweeps.adjoint import Outside, adjoint
 from chainrule.sweeps.tangent import tangent
 from chainrule.traced import Traced, is_array
 from chainrule.value import Value, versions
 from chainrule.versions import first, settle
 
-__all__ = ["Recording", "hand_out", "kind_of", "match", "zeros_like"]
+__all__ = ["Recording", "arguments", "hand_out", "kind_of", "match", "zeros_like"]
 
 # Passing a Value through it gives a node that a function can be differentiated at while staying
 # connected to the Value; the inner function's sweeps stop there.
 alias = Elementwise(lambda x: x, 1, name="alias")
+
+
+class _Running(threading.local):
+    """What is being differentiated in this thread, with respect to what."""
+
+    def __init__(self) -> None:
+        self.leaves: list[list[Value]] = []
+
+
+_running = _Running()
+
+
+def arguments() -> set[Value]:
+    """What the derivatives that are just being taken in this thread are taken with respect to."""
+    return {v for leaves in _running.leaves for v in leaves}
 
 
 class Recording:
@@ -57,7 +73,11 @@ class Recording:
         self.leaves = [_lift(name, path, x) for path, x in zip(paths, flat, strict=True)]
         self.since = self.leaves[0].serial if flat else sys.maxsize  # then every Value is from outside
         self.until = self.leaves[-1].serial if flat else -1
-        out, self.aux = call(optree.tree_unflatten(self.spec, self.leaves)), None
+        _running.leaves.append(self.leaves)
+        try:
+            out, self.aux = call(optree.tree_unflatten(self.spec, self.leaves)), None
+        finally:
+            _running.leaves.pop()
         if has_aux:
             if not isinstance(out, tuple) or len(out) != 2:
                 raise TypeError(

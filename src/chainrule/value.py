@@ -12,7 +12,7 @@ import numpy as np
 from chainrule.traced import Traced, capturing, current_trace, given_back, lend
 
 if TYPE_CHECKING:
-    from chainrule.primitive import Primitive
+    from chainrule.primitives import Primitive
 
 __all__ = ["Cell", "Pool", "Value", "data"]
 
@@ -429,7 +429,7 @@ _CALLED_OTHERWISE = {
     "sin": "np.sin(v)",
     "cos": "np.cos(v)",
     "abs": "abs(v)",
-    "_backward": "a chainrule.primitive.Elementwise for an operation of your own",
+    "_backward": "@chainrule.primitive(partials=...) for an operation of your own",
 }
 
 

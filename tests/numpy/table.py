@@ -623,10 +623,132 @@ FUNCTIONS |= {
     ],
 }  # fmt: skip
 
+# These write into an array, which a compiled function's own arrays do not allow; its Values do.
+WRITING = {"copyto", "put", "fill_diagonal", "put_along_axis"}
+
 # Of these the shape depends on the numbers, so that they are refused in a compiled program.
 DEPENDENT = {
     "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values", "trim_zeros", "arange",
     "real_if_close",
+}  # fmt: skip
+
+# -------------------------------------------------------------------- linear algebra and transforms
+
+
+def _matrices(*shape: int) -> Any:
+    """Far from singular, and their eigenvalues and singular values far apart."""
+    a = 0.15 * np.random.default_rng(7).normal(size=shape)
+    return a + np.diag([1.0, 2.5, 4.5, 7.0])[: shape[-2], : shape[-1]]
+
+
+SAMPLES |= {
+    "M": _matrices(3, 3),
+    "N": _matrices(2, 3, 3),
+    "L": _matrices(4, 2),
+    "W": _matrices(2, 4),
+    "Z": _matrices(3, 3) + 0.2j * _matrices(3, 3)[::-1],
+}
+_SQUARE = ("F(M)", "F(N)", "F(Z)", "F(N[:0])")
+_LINE = (
+    "F(v)", "F(x, axis=0)", "F(x, 5)", "F(x, n=2)", "F(z, norm='ortho')", "F(z, 4, 0, 'forward')",
+    "F(B, 3, -2)",
+    "F(e.T, n=2)", "F(f)",
+)
+_PLANE = (
+    "F(x)", "F(B)", "F(z, norm='ortho')", "F(B, s=(3, 2), axes=(0, 1))", "F(B, (4, 3), (-1, 0))",
+    "F(B, axes=(1, 2), norm='forward')",
+)
+
+
+def _real(calls: tuple[str, ...]) -> list[str]:
+    return [call.replace("z", "x") for call in calls]
+
+
+FUNCTIONS |= {
+    "linalg.norm+": [
+        "np.linalg.norm(M, 2)", "np.linalg.norm(x, -2)", "np.linalg.norm(L, 'nuc')", "np.linalg.norm(Z, 2)",
+        "np.linalg.norm(B, 'nuc', axis=(2, 0))", "np.linalg.norm(B, 2, (0, 1), keepdims=True)",
+    ],
+    "linalg.vector_norm": [
+        "np.linalg.vector_norm(x)", "np.linalg.vector_norm(x, axis=1, ord=1)",
+        "np.linalg.vector_norm(z, ord=3)",
+        "np.linalg.vector_norm(B, axis=(0, 2), keepdims=True, ord=np.inf)",
+    ],
+    "linalg.matrix_norm": [
+        "np.linalg.matrix_norm(B)", "np.linalg.matrix_norm(N, ord='nuc')", "np.linalg.matrix_norm(N, ord=-2)",
+        "np.linalg.matrix_norm(B, ord=1, keepdims=True)",
+    ],
+    "linalg.cond": [
+        "np.linalg.cond(M)", "np.linalg.cond(L, 2)", "np.linalg.cond(N, -2)", "np.linalg.cond(M, 1)",
+        "np.linalg.cond(N, 'fro')", "np.linalg.cond(Z)",
+    ],
+    **_each("linalg.inv linalg.det linalg.cholesky", *_SQUARE[:-2], "F(N[:0])"),
+    "linalg.inv+": ["np.linalg.inv(Z)", "np.linalg.det(Z)", "np.linalg.cholesky(Z @ Z.conj().T)"],
+    "linalg.cholesky+": ["np.linalg.cholesky(N, upper=True)"],
+    "linalg.pinv": [
+        "np.linalg.pinv(M)", "np.linalg.pinv(L)", "np.linalg.pinv(W, rcond=1e-8)",
+        "np.linalg.pinv(N, rtol=1e-8)",
+        "np.linalg.pinv(Z[:, :2])", "np.linalg.pinv(M, hermitian=True)",
+    ],
+    "linalg.solve": [
+        "np.linalg.solve(M, v)", "np.linalg.solve(M, A)", "np.linalg.solve(N, v)",
+        "np.linalg.solve(M, [1.0, 2, 3])",
+        "np.linalg.solve(N, B.transpose(0, 1, 2))", "np.linalg.solve(Z, v)",
+        "np.linalg.solve([[2.0, 1], [0, 1]], x)",
+    ],
+    "linalg.lstsq": [
+        "np.linalg.lstsq(L, A.T)[0]", "np.linalg.lstsq(L, A[0])[0]", "np.linalg.lstsq(W, v[:2])[0]",
+        "np.linalg.lstsq(L, A.T, rcond=1e-9)[1]", "np.linalg.lstsq(L, A[0])[3]",
+    ],
+    "linalg.tensorinv": ["np.linalg.tensorinv(M[:, None, :, None])",
+    "np.linalg.tensorinv(M[:, :, None], ind=1)"],
+    "linalg.tensorsolve": [
+        "np.linalg.tensorsolve(M[:, :, None], v)", "np.linalg.tensorsolve(M[:, None], v[None], axes=(0,))",
+    ],
+    "linalg.slogdet": [f"np.linalg.slogdet({a})[1]" for a in ("M", "N", "Z")] + ["np.linalg.slogdet(Z)[0]"],
+    "linalg.matrix_power": [f"np.linalg.matrix_power({a})" for a in ("M, 3", "N, 2", "M, -2", "Z, 5",
+    "M, 0", "M, 1")],
+    "linalg.multi_dot": [
+        "np.linalg.multi_dot([x, A, L])", "np.linalg.multi_dot([v, A, L, w[:2]])",
+        "np.linalg.multi_dot((v, Q))",
+        "np.linalg.multi_dot([x, c.T, x, A])",
+    ],
+    "linalg.cross": ["np.linalg.cross(x, y)", "np.linalg.cross(v, x)", "np.linalg.cross(M, Q, axis=0)"],
+    "linalg.trace": ["np.linalg.trace(N)", "np.linalg.trace(B, offset=-1)"],
+    "linalg.diagonal": ["np.linalg.diagonal(N)", "np.linalg.diagonal(B, offset=-1)"],
+    "linalg.qr": [
+        "np.linalg.qr(M)", "np.linalg.qr(L)", "np.linalg.qr(W)", "np.linalg.qr(N, 'r')",
+        "np.linalg.qr(M, 'complete')",
+        "np.linalg.qr(L, mode='complete').R", "np.linalg.qr(Z)", "np.linalg.qr(N[:0])",
+    ],
+    "linalg.eigh": [
+        "np.linalg.eigh(M)", "np.linalg.eigh(N, UPLO='U')", "np.linalg.eigh(M).eigenvectors ** 2",
+        "np.abs(np.linalg.eigh(Z)[1])", "np.linalg.eigh(N[:0])",
+    ],
+    "linalg.eigvalsh": [*(f"np.linalg.eigvalsh({a})" for a in ("M", "N", "Z", "M, 'U'", "N[:0]"))],
+    "linalg.eig": [
+        "np.linalg.eig(M)[0] + 0j", "np.linalg.eig(M)[1] + 0j", "np.abs(np.linalg.eig(N).eigenvectors)",
+        "np.linalg.eig(Z)[0]",
+        "np.abs(np.linalg.eig(Z)[1])",
+    ],
+    "linalg.eigvals": ["np.linalg.eigvals(M) + 0j", "np.linalg.eigvals(N) * 1j", "np.linalg.eigvals(Z)"],
+    "linalg.svd": [
+        "np.linalg.svd(M)", "np.linalg.svd(L, full_matrices=False)", "np.linalg.svd(W).S",
+        "np.linalg.svd(L)[0][:, :2]", "np.linalg.svd(N, compute_uv=False)", "np.linalg.svd(W, False).Vh",
+        "np.abs(np.linalg.svd(Z).U)", "np.linalg.svd(M, compute_uv=False, hermitian=True)",
+    ],
+    "linalg.svdvals": [*(f"np.linalg.svdvals({a})" for a in ("M", "N", "L", "Z", "N[:0]"))],
+    "linalg.outer+": ["np.linalg.outer(t, v)"],
+    **_each("fft.fft fft.ifft fft.irfft fft.hfft", *_LINE),
+    **_each("fft.rfft fft.ihfft", *_real(_LINE)),
+    **_each("fft.fft2 fft.ifft2 fft.fftn fft.ifftn fft.irfft2 fft.irfftn", *_PLANE),
+    **_each("fft.rfft2 fft.rfftn", *_real(_PLANE)),
+    **_each("fft.fftshift fft.ifftshift", "F(v)", "F(x)", "F(B, axes=1)", "F(z, (0, 1))"),
+    **_each(
+        "convolve correlate", "F(v, w)", "F(v, x[0, :2], mode='same')", "F(A[0], v, 'valid')",
+        "F(v, A[0], 'full')",
+        "F(v, [1.0, 2.0])", "F(t, v)", "F([1.0, 2.0], v, 'same')", "F(v, t, 'valid')",
+    ),
 }  # fmt: skip
 
 # Results without a derivative: computed on the data, never Values.
@@ -654,6 +776,7 @@ PLAIN: dict[str, list[str]] = {
     **_each("may_share_memory shares_memory", "F(x, c)", "F(x, x)"),
     "lexsort": ["np.lexsort((v, w))", "np.lexsort((d, v))"],
     "min_scalar_type": ["np.min_scalar_type(x)", "np.min_scalar_type(f)"],
+    "linalg.matrix_rank": ["np.linalg.matrix_rank(Q)", "np.linalg.matrix_rank(B)"],
     "can_cast": ["np.can_cast(f, np.float64)"],
     "argpartition": ["np.argpartition(x, 1)", "np.argpartition(x, [0, 1], axis=0)"],
     **_each("nanargmax nanargmin", "F(x)", "F(np.where(h, np.nan, x), axis=1)"),

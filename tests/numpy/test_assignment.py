@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+import chainrule.numpy as xp
 from chainrule import Value
 
 X = np.array([0.5, 1.5, -2.5, 0.8, 1.1, -0.4])
@@ -285,3 +286,22 @@ def test_compiled_at_an_index_that_is_an_argument() -> None:
     g, fast = cr.grad(f), cr.compile(cr.grad(f))
     for i in (0, 3, -1):
         assert np.allclose(fast(X, i), g(X, i), rtol=1e-13)
+
+
+def test_an_array_without_axes_is_assigned_as_a_whole():
+    def f(x):
+        x = xp.asarray(x)
+        s = np.sum(x * x)
+        t = s * 1.0
+        t[xp.asarray(False)] = np.nan
+        s[...] = s * x[0]
+        a = xp.zeros(())
+        a[()] = x[1]
+        return s + t * a
+
+    cr.check_grads(f, (np.array([1.0, 2.0]),), order=2)
+    assert f(np.array([1.0, 2.0])).data == 15.0
+    with pytest.raises(IndexError, match="setitem: too many indices"):
+        np.sum(Value(np.ones(2)))[0] = 1.0
+    with pytest.raises(TypeError, match="setitem: this Value is a scalar"):
+        Value(1.0)[...] = 2.0

@@ -47,6 +47,34 @@ SHAPES = {
     "np.einsum('ijk', x)": "einsum: subscripts 'ijk' do not fit operand 0 of shape (2, 3)",
     "np.einsum('ij->ijk', x)": "einsum: ... 'k' ... received shape (2, 3)",
     "np.linalg.norm(x[None], 1)": "norm: x has 3 axes; with ord=1 name one axis (vectors) or two (matrices)",
+    "np.linalg.solve(A, v)":
+        "solve: a is (3, 4), expected square matrices in the last two axes; use np.linalg.lstsq",
+    "np.linalg.solve(x @ x.T, v)":
+        "solve: a is (2, 2), b is (3,); b's only axis must be as long as a's second",
+    "np.linalg.solve(x @ x.T, A)": "solve: a is (2, 2), b is (3, 4); b's second-to-last axis must be as long",
+    "np.linalg.inv(x)": "inv: a is (2, 3), expected square matrices in the last two axes; use np.linalg.pinv",
+    **{
+        f"np.linalg.{name}(x)": f"{name}: a is (2, 3), expected square matrices in the last two axes"
+        for name in "det slogdet cholesky eigh eigvalsh".split()
+    },
+    "np.linalg.eig(v)": "eig: a is (3,), expected square matrices in the last two axes",
+    "np.linalg.qr(v)": "qr: a is (3,), expected matrices in the last two axes",
+    "np.linalg.svdvals(v)": "svd: a is (3,), expected matrices in the last two axes",
+    "np.linalg.lstsq(x[None], v)": "lstsq: a is (1, 2, 3), expected one matrix",
+    "np.linalg.cond(x, 1)":
+        "cond: a is (2, 3), expected square matrices in the last two axes; p=2 takes others",
+    "np.linalg.multi_dot([x])": "multi_dot: received 1 arrays, expected two or more",
+    "np.linalg.multi_dot([x, v, A])": "multi_dot: array 1 is (3,), expected a matrix",
+    "np.linalg.multi_dot([x, x])": "multi_dot: a is (2, 3), b is (2, 3); a's last axis must equal",
+    "np.linalg.cross(x, A)": "cross: x2 is (3, 4), expected 3 components along axis -1",
+    "np.linalg.outer(x, v)": "outer: x1 is (2, 3), x2 is (3,), expected vectors; np.outer flattens",
+    "np.linalg.tensorinv(x)": "tensorinv: a is (2, 3); its first 2 axes must have as many elements",
+    "np.linalg.tensorsolve(x, v)": "tensorsolve: a is (2, 3), b is (3,); a must be square",
+    "np.linalg.inv(x[:, :2] * 0)": "inv: Singular matrix; received shape (2, 2)",
+    "np.linalg.cholesky(-x @ x.T)": "cholesky: Matrix is not positive definite; received shape (2, 2)",
+    "np.fft.fftn(x, (2,), (0, 1))": "fftn: s is (2,), axes are (0, 1); expected a length for each axis",
+    "np.fft.fftn(s)": "fftn: x has shape (), axes are (); expected one axis or more",
+    "np.convolve(v, v[:0])": "convolve: a is (3,), v is (0,); expected vectors that are not empty",
     "np.reshape(x, (4,))":
         "reshape: an array of shape (2, 3) (6 elements) does not fit shape (4,); the sizes must",
     "np.reshape(x, (-1, -1))": "reshape: an array of shape (2, 3) (6 elements) does not fit shape (-1, -1)",
@@ -125,6 +153,8 @@ AXES = {
     "np.rot90(v)": "rot90: axis 1 is out of range for shape (3,)",
     "np.roll(x, 1, 2)": "roll: axis 2 is out of range for shape (2, 3)",
     "np.take(x, 0, 3)": "take: axis 3 is out of range for shape (2, 3)",
+    "np.fft.fft(x, axis=2)": "fft: axis 2 is out of range for shape (2, 3); expected -2 to 1",
+    "np.fft.fftshift(x, axes=2)": "fftshift: axis 2 is out of range for shape (2, 3)",
     "np.diagonal(v)": "diagonal: axis 1 is out of range for shape (3,)",
 }  # fmt: skip
 OPTIONS = {
@@ -178,8 +208,20 @@ OPTIONS = {
     "np.einsum('ij', x, dtype=int)": "astype: a Value cannot become int64",
     "np.average(x, weights=v)":
         "average: weights have shape (3,), expected that of a, (2, 3), or the lengths of the axes",
-    "np.linalg.norm(x, 2)":
-        "norm: ord=2 of matrices is not supported for Values; ord None, 'fro', 1, -1, inf, -inf",
+    "np.linalg.norm(x, 3)": "norm: ord=3 of matrices; expected None, 'fro', 'nuc', 1, -1, 2, -2, inf or -inf",
+    "np.linalg.norm(x[None], axis=(0, 1, 2), ord=2)":
+        "norm: axis is (0, 1, 2), expected one axis (vectors) or two",
+    "np.linalg.svd(x @ x.T, hermitian=True)":
+        "svd: hermitian=True is not supported for Values; use np.linalg.eigh",
+    "np.linalg.qr(x, 'raw')": "qr: mode is 'raw', expected 'reduced', 'complete' or 'r' for Values",
+    "np.linalg.eigh(x @ x.T, 'X')": "eigh: UPLO is 'X', expected 'L' or 'U'",
+    "np.linalg.matrix_power(x @ x.T, 0.5)":
+        "matrix_power: n is 0.5, expected an integer; chainrule.scipy.linalg",
+    "np.fft.fft(x, norm='wild')": "fft: norm is 'wild', expected 'backward', 'ortho' or 'forward'",
+    "np.fft.fft(x, 0)": "fft: a transform of 0 numbers; expected 1 or more",
+    "np.fft.fft(x, out=c)": "fft: out= is not supported for Values; assign the result instead",
+    "np.fft.rfft(x * 1j)": "rfft: a is complex, expected real numbers; use np.fft.fft",
+    "np.convolve(v, v, 'wild')": "convolve: mode is 'wild', expected 'full', 'same' or 'valid'",
     "np.linalg.norm(v, 'fro')": "norm: ord='fro' is for matrices, x has shape (3,) along axis (0,)",
     "np.astype(x, int)":
         "astype: a Value cannot become int64, which has no derivative; take v.data.astype(...)",
@@ -245,6 +287,12 @@ def test_kinds_of_error() -> None:
     for f in (lambda: np.sum(x, axis=2), lambda: x.transpose(0, 2), lambda: np.stack([x, x], axis=9)):
         with pytest.raises(np.exceptions.AxisError):
             f()
+    for f in (np.linalg.inv, np.linalg.cholesky, np.linalg.det):
+        with pytest.raises(np.linalg.LinAlgError):
+            f(x)
+    for f in (np.linalg.inv, np.linalg.cholesky):
+        with pytest.raises(np.linalg.LinAlgError):
+            f(Value(np.zeros((2, 2))))
     with pytest.raises(IndexError):
         x[2]
     with pytest.raises(ValueError):

@@ -28,8 +28,8 @@ def cast(x: Any, kind: Any) -> Any:
 def test_dtypes(name: Any, kind: Any) -> None:
     wrong = []
     for expression in DIFFERENTIATED[name]:
-        if "scipy" in expression:
-            continue  # tests/scipy
+        if "scipy" in expression or expression.startswith(("S.", "T.")):
+            continue  # SciPy's loops are of single and double precision
         f, double = table.function(expression)
         point = tuple(cast(x, kind) for x in double)
         with np.errstate(all="ignore"):

@@ -14,6 +14,8 @@ import chainrule as cr
 from chainrule import Value
 from chainrule.numpy import protocols
 from chainrule.rules import special
+from chainrule.scipy import interpolate, linalg, signal, stats
+from chainrule.scipy import special as scipy_special
 from tests.numpy import table
 
 DIFFERENTIATED = {**table.UFUNCS, "complex": table.COMPLEX, **table.METHODS, **table.FUNCTIONS}
@@ -36,7 +38,8 @@ def test_value(expression: str) -> None:
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_derivative(expression: str) -> None:
+def test_derivative(expression: str, record_property: Any) -> None:
+    record_property("samples", 6)  # both modes, and each over each
     f, point = table.function(expression)
     single = any(np.asarray(x).dtype == np.float32 for x in [*point, *leaves(f(*point))])
     tolerance = 1e-2 if single else 1e-7
@@ -67,7 +70,9 @@ def equal(a: Any, b: Any) -> None:
 
 def short(function: Any) -> str:
     name: str = function.__name__
-    return f"linalg.{name}" if function.__module__ == "numpy.linalg" else name
+    inside = function.__module__.removeprefix("numpy").removeprefix(".")
+    return f"{inside}.{name}" if inside in ("linalg", "fft") else name
+
 
 
 RIEMANN = _ufuncs._riemann_zeta  # which is refused by name
@@ -116,6 +121,17 @@ def test_every_argument_is_taken_by_its_name_and_in_its_place(function: Any) -> 
         assert p.name in ours or open_ended, f"{p.name}= is not known"
         if p.kind is p.POSITIONAL_OR_KEYWORD:
             assert by_place[place] == p.name
+
+
+def test_the_functions_are_counted(record_property: Any) -> None:
+    """Each once, whatever its names are; SciPy's that cannot be dispatched too."""
+    of_numpy = {getattr(np, name) for name in protocols.UFUNCS} | set(protocols.FUNCTIONS)
+    of_special = {f.__name__ for f in special.CALLS if not f.__name__.startswith("_")}
+    of_special |= set(scipy_special.__all__)
+    others = linalg, stats, signal, interpolate
+    count = len(of_numpy) + len(of_special) + sum(len(m.__all__) for m in others)
+    assert count >= 400
+    record_property("functions", count)
 
 
 def test_every_plain_entry_is_tried() -> None:

@@ -12,11 +12,14 @@ import pytest
 from mpmath import mpf
 
 import chainrule as cr
+from chainrule import Value
+from chainrule.primitives import Elementwise, where
+from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 
 Exact = Callable[..., Any]
 ULPS = 4
-COUNT = 200
+COUNT = 2000
 
 
 class Row(NamedTuple):
@@ -76,7 +79,7 @@ UNARY = [
     Row("log10", np.log10, (lambda x: 1 / (x * mp.log(10)),), (positive,)),
     Row("log1p", np.log1p, (lambda x: 1 / (1 + x),), (np.concatenate([positive[::2], near(-1.0, 1)[::2]]),)),
     Row("sqrt", np.sqrt, (lambda x: 1 / (2 * mp.sqrt(x)),), (positive,)),
-    Row("cbrt", np.cbrt, (lambda x: 1 / (3 * mp.cbrt(x) ** 2),), (positive,)),
+    Row("cbrt", np.cbrt, (lambda x: 1 / (3 * mp.cbrt(abs(x)) ** 2),), (positive,)),
     Row("square", np.square, (lambda x: 2 * x,), (everything,)),
     Row("reciprocal", np.reciprocal, (lambda x: -1 / x**2,), (spread(-150, 150),)),
     Row("sin", np.sin, (mp.cos,), (moderate,)),
@@ -112,6 +115,27 @@ UNARY = [
     Row("i0'", lambda x: el.i0(x, order=1), (lambda x: (mp.besseli(0, x) + mp.besseli(2, x)) / 2,),
         (np.concatenate([np.linspace(-700, 700, COUNT), spread(-300, 0)[::4]]),)),
     Row("relu", cr.relu, (lambda x: mpf(x > 0),), (everything,)),
+    Row("leaky_relu", lambda x: cr.leaky_relu(x, 0.1), (lambda x: mpf(1) if x > 0 else mpf(0.1),),
+        (everything,)),
+    Row("elu", lambda x: cr.elu(x, 1.5), (lambda x: mpf(1) if x > 0 else mpf(1.5) * mp.exp(x),),
+        (np.linspace(-1, 40, COUNT),)),
+    Row("erf", cr.erf, (lambda x: 2 / mp.sqrt(mp.pi) * mp.exp(-x * x),),
+        (np.concatenate([np.linspace(-26.5, 26.5, COUNT // 2), spread(-300, 1)[::2]]),)),
+    Row("exp(-x²)", lambda x: el.bell_curve(x, rate=1.0), (lambda x: -2 * x * mp.exp(-x * x),),
+        (np.linspace(-26.5, 26.5, COUNT),)),
+    Row("absolute", np.abs, (mp.sign,), (everything,)),
+    Row("negative", np.negative, (lambda x: mpf(-1),), (everything,)),
+    Row("positive", np.positive, (lambda x: mpf(1),), (everything,)),
+    Row("nan_to_num", np.nan_to_num, (lambda x: mpf(1),), (everything,)),
+    Row("modf", lambda x: np.modf(x)[0], (lambda x: mpf(1),), (everything,)),
+    *(
+        Row(name, getattr(np, name), (lambda x: mpf(0),), (everything,))
+        for name in ("sign", "floor", "ceil", "trunc", "rint", "round")
+    ),
+    Row("ldexp", lambda x: np.ldexp(x, 7), (lambda x: mpf(128),), (everything,)),
+    Row("sigmoid2", el.sigmoid2, (lambda x: mp.log(2) / (1 + mp.power(2, -x)) / (1 + mp.power(2, x)),),
+        (np.linspace(-1020, 1020, COUNT),)),
+    Row("rad2deg", np.rad2deg, (lambda x: 180 / mp.pi,), (everything,)),
     Row("deg2rad", np.deg2rad, (lambda x: mp.pi / 180,), (everything,)),
     Row(
         "sinc", np.sinc, (lambda x: sinc(x, 1),),
@@ -127,11 +151,32 @@ _rng = np.random.default_rng(0)
 _sizes = [10.0 ** _rng.uniform(-140, 140, COUNT) for _ in range(2)]
 _signed = [x * _rng.choice([-1, 1], COUNT) for x in _sizes]
 
+def halves(low: float, high: float) -> Any:
+    """Random numbers of few digits, whose sums and differences are exact."""
+    return _rng.integers(int(2 * low), int(2 * high), COUNT) / 2
+
+
+_first, _second = mpf(1), mpf(0)
+PICKS = (lambda x, y: _first if x > y else _second, lambda x, y: _second if x > y else _first)
+
+
+def counted(whole: Callable[[Any], Any]) -> tuple[Exact, Exact]:
+    """Of x minus as many times y as go into it."""
+    return lambda x, y: mpf(1), lambda x, y: -whole(x / y)
+
+
 BINARY = [
+    Row("add", np.add, (lambda x, y: mpf(1), lambda x, y: mpf(1)), tuple(_signed)),
+    Row("subtract", np.subtract, (lambda x, y: mpf(1), lambda x, y: mpf(-1)), tuple(_signed)),
+    Row("multiply", np.multiply, (lambda x, y: y, lambda x, y: x), tuple(_signed)),
     Row(
         "divide", np.divide, (lambda x, y: 1 / y, lambda x, y: -x / y**2),
         (_signed[0] * _sizes[1], _signed[1]),
     ),
+    Row("remainder", np.remainder, counted(mp.floor), (halves(-99, 99) + 0.1, halves(1, 9))),
+    Row("fmod", np.fmod, counted(lambda q: mp.sign(q) * mp.floor(abs(q))),
+        (halves(-99, 99) + 0.1, halves(1, 9))),
+    Row("floor_divide", np.floor_divide, (lambda x, y: mpf(0), lambda x, y: mpf(0)), tuple(_signed)),
     Row(
         "hypot", np.hypot, (lambda x, y: x / mp.hypot(x, y), lambda x, y: y / mp.hypot(x, y)), tuple(_signed),
     ),
@@ -141,9 +186,20 @@ BINARY = [
     ),
     Row("power", np.power, (lambda x, y: y * x ** (y - 1), lambda x, y: x**y * mp.log(x)),
         (10.0 ** _rng.uniform(-40, 40, COUNT), _rng.integers(-48, 48, COUNT) / 8)),
+    Row("float_power", np.float_power, (lambda x, y: y * x ** (y - 1), lambda x, y: x**y * mp.log(x)),
+        (10.0 ** _rng.uniform(-1, 1, COUNT), _rng.uniform(-200, 200, COUNT))),
     Row("logaddexp", np.logaddexp, (lambda x, y: sigmoid(x - y), lambda x, y: sigmoid(y - x)),
-        (np.arange(COUNT) * 2.5 - 250, _rng.integers(-300, 300, COUNT) * 1.0)),
+        (halves(-300, 300), halves(-300, 300))),
+    Row("logaddexp2", np.logaddexp2,
+        (lambda x, y: 1 / (1 + mp.power(2, y - x)), lambda x, y: 1 / (1 + mp.power(2, x - y))),
+        (halves(-400, 400), halves(-400, 400))),
     Row("xlogy", cr.xlogy, (lambda x, y: mp.log(y), lambda x, y: x / y), (_signed[0], _sizes[1])),
+    Row("xlog1py", el.xlog1py, (lambda x, y: mp.log1p(y), lambda x, y: x / (1 + y)),
+        (_signed[0], np.concatenate([_sizes[1][::2], near(-1.0, 1)[::2]]))),
+    *(Row(name, getattr(np, name), PICKS, tuple(_signed)) for name in ("maximum", "fmax")),
+    *(Row(name, getattr(np, name), PICKS[::-1], tuple(_signed)) for name in ("minimum", "fmin")),
+    Row("copysign", np.copysign, (lambda x, y: mp.sign(x) * mp.sign(y), lambda x, y: mpf(0)), tuple(_signed)),
+    Row("heaviside", np.heaviside, (lambda x, y: mpf(0), lambda x, y: mpf(0)), tuple(_signed)),
 ]  # fmt: skip
 
 
@@ -167,6 +223,24 @@ def test_to_the_last_digits(row: Row) -> None:
             error = ulps(cotangent, exact[i])
             worst = int(np.argmax(error))
             assert error[worst] <= ULPS, (f"operand {i}", [xs[worst] for xs in row.points], cotangent[worst])
+
+
+# Of complex numbers, or of three operands of which one is the result.
+NO_ROW = {ar.real, ar.imag, ar.clip, where}
+
+
+def test_every_elementwise_operation_has_a_row() -> None:
+    """tests/rules/test_special.py has those of SciPy."""
+    tried = set()
+    with np.errstate(all="ignore"):
+        results = [row.f(*[Value(xs[:2]) for xs in row.points]) for row in UNARY + BINARY]
+    while results:
+        y = results.pop()
+        if isinstance(y, Value) and y.primitive is not None:
+            tried.add(y.primitive)
+            results += y.inputs
+    all_of_them = {p for m in (ar, el) for p in vars(m).values() if isinstance(p, Elementwise)}
+    assert {p.name for p in all_of_them - NO_ROW - tried} == set()
 
 
 @pytest.mark.parametrize("row", UNARY, ids=str)

@@ -4,7 +4,7 @@ import numpy as np
 
 from chainrule import Value
 from chainrule.graph import order
-from chainrule.primitive import Linear
+from chainrule.primitives import Linear
 from chainrule.show.gradients import gradient_texts
 
 

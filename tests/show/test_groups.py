@@ -2,8 +2,8 @@
 
 import pytest
 
+from chainrule.running import Span
 from chainrule.show.groups import Graph, as_data, grouped
-from chainrule.show.running import Span
 
 
 def graph(inputs, labels=None, names=None, leaves=()):

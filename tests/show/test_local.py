@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from chainrule import Value, sigmoid, softmax
-from chainrule.primitive import Elementwise
+from chainrule.primitives import Elementwise
 from chainrule.show.local import Local, local_derivative
 from chainrule.show.symbolic import Formula
 from tests import table

@@ -35,7 +35,7 @@ def test_steps_between_numbers_are_left_to_the_page():
 
 
 def test_nothing_for_large_graphs_and_for_rules_that_fail(monkeypatch):
-    from chainrule.primitive import Linear
+    from chainrule.primitives import Linear
     from chainrule.show import pulled as module
 
     x = Value(np.ones(2))

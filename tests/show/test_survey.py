@@ -13,7 +13,7 @@ import chainrule as cr
 from chainrule import Value
 from chainrule.graph import order
 from chainrule.micrograd.nn import MLP
-from chainrule.primitive import Elementwise
+from chainrule.primitives import Elementwise
 from chainrule.show import survey as module
 from chainrule.show.survey import survey
 

@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 import chainrule as cr
 from chainrule import Value
 from chainrule.graph import order
-from chainrule.primitive import Bilinear, Elementwise, Lanes, Linear, Special
+from chainrule.primitives import Bilinear, Elementwise, Lanes, Linear, Special
 from chainrule.sweeps.adjoint import KEPT, Outside, accumulate, adjoint
 from tests.strewn import LIMIT, random_graph
 

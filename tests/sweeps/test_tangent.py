@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 from chainrule import Value
 from chainrule.graph import order
-from chainrule.primitive import Elementwise
+from chainrule.primitives import Elementwise
 from chainrule.sweeps.adjoint import adjoint
 from chainrule.sweeps.tangent import tangent
 from tests.strewn import random_graph

@@ -270,7 +270,8 @@ def _fit(
         if b.op in REDUCTIONS:
             over = {d for a in b.params["axis"] if (d := cluster._inner[b][a]) is not None}
             first = min(over, default=len(cluster.loops))
-            if over != set(range(first, len(cluster.loops))) or (split is not None and split != first):
+            inner = set(range(first, len(cluster.loops)))
+            if not over or over != inner or (split is not None and split != first):
                 return None
             split = first
         lead = len(shape) - operand.ndim

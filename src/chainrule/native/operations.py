@@ -177,10 +177,13 @@ _DATA_DEPENDENT = {
 }  # fmt: skip
 
 
-def call(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+def call(
+    function: Callable[..., Any], args: Any, kwargs: Any, trial: Callable[..., Any] | None = None
+) -> Any:
     """A function without a lowering: it is run by NumPy in the middle of the program.
 
-    Shapes and dtypes of its results come from a trial run on ones.
+    Shapes and dtypes of its results come from a trial run on ones; of ``trial``, where ``function`` itself
+    would refuse them.
     """
     flat: list[Any]
     flat, spec = optree.tree_flatten((args, kwargs), none_is_leaf=True)  # type: ignore[arg-type]
@@ -195,18 +198,18 @@ def call(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
             "numbers, which are not known while compiling; use np.where with a mask, or do it outside the "
             "compiled function"
         )
-    trial = list(flat)
+    tried = list(flat)
     for i in traced:
         if flat[i].weak:
-            trial[i] = np.ones((), flat[i].dtype).item()
+            tried[i] = np.ones((), flat[i].dtype).item()
             continue
-        trial[i] = np.ones(flat[i].shape, flat[i].dtype)[()]
-        if len(flat[i].shape) > 1 and flat[i].shape[-1] == flat[i].shape[-2] and flat[i].dtype.kind in "fc":
-            trial[i] += np.eye(flat[i].shape[-1], dtype=flat[i].dtype)  # a matrix that has an inverse
-    a, k = optree.tree_unflatten(spec, trial)
+        tried[i] = np.ones(flat[i].shape, flat[i].dtype)[()]
+        if len(flat[i].shape) > 1 and flat[i].dtype.kind in "fc":
+            tried[i] += np.eye(*flat[i].shape[-2:], dtype=flat[i].dtype)  # of full rank
+    a, k = optree.tree_unflatten(spec, tried)
     with np.errstate(all="ignore"):
-        sample = function(*a, **k)
-    inputs, operands = tuple(flat[i] for i in traced), [trial[i] for i in traced]
+        sample = (trial or function)(*a, **k)
+    inputs, operands = tuple(flat[i] for i in traced), [tried[i] for i in traced]
     rest = tuple(None if i in set(traced) else x for i, x in enumerate(flat))
     params = {"function": function, "name": name, "spec": spec, "rest": rest, "traced": tuple(traced)}
     if isinstance(sample, tuple | list):
@@ -220,6 +223,8 @@ def call(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         items = [node("item", (made,), s, d, False, {"index": i}) for i, (s, d) in enumerate(shapes)]
         for y, part in zip(items, sample, strict=True):
             _note_view(y, part, made, operands)
+        if hasattr(sample, "_fields"):
+            return type(sample)(*items)
         return tuple(items) if isinstance(sample, tuple) else items
     made = node("call", inputs, np.shape(sample), np.asarray(sample).dtype, False, params)
     _note_view(made, sample, made, operands)

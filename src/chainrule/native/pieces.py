@@ -14,7 +14,7 @@ from chainrule.containers import flatten
 from chainrule.graph import order
 from chainrule.native.capture import State
 from chainrule.native.program import Program
-from chainrule.primitive import Contributions, Lanes, Primitive, fit
+from chainrule.primitives import Contributions, Lanes, Primitive, fit
 from chainrule.recording import zeros_like
 from chainrule.sweeps.adjoint import adjoint
 from chainrule.sweeps.tangent import tangent

@@ -27,7 +27,7 @@ from chainrule.native.lower import ARENA, CELLS, lower
 from chainrule.native.reference import run
 from chainrule.native.threads import threads
 from chainrule.native.views import Views
-from chainrule.primitive import Primitive
+from chainrule.primitives import Primitive
 from chainrule.traced import Traced
 from chainrule.value import Cell, Pool, Value, result
 

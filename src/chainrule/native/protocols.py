@@ -12,6 +12,7 @@ import numpy as np
 
 from chainrule.native.assignment import OPERATORS, in_place, not_written
 from chainrule.native.indexing import getitem
+from chainrule.native.linalg import LINALG
 from chainrule.native.operations import (
     BINARY,
     BOOL,
@@ -104,6 +105,7 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
 }  # fmt: skip
 FUNCTIONS[np.amax], FUNCTIONS[np.amin] = FUNCTIONS[np.max], FUNCTIONS[np.min]
 FUNCTIONS[np.permute_dims] = transpose
+FUNCTIONS |= LINALG
 
 
 _WRITING = {np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask}

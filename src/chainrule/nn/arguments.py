@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from chainrule.primitive import as_array
+from chainrule.primitives import as_array
 from chainrule.value import Value
 
 __all__ = ["as_operand", "at_least", "channels", "floating", "last", "per_axis", "size_of", "times"]

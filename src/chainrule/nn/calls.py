@@ -14,7 +14,7 @@ import numpy as np
 import optree
 
 from chainrule.containers import flatten
-from chainrule.primitive import as_array, fit, raw
+from chainrule.primitives import as_array, fit, raw
 from chainrule.recording import Recording, zeros_like
 from chainrule.sweeps.adjoint import adjoint
 from chainrule.traced import is_array

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.primitive import as_array
+from chainrule.primitives import as_array
 from chainrule.traced import Traced
 from chainrule.value import Value
 

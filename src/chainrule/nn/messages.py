@@ -19,7 +19,7 @@ import optree
 
 from chainrule.containers import flatten
 from chainrule.nn.calls import Call, bound, drawn, now, repeated, replaying, without_graph
-from chainrule.primitive import Contributions, Lanes, Primitive, as_array, fit, raw
+from chainrule.primitives import Contributions, Lanes, Primitive, as_array, fit, raw
 from chainrule.recording import zeros_like
 from chainrule.rules.carry import differentiable
 from chainrule.rules.control import Parts, item

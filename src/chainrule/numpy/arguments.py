@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import as_array, raw
+from chainrule.primitives import as_array, raw
 
 Axis = int | Sequence[int] | None
 KEEP: Any = np._NoValue  # NumPy's own "not given"

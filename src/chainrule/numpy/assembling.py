@@ -30,7 +30,7 @@ from chainrule.numpy.manipulation import (
     stack,
 )
 from chainrule.numpy.rearranging import diag, take
-from chainrule.primitive import as_array
+from chainrule.primitives import as_array
 from chainrule.rules import shape as sh
 from chainrule.traced import Traced
 from chainrule.value import current

@@ -15,7 +15,7 @@ import numpy as np
 
 from chainrule.numpy.arguments import as_operand, axis_of, shape_of
 from chainrule.numpy.rearranging import as_index
-from chainrule.primitive import Primitive, as_array, cast, raw
+from chainrule.primitives import Primitive, as_array, cast, raw
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import shape as sh
 from chainrule.traced import Traced, TracedError, where_in_user_code
@@ -85,7 +85,7 @@ def _over(old: Value, x: Value, new: Any, index: Any) -> Value | None:
 
 
 def _check(name: str, x: Any, new: Any) -> None:
-    if not x.shape:
+    if not x.shape and not isinstance(x._data, np.ndarray | np.generic):
         raise TypeError(f"{name}: this Value is a scalar, which has no elements; give the name another Value")
     if np.iscomplexobj(raw(new)) and not np.iscomplexobj(x._data):
         raise TypeError(

@@ -13,7 +13,7 @@ from chainrule.numpy.manipulation import broadcast_to, concatenate, ravel, resha
 from chainrule.numpy.products import outer
 from chainrule.numpy.rearranging import take
 from chainrule.numpy.reductions import sum
-from chainrule.primitive import as_array
+from chainrule.primitives import as_array
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import shape as sh
 from chainrule.value import current

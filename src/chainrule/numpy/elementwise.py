@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.numpy.arguments import KEEP, as_operand, refuse
-from chainrule.primitive import as_array, cast
-from chainrule.primitive import where as _where
+from chainrule.primitives import as_array, cast
+from chainrule.primitives import where as _where
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import reduction as rd
 from chainrule.rules.elementary import i0 as _i0

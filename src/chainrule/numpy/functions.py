@@ -95,6 +95,7 @@ from chainrule.numpy.manipulation import (
     vsplit,
     vstack,
 )
+from chainrule.numpy.norms import norm
 from chainrule.numpy.ordering import (
     median,
     nanmedian,
@@ -123,7 +124,6 @@ from chainrule.numpy.products import (
     kron,
     matmul,
     matvec,
-    norm,
     outer,
     tensordot,
     trace,

@@ -11,7 +11,7 @@ import numpy as np
 
 from chainrule.numpy.arguments import as_operand, axis_of, ordered_axes, refuse, shape_of, sizes_of
 from chainrule.numpy.elementwise import astype
-from chainrule.primitive import broadcast_to as _broadcast_to
+from chainrule.primitives import broadcast_to as _broadcast_to
 from chainrule.rules import matrix as mx
 from chainrule.rules import shape as sh
 

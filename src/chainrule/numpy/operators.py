@@ -200,8 +200,7 @@ for _name, _here in {
     "sort": "np.sort(v), which is sorted anew",
     "partition": "np.partition(v, k), which is partitioned anew",
     "resize": "np.resize(v, shape), which is another Value",
-    "fill": "np.full_like(v, number)",
-    "put": "np.where, or np.concatenate of the parts",
+    "put": "np.put(v, indices, new)",
     "choose": "np.choose(indices, choices), with indices that are plain integers",
     "flat": "v.ravel()",
     **dict.fromkeys(

@@ -15,7 +15,7 @@ from chainrule.numpy.arguments import Axis, as_operand, axes_of, axis_of, refuse
 from chainrule.numpy.elementwise import astype, where
 from chainrule.numpy.manipulation import moveaxis, ravel, reshape
 from chainrule.numpy.rearranging import getitem, take, take_along_axis
-from chainrule.primitive import as_array
+from chainrule.primitives import as_array
 from chainrule.rules import reduction as rd
 from chainrule.rules import shape as sh
 from chainrule.traced import Traced

@@ -11,7 +11,7 @@ from chainrule.numpy.manipulation import broadcast_to, concatenate
 from chainrule.numpy.ordering import median
 from chainrule.numpy.rearranging import take
 from chainrule.numpy.reductions import max, mean, min
-from chainrule.primitive import as_array
+from chainrule.primitives import as_array
 from chainrule.rules import shape as sh
 from chainrule.value import Value, current
 

@@ -1,4 +1,4 @@
-"""Products of arrays, and norms."""
+"""Products of arrays."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.numpy.arguments import as_operand, axes_of, axis_of, ordered_axes, refuse, shape_of
-from chainrule.numpy.elementwise import astype, power
+from chainrule.numpy.arguments import as_operand, axis_of, ordered_axes, refuse, shape_of
+from chainrule.numpy.elementwise import astype
 from chainrule.numpy.manipulation import moveaxis, ravel, reshape
 from chainrule.numpy.rearranging import diagonal
-from chainrule.numpy.reductions import max, min, sum
-from chainrule.primitive import as_array
+from chainrule.numpy.reductions import sum
+from chainrule.primitives import as_array
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import matrix as mx
-from chainrule.rules import reduction as rd
 from chainrule.rules import shape as sh
 from chainrule.value import current
 
@@ -284,42 +283,6 @@ def _explicit(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str]
     together = "".join(terms)
     return terms, letters + "".join(
         c for c in builtins.sorted(set(together)) if together.count(c) == 1 and c not in letters
-    )
-
-
-# -------------------------------------------------------------------- norm
-
-
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    x = as_operand(x)
-    n = len(shape_of(x))
-    if axis is None and ord is not None and n > 2:
-        raise ValueError(f"norm: x has {n} axes; with ord={ord!r} name one axis (vectors) or two (matrices)")
-    axes = axes_of("norm", x, axis)
-    if ord is None or (ord == 2 and len(axes) == 1) or (ord == "fro" and len(axes) == 2):
-        return rd.norm(x, axis=axes, keepdims=bool(keepdims))
-    if len(axes) == 1:
-        if isinstance(ord, str):
-            raise ValueError(
-                f"norm: ord={ord!r} is for matrices, x has shape {shape_of(x)} along axis {axes}"
-            )
-        size = ar.absolute(x)
-        if ord == math.inf:
-            return max(size, axes, keepdims=keepdims)
-        if ord == -math.inf:
-            return min(size, axes, keepdims=keepdims)
-        if ord == 0:
-            return np.linalg.norm(current(x), 0, axes[0], keepdims)
-        if ord == 1:
-            return sum(size, axes, keepdims=keepdims)
-        return power(sum(power(size, ord), axes, keepdims=keepdims), 1 / ord)
-    if ord in (1, -1, math.inf, -math.inf):
-        rows, columns = ordered_axes("norm", x, axis) if axis is not None else axes
-        along, over = (rows, columns) if ord in (1, -1) else (columns, rows)
-        totals = sum(ar.absolute(x), along, keepdims=True)
-        return (max if ord > 0 else min)(totals, (along, over), keepdims=keepdims)
-    raise TypeError(
-        f"norm: ord={ord!r} of matrices is not supported for Values; ord None, 'fro', 1, -1, inf, -inf are"
     )
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import optree
 
-from chainrule.numpy import assignment
+from chainrule.numpy import assignment, matrices, norms, signals, transforms
 from chainrule.numpy import functions as fn
-from chainrule.primitive import as_array
+from chainrule.numpy.constants import constant, is_constant
+from chainrule.primitives import as_array
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.value import Value, current
@@ -100,6 +101,8 @@ def array_ufunc(self: Value, ufunc: np.ufunc, method: str, *inputs: Any, **optio
         if method == "outer" and not options:
             a, b = inputs
             return f(fn.reshape(a, np.shape(current(a)) + (1,) * np.ndim(current(b))), b)
+    if all(is_constant(x) for x in inputs if type(x) is Value):
+        return constant(getattr(ufunc, method)(*map(current, inputs), **options))
     raise no_derivative(name if method == "__call__" else f"{name}.{method}")
 
 
@@ -154,11 +157,30 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
 }
 FUNCTIONS |= {
     np.around: fn.round,
-    np.linalg.norm: fn.norm,
+    np.convolve: signals.convolve,
+    np.correlate: signals.correlate,
     np.lib.stride_tricks.sliding_window_view: fn.sliding_window_view,
 }
-for _name in ("outer", "tensordot", "matmul", "matrix_transpose", "vecdot"):
+for _name in ("tensordot", "matmul", "matrix_transpose", "vecdot"):
     FUNCTIONS[getattr(np.linalg, _name)] = getattr(fn, _name)
+FUNCTIONS |= {
+    getattr(np.linalg, name): getattr(matrices, name)
+    for name in (
+        "inv pinv solve lstsq tensorinv tensorsolve det slogdet "
+        "matrix_power "
+        "multi_dot cross trace diagonal outer cholesky qr eigh eigvalsh eig eigvals svd svdvals"
+    ).split()
+}
+
+FUNCTIONS |= {
+    getattr(np.linalg, name): getattr(norms, name) for name in ("norm", "vector_norm", "matrix_norm", "cond")
+}
+FUNCTIONS |= {
+    getattr(np.fft, name): getattr(transforms, name)
+    for name in (
+        "fft ifft fft2 ifft2 fftn ifftn rfft irfft rfft2 irfft2 rfftn irfftn hfft ihfft fftshift ifftshift"
+    ).split()
+}
 
 FUNCTIONS |= {
     np.copyto: assignment.copyto,
@@ -176,7 +198,7 @@ _PLAIN = (
     "histogram2d histogramdd histogram_bin_edges einsum_path common_type diag_indices_from "
     "tril_indices_from triu_indices_from zeros ones empty eye identity tri"
 ).split()
-PLAIN_FUNCTIONS = {getattr(np, name) for name in _PLAIN if hasattr(np, name)}
+PLAIN_FUNCTIONS = {getattr(np, name) for name in _PLAIN if hasattr(np, name)} | {np.linalg.matrix_rank}
 
 _INSTEAD = {
     **dict.fromkeys("putmask place".split(), "v[mask] = new"),
@@ -198,7 +220,6 @@ _INSTEAD = {
     "roots": "np.linalg.eigvals of the companion matrix",
     "polydiv": "np.linalg.solve for the quotient's coefficients",
     "ix_": "v.data for indices",
-    "matrix_power": "repeated products: v @ v",
 }
 
 
@@ -207,11 +228,14 @@ def array_function(self: Value, function: Callable[..., Any], types: Any, args: 
     f = FUNCTIONS.get(function)
     if f is not None:
         return f(*args, **kwargs)
-    if function in PLAIN_FUNCTIONS:
-        given: Any = (args, kwargs)
-        args, kwargs = optree.tree_map(current, given, none_is_leaf=True)
-        return function(*args, **kwargs)
-    raise no_derivative(f"{function.__module__}.{function.__name__}".removeprefix("numpy."))
+    given: Any = (args, kwargs)
+    leaves, spec = optree.tree_flatten(given, none_is_leaf=True)
+    free = function not in PLAIN_FUNCTIONS
+    if free and not all(is_constant(x) for x in leaves if type(x) is Value):
+        raise no_derivative(f"{function.__module__}.{function.__name__}".removeprefix("numpy."))
+    args, kwargs = optree.tree_unflatten(spec, map(current, leaves))
+    answer = function(*args, **kwargs)
+    return optree.tree_map(constant, answer, none_is_leaf=True) if free else answer
 
 
 def no_derivative(name: str) -> TypeError:

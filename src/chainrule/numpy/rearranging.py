@@ -9,8 +9,8 @@ import numpy as np
 
 from chainrule.numpy.arguments import Axis, axes_of, axis_of, ordered_axes, refuse, shape_of
 from chainrule.numpy.manipulation import check_axes, ravel, reshape, swapaxes
-from chainrule.primitive import as_array
-from chainrule.primitive import where as _where
+from chainrule.primitives import as_array
+from chainrule.primitives import where as _where
 from chainrule.rules import shape as sh
 from chainrule.traced import Traced
 from chainrule.value import Value, current, kept

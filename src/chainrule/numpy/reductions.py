@@ -11,7 +11,7 @@ from chainrule.numpy.arguments import KEEP, Axis, as_operand, axes_of, axis_of, 
 from chainrule.numpy.elementwise import astype
 from chainrule.numpy.elementwise import where as _where
 from chainrule.numpy.manipulation import broadcast_to, concatenate, ravel, reshape
-from chainrule.primitive import as_array
+from chainrule.primitives import as_array
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import reduction as rd
 from chainrule.rules import shape as sh

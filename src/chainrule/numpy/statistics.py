@@ -12,7 +12,7 @@ from chainrule.numpy.manipulation import atleast_2d, concatenate, reshape
 from chainrule.numpy.products import matmul
 from chainrule.numpy.rearranging import diagonal
 from chainrule.numpy.reductions import average, sum
-from chainrule.primitive import as_array
+from chainrule.primitives import as_array
 from chainrule.rules import arithmetic as ar
 from chainrule.rules.elementary import sqrt
 from chainrule.rules.matrix import matrix_transpose

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import Elementwise, Linear, raw, where
-from chainrule.rules.elementary import exp2, hypot, log, sigmoid, unless_zero
+from chainrule.primitives import Elementwise, Linear, raw, where
+from chainrule.rules.elementary import exp2, hypot, log, sigmoid, sigmoid2, unless_zero
+from chainrule.traced import Traced
 
 # -------------------------------------------------------------------- + - * /
 
@@ -50,11 +51,23 @@ def _both_zero(x: Any, y: Any) -> Any:
     return (x == 0) & (y == 0)
 
 
+def _one_less(x: Any, y: Any) -> Any:
+    """``x^(y-1)``, and by a factor what it loses where y - 1 rounds: the power enlarges that by log x."""
+    z, base, exponent = power(x, y - 1), raw(x), raw(y)
+    rest = (exponent - (exponent - 1)) - 1
+    if np.iscomplexobj(base) or np.iscomplexobj(exponent):
+        return z
+    if type(rest) is Traced or np.any(rest):
+        lost = (np.abs(rest) > 0) & (base > 0) & (base < math.inf)
+        return z * np.power(np.where(lost, base, 1.0), rest)
+    return z
+
+
 # In x the limit of y·x^(y-1) at 0, 0 is 0, though its factors are 0 and inf; masking any more than
 # that one point would spoil the mixed derivative at y = 0. In y, 0^y is constant for y > 0.
 power = Elementwise(
     _power,
-    lambda z, x, y: where(_both_zero(x, y), 0.0, y * power(x, y - 1)),
+    lambda z, x, y: where(_both_zero(x, y), 0.0, y * _one_less(x, y)),
     lambda z, x, y: where((x == 0) & (y >= 0), 0.0, z * log(x)),
     name="power",
     symbol="**",
@@ -90,27 +103,31 @@ real = Elementwise(np.real, 1)
 imag = Elementwise(np.imag, -1j)
 # -------------------------------------------------------------------- two operands on one circle
 
-# Divided by the radius twice, because its square leaves the range of floats.
+def _over_square(x: Any, r: Any) -> Any:
+    """``x / r²``, divided twice as r² leaves the range of floats; 0 of no radius and of an infinite one."""
+    return where((raw(r) == 0) | (raw(r) == math.inf), 0.0, x / r / r)
+
+
 arctan2 = Elementwise(
     np.arctan2,
-    lambda z, y, x: unless_zero(r := hypot(x, y), x / r / r),
-    lambda z, y, x: unless_zero(r := hypot(x, y), -y / r / r),
+    lambda z, y, x: _over_square(x, hypot(x, y)),
+    lambda z, y, x: _over_square(-y, hypot(x, y)),
     scalar=math.atan2,
 )
 
 
-def _share(scale: float) -> tuple[Any, Any]:
-    """The two partials of log(exp x + exp y); two equal infinities share evenly."""
+def _share(sigmoid: Any) -> tuple[Any, Any]:
+    """The two partials of log(exp x + exp y), or of that to base 2; two equal infinities share evenly."""
 
     def partial(z: Any, x: Any, y: Any) -> Any:
         tie = (x == y) & np.isinf(raw(x))
-        return where(tie, 0.5, sigmoid(scale * (x - y)))
+        return where(tie, 0.5, sigmoid(x - y))
 
     return partial, lambda z, x, y: partial(z, y, x)
 
 
-logaddexp = Elementwise(np.logaddexp, *_share(1.0))
-logaddexp2 = Elementwise(np.logaddexp2, *_share(math.log(2)))
+logaddexp = Elementwise(np.logaddexp, *_share(sigmoid))
+logaddexp2 = Elementwise(np.logaddexp2, *_share(sigmoid2))
 
 # -------------------------------------------------------------------- size and direction of complex numbers
 # They depend on both parts of z, so they have no one complex partial: they are composed.

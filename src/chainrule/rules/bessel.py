@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import special as sp
 
-from chainrule.primitive import Elementwise, raw, where
+from chainrule.primitives import Elementwise, raw, where
 from chainrule.rules.quadrature import computed
 
 # -------------------------------------------------------------------- Bessel functions

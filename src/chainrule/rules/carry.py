@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import fit
+from chainrule.primitives import fit
 from chainrule.recording import kind_of
 from chainrule.traced import Traced
 from chainrule.value import Value

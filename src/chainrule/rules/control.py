@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.graph import order
-from chainrule.primitive import Contributions, Lanes, Primitive, fit, raw
+from chainrule.primitives import Contributions, Lanes, Primitive, fit, raw
 from chainrule.recording import alias, zeros_like
 from chainrule.rules.carry import Stack, conform, differentiable, operand, restored
 from chainrule.sweeps.adjoint import accumulate, adjoint

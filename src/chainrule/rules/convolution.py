@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from chainrule.primitive import Bilinear, raw
+from chainrule.primitives import Bilinear, raw
+from chainrule.rules.linalg import numeric
 from chainrule.rules.shape import getitem, scatter, transpose
 from chainrule.traced import Traced
 
-__all__ = ["correlate", "correlate_kernels", "places"]
+__all__ = ["convolve", "correlate", "correlate_kernels", "places"]
 
 AT_ONCE = 1 << 19  # bytes of patches copied together: they stay in the cache until they are multiplied
 
@@ -117,4 +118,36 @@ correlate_kernels = Bilinear(
     lambda h, x, g, *, kernel, strides, dilation: correlate(x, h, strides=strides, dilation=dilation),
     name="correlate_kernels",
     symbol="⋆ₖ",
+)
+
+# -------------------------------------------------------------------- one signal with another
+
+
+def _everywhere(a: Any, b: Any, *, method: str) -> Any:
+    sizes = [m + n - 1 for m, n in zip(a.shape, b.shape, strict=True)]
+    return np.zeros(sizes, np.result_type(a, b))
+
+
+def _convolve(a: Any, b: Any, *, method: str) -> Any:
+    if a.ndim == 1 and method == "direct":
+        return np.convolve(a, b)
+    import scipy.signal
+
+    return scipy.signal.convolve(a, b, method=method)
+
+
+def _overlap(g: Any, other: Any, like: Any, method: str) -> Any:
+    """The other signal turned about, where it lies wholly within the cotangent."""
+    turned = getitem(other, (slice(None, None, -1),) * np.ndim(raw(other)))
+    pairs = zip(np.shape(raw(other)), np.shape(raw(like)), strict=True)
+    return getitem(convolve(g, turned, method=method), tuple(slice(k - 1, k - 1 + n) for k, n in pairs))
+
+
+# y[k] = Σⱼ a[j] b[k - j], wherever the two touch, in as many axes as they have.
+convolve = Bilinear(
+    numeric(_convolve, trial=_everywhere),
+    lambda g, a, b, *, method: _overlap(g, b, a, method),
+    lambda g, a, b, *, method: _overlap(g, a, b, method),
+    name="convolve",
+    symbol="∗",
 )

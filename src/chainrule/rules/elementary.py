@@ -7,11 +7,12 @@ Partials are written in forms that keep full relative accuracy over the whole do
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import Elementwise, as_array, raw, where
+from chainrule.primitives import Elementwise, as_array, raw, where
 
 
 def _inside(domain: Any, d: Any) -> Any:
@@ -38,7 +39,7 @@ exp2 = Elementwise(np.exp2, lambda y, x: LN2 * y)
 expm1 = Elementwise(np.expm1, lambda y, x: exp(x), scalar=math.expm1)
 log = Elementwise(np.log, lambda y, x: _inside(_not_negative(x), 1 / x), scalar=math.log)
 log2 = Elementwise(np.log2, lambda y, x: _inside(_not_negative(x), 1 / (LN2 * x)), scalar=math.log2)
-log10 = Elementwise(np.log10, lambda y, x: _inside(_not_negative(x), 1 / (LN10 * x)), scalar=math.log10)
+log10 = Elementwise(np.log10, lambda y, x: _inside(_not_negative(x), (1 / LN10) / x), scalar=math.log10)
 log1p = Elementwise(np.log1p, lambda y, x: _inside(_not_negative(x, -1.0), 1 / (1 + x)), scalar=math.log1p)
 
 # -------------------------------------------------------------------- roots
@@ -52,11 +53,14 @@ def unless_zero(h: Any, d: Any) -> Any:
     return where(h == 0, 0.0, d)
 
 
+def _cosine(h: Any, x: Any, y: Any) -> Any:
+    """``x / h``, and of an infinite x beside a finite y the limit."""
+    far = (abs(raw(x)) == math.inf) & np.isfinite(raw(y))
+    return unless_zero(h, where(far, np.sign(raw(x)), x / h))
+
+
 hypot = Elementwise(
-    np.hypot,
-    lambda h, x, y: unless_zero(h, x / h),
-    lambda h, x, y: unless_zero(h, y / h),
-    scalar=math.hypot,
+    np.hypot, lambda h, x, y: _cosine(h, x, y), lambda h, x, y: _cosine(h, y, x), scalar=math.hypot
 )
 
 # -------------------------------------------------------------------- trigonometric functions
@@ -124,6 +128,15 @@ sigmoid = Elementwise(
 )
 
 
+def _sigmoid2(x: Any) -> Any:
+    e = np.exp2(-np.abs(x))
+    return np.where(x >= 0, 1 / (1 + e), e / (1 + e))[()]
+
+
+# 1 / (1 + 2⁻ˣ); as sigmoid(x log 2) it would be off by the rounding of that product, which exp enlarges.
+sigmoid2 = Elementwise(_sigmoid2, lambda y, x: LN2 * (y * sigmoid2(-x)), name="sigmoid2")
+
+
 def _logit(x: Any) -> Any:
     s = 2 * x - 1  # exact near 1/2, where the logarithms cancel
     near = np.abs(s) < 0.5
@@ -164,27 +177,68 @@ def _polynomial(coefficients: tuple[float, ...], x: Any) -> Any:
 BLOCK = 1 << 14  # elements whose intermediate results stay in the cache
 
 
-def _erf(x: Any) -> Any:
-    """Of a large array block by block: each of the thirty operations would go through all of the memory."""
+def _by_blocks(f: Callable[..., Any], x: Any, **params: Any) -> Any:
+    """Of a large array block by block: each of some ten operations would go through all of the memory."""
     if type(x) is not np.ndarray or x.size <= 2 * BLOCK:
-        return _erf_of_block(x)
+        return f(x, **params)
     flat = x.reshape(-1)
-    parts = [_erf_of_block(flat[i : i + BLOCK]) for i in range(0, flat.size, BLOCK)]
+    parts = [f(flat[i : i + BLOCK], **params) for i in range(0, flat.size, BLOCK)]
     return np.concatenate(parts).reshape(x.shape)
+
+
+# Beyond the first, exp(-x²/2) and exp(x²/2) leave the range of floats; what is rounded to a part 1/steps of 1
+# has half of the digits.
+_WIDTHS = {"d": (64.0, 2.0**20), "f": (16.0, 2.0**8), "g": (256.0, 2.0**24), "e": (8.0, 4.0)}
+
+
+def _widths(x: Any) -> tuple[float, float]:
+    return _WIDTHS.get(x.dtype.char, _WIDTHS["d"])
+
+
+def _erf(x: Any) -> Any:
+    return _by_blocks(_erf_of_block, as_array(x))[()]
 
 
 def _erf_of_block(x: Any) -> Any:
     """Near 0 x R(x²), elsewhere ±(1 - exp(-x²) S(|x|)); without branches, so that it compiles as it is."""
-    size = np.minimum(np.abs(x), 6.0)  # beyond, erf rounds to 1
+    size = np.minimum(np.abs(x), _widths(x)[0])
     square = size * size
     near = size <= 0.46875
-    inner = x * _polynomial(_NEAR[0], square) / _polynomial(_NEAR[1], square)
+    inner = size * _polynomial(_NEAR[0], square) / _polynomial(_NEAR[1], square)
     outer = 1 - np.exp(-square) * _polynomial(_FAR[0], size) / _polynomial(_FAR[1], size)
-    return np.where(near, inner, np.copysign(outer, x))[()]
+    return np.copysign(np.where(near, inner, outer), x)
 
 
+def _bell_curve(x: Any, *, rate: float) -> Any:
+    if np.iscomplexobj(x):
+        return np.exp(-rate * x * x)
+    return _by_blocks(_bell_curve_of_block, as_array(x), rate=rate)[()]
+
+
+def _bell_curve_of_block(x: Any, *, rate: float) -> Any:
+    """``exp(-rate x²)``; ``rest`` is what x² loses by rounding, because exp enlarges that."""
+    width, steps = _widths(x)
+    size = np.minimum(np.abs(x), width)
+    square, short = size * size, np.rint(size * steps) * (1 / steps)
+    rest = (short * short - square) + (size - short) * (size + short)
+    return np.exp(-rate * square) * (1 - rate * rest)
+
+
+def _bell_curve_scalar(x: float, *, rate: float) -> float:
+    size = min(abs(x), 64.0)
+    square, short = size * size, round(size * 1048576.0) / 1048576.0
+    rest = (short * short - square) + (size - short) * (size + short)
+    return math.exp(-rate * square) * (1 - rate * rest)
+
+
+bell_curve = Elementwise(
+    _bell_curve,
+    lambda y, x, *, rate: -2 * rate * where(raw(y) == 0, 0.0, x * bell_curve(x, rate=rate)),
+    name="bell_curve",
+    scalar=_bell_curve_scalar,
+)
 erf = Elementwise(
-    _erf, lambda y, x: 2 / math.sqrt(PI) * exp(-x * x), name="erf", scalar=math.erf
+    _erf, lambda y, x: 2 / math.sqrt(PI) * bell_curve(x, rate=1.0), name="erf", scalar=math.erf
 )
 
 # -------------------------------------------------------------------- x log x and its kin
@@ -228,6 +282,13 @@ def _sin_pi(x: Any) -> Any:
     return np.sin(PI * np.where(np.abs(r) > 0.5, np.copysign(1, r) - r, r))
 
 
+def _cos_pi(x: Any) -> Any:
+    """cos(πx); not sin(π(x + 1/2)), because that sum rounds."""
+    if np.iscomplexobj(x):
+        return np.cos(PI * x)
+    return np.sin(PI * (0.5 - np.abs(x - 2 * np.rint(x / 2))))
+
+
 def _sinc(x: Any, *, order: int) -> Any:
     """The ``order``-th derivative of sin(πx)/(πx).
 
@@ -240,7 +301,8 @@ def _sinc(x: Any, *, order: int) -> Any:
     z = np.where(small, 1.0, wide)
     f = _sin_pi(z) / (PI * z)
     for k in range(1, order + 1):
-        f = (PI ** (k - 1) * _sin_pi(z + k / 2) - k * f) / z
+        wave = _cos_pi(z) if k % 2 else _sin_pi(z)  # of πz + kπ/2, but for the sign
+        f = (PI ** (k - 1) * (wave if k % 4 < 2 else -wave) - k * f) / z
     s = np.where(small, wide, 0.0)
     series = np.zeros_like(s)
     # Σ (-1)ⁿ π²ⁿ (2n)!/(2n-k)! x²ⁿ⁻ᵏ / (2n+1)!
@@ -268,7 +330,7 @@ def _i0_derivative(x: Any, *, order: int) -> Any:
     if order == 0:
         return np.i0(x)[()]
     x = as_array(x)
-    a = np.abs(x)[..., None]
+    a = np.minimum(np.abs(x), 720.0)[..., None]  # where exp has overflowed
     near, far = np.exp(-a * _REST), np.exp(-a * (2 - _REST))
     # 1 - exp(-2 a cos θ) by expm1: near 0 the two terms are alike
     waves = near + far if order % 2 == 0 else -near * np.expm1(-2 * a * _COS)
@@ -276,4 +338,4 @@ def _i0_derivative(x: Any, *, order: int) -> Any:
     return (y if order % 2 == 0 else np.copysign(y, x)).astype(x.dtype)[()]
 
 
-i0 = Elementwise(_i0_derivative, lambda y, x, *, order: i0(x, order=order + 1), name="i0")
+i0 = Elementwise(_i0_derivative, lambda y, x, *, order: i0(x, order=order + 1), name="bessel_i0")

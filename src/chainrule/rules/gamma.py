@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import special as sp
 
-from chainrule.primitive import Elementwise, raw, where
+from chainrule.primitives import Elementwise, raw, where
 from chainrule.rules.elementary import _sin_pi
 from chainrule.rules.quadrature import computed
 from chainrule.traced import Traced

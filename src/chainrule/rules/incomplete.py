@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import special as sp
 
-from chainrule.primitive import Elementwise, raw, where
+from chainrule.primitives import Elementwise, raw, where
 from chainrule.rules.elementary import log, log1p
 from chainrule.rules.gamma import ahead, digamma, polygamma, polygamma_difference, somewhere
 from chainrule.rules.quadrature import bell, computed, tail

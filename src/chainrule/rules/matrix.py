@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import Bilinear, Linear, Reach, broadcast_to, raw
+from chainrule.primitives import Bilinear, Linear, Reach, broadcast_to, raw
 from chainrule.rules.shape import reshape, scatter, transpose
 
 

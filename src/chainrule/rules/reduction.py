@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import Lanes, Linear, Reach, Special, as_array, broadcast_to, raw, where
+from chainrule.primitives import Lanes, Linear, Reach, Special, as_array, broadcast_to, raw, where
 from chainrule.rules.arithmetic import conj
 from chainrule.rules.arithmetic import real as real_part
 from chainrule.rules.elementary import exp, sqrt

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import Linear, broadcast_to, cast, raw, where
+from chainrule.primitives import Linear, broadcast_to, cast, raw, where
 from chainrule.rules.arithmetic import conj
 from chainrule.traced import Traced, capturing, getitem_traced, scatter_traced, setitem_traced
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import special as sp
 
-from chainrule.primitive import Elementwise, raw, where
+from chainrule.primitives import Elementwise, raw, where
 from chainrule.rules import bessel as bs
 from chainrule.rules import elementary as el
 from chainrule.rules import gamma as gm
@@ -27,6 +27,7 @@ from chainrule.rules.elementary import (
     PI,
     _inside,
     _not_negative,
+    bell_curve,
     exp,
     hypot,
     log,
@@ -40,22 +41,6 @@ from chainrule.traced import Traced
 # -------------------------------------------------------------------- the normal distribution
 
 ROOT_PI, ROOT_2 = math.sqrt(PI), math.sqrt(2)
-
-
-def _bell_curve(x: Any, *, rate: float) -> Any:
-    """``exp(-rate x²)``, the square in two parts, the first of few digits: exp enlarges its rounding."""
-    if np.iscomplexobj(x):
-        return np.exp(-rate * x * x)
-    size = np.minimum(np.abs(x), 60.0)  # where both exponents are far beyond the range of floats
-    first = np.rint(size * 16) / 16
-    return np.exp(-rate * first * first) * np.exp(-rate * (size - first) * (size + first))
-
-
-bell_curve = Elementwise(
-    _bell_curve,
-    lambda y, x, *, rate: -2 * rate * where(raw(y) == 0, 0.0, x * bell_curve(x, rate=rate)),
-    name="bell_curve",
-)
 
 
 def _gauss(x: Any) -> Any:
@@ -126,7 +111,7 @@ def _mills(y: Any, x: Any) -> Any:
 log_ndtr = Elementwise(sp.log_ndtr, _mills)
 ndtri_exp = Elementwise(sp.ndtri_exp, lambda y, x: 1 / _mills(None, y))
 wofz = Elementwise(sp.wofz, lambda y, x: 2j / ROOT_PI - 2 * x * y)
-dawsn = Elementwise(sp.dawsn, lambda y, x: 1 - 2 * x * y)
+dawsn = Elementwise(sp.dawsn, lambda y, x: where(np.isinf(raw(x)), 0.0, 1 - 2 * x * y))
 
 # -------------------------------------------------------------------- logarithms and exponentials
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from scipy import special as sp
 
-from chainrule.primitive import Elementwise, raw, where
+from chainrule.primitives import Elementwise, raw, where
 from chainrule.rules.elementary import PI, exp, log, log1p
 from chainrule.rules.gamma import poch
 from chainrule.rules.incomplete import beta_density, betainc_shape, flow

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.functions import _operand
-from chainrule.primitive import raw, where
+from chainrule.primitives import raw, where
 from chainrule.rules.elementary import exp, log, log1p
 from chainrule.traced import Traced
 

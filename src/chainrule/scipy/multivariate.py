@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.functions import _operand
 from chainrule.numpy import functions as fn
-from chainrule.primitive import raw
+from chainrule.primitives import raw
 from chainrule.rules.elementary import exp, xlogy
 from chainrule.rules.gamma import gammaln
 from chainrule.scipy.distributions import only

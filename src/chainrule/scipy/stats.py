@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import raw, where
+from chainrule.primitives import raw, where
 from chainrule.rules import gamma as gm
 from chainrule.rules import incomplete as ic
 from chainrule.rules import special as sc

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from chainrule.graph import order
-from chainrule.primitive import fit
+from chainrule.primitives import fit
 from chainrule.show import names as naming
 from chainrule.show import summary
 from chainrule.show.description import _make_up

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import fit
+from chainrule.primitives import fit
 from chainrule.show import summary
 from chainrule.show.cost import cost_report
 from chainrule.sweeps.paths import largest, number_of_ways, pulled, single, ways

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import Bilinear, Elementwise
+from chainrule.primitives import Bilinear, Elementwise
 from chainrule.recording import zeros_like
 from chainrule.show import latex, summary
 from chainrule.show.asked import (

@@ -17,13 +17,13 @@ import optree
 
 from chainrule.containers import flatten
 from chainrule.native.graph import ProgramGraph
-from chainrule.primitive import fit
+from chainrule.primitives import fit
+from chainrule.running import Notes, noted
 from chainrule.show import names as naming
 from chainrule.show.description import describe
 from chainrule.show.document import as_json, document, iframe
 from chainrule.show.picture import Picture, values_of, write
 from chainrule.show.program import survey_program
-from chainrule.show.running import Notes, noted
 from chainrule.show.survey import Survey, survey
 from chainrule.show.widget import widget
 from chainrule.value import Value

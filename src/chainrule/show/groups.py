@@ -12,8 +12,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chainrule.running import Span
 from chainrule.show.patterns import Part, parts
-from chainrule.show.running import Span
 
 __all__ = ["Graph", "Group", "as_data", "grouped"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import Elementwise, Special
+from chainrule.primitives import Elementwise, Special
 from chainrule.show import operators, summary
 from chainrule.show.symbolic import Formula, read
 from chainrule.sweeps.adjoint import adjoint

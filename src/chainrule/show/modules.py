@@ -15,10 +15,10 @@ from chainrule.nn.calls import repeated
 from chainrule.nn.messages import Watched
 from chainrule.nn.module import Module
 from chainrule.nn.tree import values_of
-from chainrule.primitive import fit, raw
+from chainrule.primitives import fit, raw
+from chainrule.running import Notes, noted
 from chainrule.show import summary
 from chainrule.show.groups import Group
-from chainrule.show.running import Notes, noted
 from chainrule.show.thumbnails import thumbnail
 from chainrule.sweeps.adjoint import adjoint
 from chainrule.traced import is_array

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chainrule.primitive import Bilinear, Linear, Primitive
+from chainrule.primitives import Bilinear, Linear, Primitive
 from chainrule.show import summary
 from chainrule.show.symbolic import Formula, call
 

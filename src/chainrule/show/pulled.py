@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import Elementwise
+from chainrule.primitives import Elementwise
 from chainrule.show import summary
 from chainrule.show.gradients import Visits
 from chainrule.show.thumbnails import plain

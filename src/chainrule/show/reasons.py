@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chainrule.primitive import Bilinear, Elementwise, Linear, Primitive
+from chainrule.primitives import Bilinear, Elementwise, Linear, Primitive
 
 __all__ = ["reason"]
 

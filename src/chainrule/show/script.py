@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from chainrule.running import noted
 from chainrule.show.explorer import Explorer, explore_noted
-from chainrule.show.running import noted
 from chainrule.value import Value
 
 __all__ = ["explore_script"]

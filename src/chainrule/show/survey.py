@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.graph import order
-from chainrule.primitive import ONE, Elementwise, Primitive, fit
+from chainrule.primitives import ONE, Elementwise, Primitive, fit
+from chainrule.running import Notes, Span, module_calls
 from chainrule.show import names as naming
 from chainrule.show import summary
 from chainrule.show.contributions import contributions
@@ -25,7 +26,6 @@ from chainrule.show.gradients import NOT_KEPT, gradients, sources
 from chainrule.show.groups import Graph, Group, as_data, grouped
 from chainrule.show.local import Local, local_derivative, partial_in_symbols
 from chainrule.show.pulled import pulled, works_on_numbers
-from chainrule.show.running import Notes, Span, module_calls
 from chainrule.show.symbolic import Formula, call
 from chainrule.show.thumbnails import plain, text, thumbnail
 from chainrule.value import Value

@@ -13,7 +13,7 @@ import numpy as np
 from numpy import ndarray
 
 from chainrule.graph import newest_first
-from chainrule.primitive import CONSTANTS, ONE, Contributions, Elementwise, Lanes, fit, fit_mask, keep
+from chainrule.primitives import CONSTANTS, ONE, Contributions, Elementwise, Lanes, fit, fit_mask, keep
 from chainrule.traced import Traced
 from chainrule.value import Value, changed, data
 
@@ -170,6 +170,8 @@ def _transpose_push(
     if type(g) is Lanes:
         g = g.value
     wanted = [(i, x) for i, x in enumerate(node.inputs) if type(x) is Value and x.serial >= since]
+    if not wanted:  # a factor in the push of another node, which has no tangent
+        return []
     tangents: list[Any] = [None] * len(args)
     for i, x in wanted:
         tangents[i] = Value(0.0 if type(x._data) is float else np.zeros_like(x._data))

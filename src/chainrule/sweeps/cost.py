@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.graph import order
-from chainrule.primitive import Elementwise, Special, broadcast_to, cast, raw, sum_to
+from chainrule.primitives import Elementwise, Special, broadcast_to, cast, raw, sum_to
 from chainrule.rules import arithmetic, control, convolution, matrix, reduction, shape
 from chainrule.sweeps.paths import ways
 from chainrule.value import Value, next_serial

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.graph import order
-from chainrule.primitive import Elementwise, Lanes
+from chainrule.primitives import Elementwise, Lanes
 from chainrule.sweeps.adjoint import _transpose_push, adjoint
 from chainrule.value import Value, result
 

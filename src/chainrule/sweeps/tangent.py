@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitive import Elementwise, Lanes, Linear, as_array, keep
+from chainrule.primitives import Elementwise, Lanes, Linear, as_array, keep
 from chainrule.sweeps.adjoint import _unchanged
 from chainrule.traced import Traced
 from chainrule.value import Value

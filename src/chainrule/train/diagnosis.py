@@ -1,17 +1,12 @@
-"""Where a number that is none came from: the first operation with finite operands whose result is not."""
+"""Where a number that is none came from, told for a training step; `chainrule.explain_nan` finds it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
-from chainrule.graph import order
-from chainrule.nn.messages import watch
 from chainrule.nn.module import Module
-from chainrule.primitive import as_array
-from chainrule.value import Value
+from chainrule.nonfinite import NonFinite, find, finite, first_entry, operands_in_brief
 
 __all__ = ["NonFiniteLoss", "first_nonfinite", "first_nonfinite_gradient"]
 
@@ -31,32 +26,20 @@ def first_nonfinite(model: Module, value: Callable[[Sequence[Any]], Any], batch:
     batch : sequence of arrays
     """
     for i, x in enumerate(batch):
-        if not _finite(x):
-            return f"array {i} of the batch holds {_first(x)}; clean the data"
+        if not finite(x):
+            return f"array {i} of the batch holds {first_entry(x)[0]}; clean the data"
     for path, p in model.named_parameters():
-        if not _finite(p.data):
-            return f"the parameter {path} holds {_first(p.data)}"
-    with np.errstate(all="ignore"), watch(model) as seen:
-        out = value(batch)
-    found = next(
-        (
-            path
-            for path, calls in reversed(list(seen.calls.items()))  # those inside before those around
-            for call in calls
-            if not _finite(call.outputs) and _finite(call.inputs)
-        ),
-        None,
-    )
-    call = seen[found] if found is not None else None
-    recording = None if call is None else call.recording
-    roots = [out] if recording is None else recording.outputs
-    for node in order([v for v in roots if type(v) is Value]):
-        if node.primitive is not None and not _finite(node._data) and all(map(_finite, node.args)):
-            operands = ", ".join(_range(a) for a in node.args)
-            where = f" in {found or type(model).__name__}" if found is not None else " after the model"
-            made = f"the first operation to give {_first(node._data)} is {node.primitive.name}"
-            return f"{made}{where}, of {operands}"
-    return "it is finite in eager arithmetic; the numbers are at the edge of what their dtype can hold"
+        if not finite(p):
+            return f"the parameter {path} holds {first_entry(p)[0]}"
+    found = find(lambda: value(batch))
+    if not found or found.phase != "forward":
+        return "it is finite in eager arithmetic; the numbers are at the edge of what their dtype can hold"
+    if found.operation is None:
+        return str(found)
+    where = f" in {found.module.partition(':')[0]}" if found.module else " after the model"
+    operands = operands_in_brief(found.operands)
+    made = f"the first operation to give {found.number} is {found.operation}{where}"
+    return f"{made}, of {operands}{_line(found)}"
 
 
 def first_nonfinite_gradient(value: Callable[[Sequence[Any]], Any], batch: Sequence[Any]) -> str:
@@ -64,33 +47,13 @@ def first_nonfinite_gradient(value: Callable[[Sequence[Any]], Any], batch: Seque
 
     It is one whose own gradient is finite and that of an operand is not, such as a root at zero.
     """
-    with np.errstate(all="ignore"):
-        out = value(batch)
-        out.backward()
-    for node in reversed(order([out])):
-        if node.primitive is None or node.grad is None or not _finite(node.grad):
-            continue
-        operands = [a for a in node.inputs if type(a) is Value and a.grad is not None]
-        if not all(_finite(a.grad) for a in operands):
-            shown = ", ".join(_range(a) for a in node.args)
-            return f": {node.primitive.name} has no finite derivative somewhere on {shown}"
-    return ""
+    found = find(lambda: value(batch))
+    if found.origin is None:
+        return ""
+    shown = operands_in_brief(found.origin.args)
+    return f": {found.derivative_of[-1]} has no finite derivative somewhere on {shown}{_line(found)}"
 
 
-def _finite(x: Any) -> bool:
-    if isinstance(x, tuple | list):
-        return all(map(_finite, x))
-    a = as_array(x.data if type(x) is Value else x)
-    return a.dtype.kind not in "fc" or bool(np.all(np.isfinite(a)))
+def _line(found: NonFinite) -> str:
+    return f"; {found.file}, line {found.line}, in {found.function}" if found.file else ""
 
-
-def _first(x: Any) -> str:
-    a = np.asarray(x.data if type(x) is Value else x)
-    return str(a[~np.isfinite(a)].flat[0]) if a.ndim else str(a)
-
-
-def _range(x: Any) -> str:
-    a = np.asarray(x)
-    if not a.size or a.dtype.kind not in "fiu":
-        return f"{a.dtype} {a.shape}"
-    return f"{a.item():.4g}" if not a.ndim else f"{a.dtype} {a.shape} from {a.min():.4g} to {a.max():.4g}"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from chainrule import Value, nn
-from chainrule.show.running import module_calls, noted
+from chainrule.running import module_calls, noted
 
 
 def names(notes, kind):

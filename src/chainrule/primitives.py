@@ -136,9 +136,8 @@ class Primitive:
     def _explain(self, error: ValueError, args: Sequence[Any]) -> ValueError:
         """NumPy's complaint, with the operation and what it received."""
         shapes = " and ".join(str(np.shape(a)) for a in args)
-        return ValueError(
-            f"{self.name}: {error}; received {'shape' if len(args) == 1 else 'shapes'} {shapes}"
-        )
+        kind = np.linalg.LinAlgError if isinstance(error, np.linalg.LinAlgError) else ValueError
+        return kind(f"{self.name}: {error}; received {'shape' if len(args) == 1 else 'shapes'} {shapes}")
 
     def push(self, y: Any, args: Sequence[Any], tangents: Sequence[Any], params: Any) -> Any:
         """The tangent of the output, ``None`` where it is zero; ``tangents`` holds None for zero ones."""

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import chainrule as cr
 from chainrule import Value, check_grads
-from chainrule.primitive import Bilinear, Elementwise, Lanes, Linear, Primitive, Special, fit
+from chainrule.primitives import Bilinear, Elementwise, Lanes, Linear, Primitive, Special, fit
 from chainrule.rules.arithmetic import add, divide, multiply, power
 from chainrule.rules.elementary import exp, log
 

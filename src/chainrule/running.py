@@ -11,21 +11,21 @@ import linecache
 import os
 import sys
 import sysconfig
+from bisect import bisect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, Self
 
-from chainrule.show import summary
 from chainrule.value import next_serial
 
-__all__ = ["Notes", "Span", "module_calls", "noted"]
+__all__ = ["Notes", "Recorder", "Span", "around", "module_calls", "noted", "place"]
 
 _MOST = 1_000_000  # notes of one run; beyond them only the nodes tell
 _LIBRARIES = tuple(
     os.path.join(path, "")
     for path in {
-        os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+        os.path.dirname(os.path.abspath(__file__)),
         *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
     }
 )
@@ -86,6 +86,18 @@ def module_calls(since: int = 0) -> list[Span]:
     return found
 
 
+def place(notes: Notes, serial: int) -> tuple[str, int] | None:
+    """The file and line that made the node of this number, as far as it was noted."""
+    at = bisect(notes.lines, serial, key=lambda note: note[0]) - 1
+    return notes.lines[at][1:] if at >= 0 else None
+
+
+def around(notes: Notes, serial: int, kind: str) -> Span | None:
+    """The innermost span of a kind in which the node of this number was made."""
+    found = [s for s in notes.spans if s.kind == kind and s.first < serial < s.last]
+    return max(found, key=lambda s: s.first, default=None)
+
+
 def noted(f: Callable[..., Any], *args: Any, **keywords: Any) -> tuple[Any, Notes]:
     """What a function returns, and the notes of its run.
 
@@ -98,15 +110,9 @@ def noted(f: Callable[..., Any], *args: Any, **keywords: Any) -> tuple[Any, Note
     >>> [span.name for span in notes.spans]
     ['twice', 'twice', '<lambda>']
     """
-    recorder = _Recorder()
-    before = sys.gettrace()
-    start = next_serial()
-    sys.settrace(recorder.called)
-    try:
+    recorder = Recorder()
+    with recorder:
         out = f(*args, **keywords)
-    finally:
-        sys.settrace(before)
-    recorder.notes.spans += module_calls(since=start)
     return out, recorder.notes
 
 
@@ -130,13 +136,25 @@ class _Loop:
     statement: bool  # or a comprehension
 
 
-class _Recorder:
+class Recorder:
+    """Takes `notes` of what runs while it is entered."""
+
     def __init__(self) -> None:
         self.notes = Notes()
         self.frames: list[_Frame] = []
         self.written: dict[str, bool] = {}
         self.files: dict[str, list[_Loop]] = {}
         self.around: dict[tuple[CodeType, int], list[_Loop]] = {}
+
+    def __enter__(self) -> Self:
+        self.before = sys.gettrace()
+        self.start = next_serial()
+        sys.settrace(self.called)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self.before)
+        self.notes.spans += module_calls(since=self.start)
 
     def called(self, frame: FrameType, event: str, arg: Any) -> Any:
         code = frame.f_code
@@ -234,5 +252,6 @@ def _loops(lines: Sequence[str]) -> list[_Loop]:
             statement = isinstance(node, ast.For | ast.While | ast.AsyncFor)
             text = lines[node.lineno - 1].strip().removesuffix(":")
             last = node.end_lineno or node.lineno
-            found.append(_Loop(node.lineno, last, summary.shorten(text, 60), statement))
+            text = text if len(text) <= 60 else text[:59].rstrip() + "…"
+            found.append(_Loop(node.lineno, last, text, statement))
     return sorted(found, key=lambda x: (x.first, -x.last))

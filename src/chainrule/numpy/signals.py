@@ -1,0 +1,42 @@
+"""Convolution and correlation of vectors, as NumPy has them; `chainrule.scipy.signal` has more axes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chainrule.numpy.arguments import as_operand, shape_of
+from chainrule.numpy.manipulation import ravel
+from chainrule.numpy.rearranging import flip
+from chainrule.rules import arithmetic as ar
+from chainrule.rules import convolution as cv
+from chainrule.rules import shape as sh
+
+
+def convolve(a: Any, v: Any, mode: str = "full") -> Any:
+    return _convolve("convolve", a, v, mode)
+
+
+def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
+    return _convolve("correlate", a, flip(ar.conj(ravel(as_operand(v)))), mode)
+
+
+def _convolve(name: str, a: Any, v: Any, mode: str) -> Any:
+    a, v = ravel(as_operand(a)), ravel(as_operand(v))
+    m, n = shape_of(a)[0], shape_of(v)[0]
+    if not m or not n:
+        raise ValueError(f"{name}: a is {(m,)}, v is {(n,)}; expected vectors that are not empty")
+    long, short = max(m, n), min(m, n)
+    parts = {
+        "full": (0, m + n - 1),
+        "same": ((short - 1) // 2, long),
+        "valid": (short - 1, long - short + 1),
+    }
+    if mode not in parts:
+        raise ValueError(f"{name}: mode is {mode!r}, expected 'full', 'same' or 'valid'")
+    start, size = parts[mode]
+    if (
+        name == "correlate" and n > m and mode == "same"
+    ):  # NumPy correlates the longer with the shorter, turned
+        start = short // 2
+    full = cv.convolve(a, v, method="direct")
+    return full if mode == "full" else sh.getitem(full, slice(start, start + size))

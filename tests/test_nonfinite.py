@@ -1,0 +1,220 @@
+"""The first operation that made a number that is none, and whose line it was."""
+
+import inspect
+import warnings
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import Value, nn
+from chainrule.nonfinite import NonFinite
+
+X = np.array([2.0, 0.5, 1.5])
+Z = np.array([4.0, 0.0])
+
+
+def logarithm(x):
+    y = x - 1.0
+    return np.sum(np.log(y) * 2)
+
+
+def root(x):
+    y = x * 2
+    return np.sum(np.sqrt(y))
+
+
+def power(x):
+    return np.sum(x**1.5)
+
+
+def line_of(f, text):
+    lines, first = inspect.getsourcelines(f)
+    return first + next(i for i, s in enumerate(lines) if text in s)
+
+
+def test_forward():
+    found = cr.explain_nan(logarithm)(X)
+    assert found and (found.operation, found.phase, found.derivative_of) == ("log", "forward", ())
+    assert np.isnan(found.number) and found.index == (1,)
+    np.testing.assert_array_equal(found.operands[0], X - 1)
+    assert (found.file, found.function) == (__file__, "logarithm")
+    assert found.line == line_of(logarithm, "np.log") and found.text == "return np.sum(np.log(y) * 2)"
+    assert str(found).startswith("forward: log gave nan at [1], of -0.5\n    operand 0: float64 (3,): [")
+    assert f"{__file__}, line {found.line}, in logarithm\n" in str(found)
+
+
+@pytest.mark.parametrize(
+    "f, phase, derivative_of, of",
+    [
+        (root, "backward", ("sqrt",), root),
+        (cr.grad(root), "backward", ("sqrt",), root),
+        (lambda x: cr.jvp(root, (x,), (np.ones(2),))[1], "tangent", ("sqrt",), root),
+        (cr.grad(lambda x: cr.grad(power)(x)[1]), "backward", ("power", "power"), power),
+        (cr.hessian(power), None, ("power", "power"), power),
+        (cr.grad(lambda x: cr.grad(lambda y: cr.grad(lambda z: np.sum(z**2.5))(y)[1])(x)[1]),
+         "backward", ("power",) * 3, None),
+        (lambda x: cr.hvp(power, x, np.ones(2)), None, ("power", "power"), power),
+    ],
+)  # fmt: skip
+def test_in_derivatives_of_every_order(f, phase, derivative_of, of):
+    found = cr.explain_nan(f)(Z)
+    assert found.derivative_of == derivative_of and phase in (None, found.phase)
+    assert np.isinf(found.number) and found.file == __file__
+    assert found.origin.primitive.name == derivative_of[-1]
+    if of is not None:
+        assert found.function == of.__name__
+        assert found.line == line_of(of, "sqrt" if of is root else "1.5")
+    assert f"{found.phase}, in the derivative of {derivative_of[0]}" in str(found)
+
+
+def chosen(x):
+    return np.where(x > 1, np.log(x - 1), 0.0)
+
+
+@pytest.mark.parametrize("f", [logarithm, cr.grad(power), power, chosen])
+def test_what_is_finite_is_said_to_be(f):
+    found = cr.explain_nan(f)(np.array([2.0, 1.5]))
+    assert not found and found == NonFinite()
+    assert str(found) == "every number is finite, in the result and in its derivatives"
+
+
+def test_a_further_derivative_is_not_taken_of_a_derivative():
+    assert not cr.explain_nan(power)(Z)
+    assert not cr.explain_nan(cr.grad(power))(Z)
+
+
+def test_untaken_branches_are_not_blamed():
+    def f(x):
+        safe = np.where(x > 1, np.log(x - 1), 0.0)
+        return np.sum(safe * np.sqrt(x - 2))
+
+    found = cr.explain_nan(f)(np.array([3.0, 0.5]))
+    assert found.operation == "sqrt"
+
+
+def test_an_overflow_that_a_later_result_hides_is_found_where_it_spoils_the_gradient():
+    found = cr.explain_nan(lambda x: 1 / (1 + np.exp(x) ** 2))(800.0)
+    assert (found.operation, found.phase) == ("exp", "forward")
+
+
+def test_numbers_that_were_there_from_the_beginning():
+    bad = np.array([1.0, np.nan])
+    assert str(cr.explain_nan(root)(bad)) == "argument 0 holds nan at [1]"
+    assert cr.explain_nan(lambda p, x: np.sum(p["w"] * x))({"w": bad}, Z).source == "argument 0['w']"
+    found = cr.explain_nan(lambda x: np.sum(x * np.array([1.0, np.inf])))(Z + 1)
+    assert found.source == "operand 1 of multiply, a constant," and found.file == __file__
+    w = Value(bad, name="w")
+    assert cr.explain_nan(lambda x: np.sum(x * w))(Z).source == "the leaf w"
+    assert "no Value" in cr.explain_nan(lambda x: np.sum(bad))(Z).source
+
+
+def test_values_recorded_earlier():
+    x = Value(X)
+    with np.errstate(invalid="ignore"):
+        y = np.sum(np.log(x - 1))
+    found = cr.explain_nan(y)
+    assert (found.operation, found.index, found.file) == ("log", (1,), "")
+    assert cr.explain_nan(root(Value(Z))).derivative_of == ("sqrt",)
+    assert not cr.explain_nan(root(Value(Z + 1)))
+
+
+def test_only_some_arguments_become_values():
+    def f(x, n):
+        return np.sum(np.log(x) * int(n))
+
+    with pytest.raises(TypeError, match="int of a tracked Value"):
+        cr.explain_nan(f)(Z, 2.0)
+    assert cr.explain_nan(f, argnums=0)(Z, 2.0).operation == "log"
+    assert cr.explain_nan(f, argnums=(0,))(Z, n=2.0).operation == "log"
+
+
+def test_in_loops():
+    def f(x):
+        total = 0.0
+        for k in range(3):
+            total = total + np.sqrt(x - k)
+        return sum([total * i for i in range(2)])
+
+    found = cr.explain_nan(f)(1.5)
+    assert (found.operation, found.operands) == ("sqrt", (-0.5,))
+    assert found.line == line_of(f, "np.sqrt") and found.function == "f"
+
+
+def test_loops_that_are_one_operation():
+    def f(x):
+        return cr.scan(lambda c, a: (np.log(c) * a, c), x, np.ones(3))[0]
+
+    found = cr.explain_nan(f)(0.5)
+    assert found.operation == "scan" and np.isnan(found.number) and found.function == "f"
+    assert "as a loop of Python's" in str(found)
+
+
+def test_containers_and_what_holds_no_numbers():
+    def f(p, name):
+        return {"a": p["x"], "b": None, "c": (name, np.log(p["x"]))}
+
+    found = cr.explain_nan(f)({"x": 0.0}, "n")
+    assert found.operation == "log" and found.number == -np.inf
+    assert not cr.explain_nan(lambda p, name: {"a": p["x"], "b": None})({"x": 0.0}, "n")
+
+
+def test_assignments_to_elements():
+    def f(x):
+        a = Value(np.zeros(3))
+        a[1] = np.log(x)
+        a[2] += 1.0
+        return np.sum(a * 2)
+
+    found = cr.explain_nan(f)(-1.0)
+    assert found.operation == "log" and found.line == line_of(f, "np.log")
+
+
+def test_parameters_and_modules():
+    class Root(nn.Module):
+        def __init__(self):
+            self.w = Value(np.zeros(2))
+
+        def forward(self, x):
+            return np.sqrt(self.w) * x
+
+    found = cr.explain_nan(lambda x: np.sum(nn.Sequential(Root())(x)))(X[:2])
+    assert found.derivative_of == ("sqrt",) and found.module == "0: Root" and found.function == "forward"
+
+
+def test_a_compiled_function_is_looked_at_as_it_was_written():
+    assert cr.explain_nan(cr.compile(logarithm))(X).operation == "log"
+
+
+def test_in_rules_of_the_users_own():
+    @cr.primitive(partials=lambda y, x: 1 / x)
+    def own(x):
+        return x * 1.0
+
+    assert cr.explain_nan(lambda x: np.sum(own(x)))(Z).derivative_of == ("own",)
+
+
+def test_nothing_is_left_behind():
+    def tracer(frame, event, arg):
+        return None
+
+    import sys
+
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            cr.explain_nan(logarithm)(X)
+        assert sys.gettrace() is tracer
+        with pytest.raises(ZeroDivisionError):
+            cr.explain_nan(lambda x: 1 / 0)(X)
+        assert sys.gettrace() is tracer
+    finally:
+        sys.settrace(before)
+
+
+@pytest.mark.parametrize("f", [2.0, "f", None])
+def test_bad_input_is_named(f):
+    with pytest.raises(TypeError, match=r"explain_nan: received a .*, expected a function or a Value"):
+        cr.explain_nan(f)
