@@ -181,3 +181,12 @@ def test_micrograds_readme_expression():
     assert graph.node("g").data == "24.704"
     assert (graph.node("a").gradient, graph.node("b").gradient) == ("138.83", "645.58")
     assert graph.left_out == 0
+
+
+def test_what_cannot_be_written_is_named_as_it_was_asked_for(tmp_path):
+    (tmp_path / "taken.json").mkdir()
+    for path in (tmp_path / "missing" / "graph.json", tmp_path / "taken.json"):
+        with pytest.raises(OSError, match=path.name) as caught:
+            cr.draw(Value(1.0)).save(path)
+        assert caught.value.filename == str(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["taken.json"]

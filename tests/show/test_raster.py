@@ -33,11 +33,12 @@ def test_a_png_has_the_size_and_colours_of_the_svg(tmp_path):
     assert {(255, 255, 255), (0x00, 0x5F, 0x96), (0xB0, 0x46, 0x00), (0xD9, 0xEB, 0xF8)} <= colours
 
 
-def test_a_gif_goes_forward_and_then_backward(tmp_path):
+def test_a_film_goes_forward_and_then_backward(tmp_path):
     p = picture()
-    p.save(tmp_path / "graph.gif")
-    with Image.open(tmp_path / "graph.gif") as film:
-        assert (film.format, film.n_frames) == ("GIF", 1 + 3 + 3 + 1)
+    for suffix in "gif", "webp":
+        p.save(tmp_path / f"graph.{suffix}")
+        with Image.open(tmp_path / f"graph.{suffix}") as film:
+            assert (film.format, film.n_frames) == (suffix.upper(), 1 + 3 + 3 + 1)
     data, grad = (0x00, 0x5F, 0x96), (0xB0, 0x46, 0x00)
     frames = [pixels(raster.png(p.svg, style)) for style in raster._steps(p.description)]
     blue, orange = ([int((frame == c).all(axis=-1).sum()) for frame in frames] for c in (data, grad))

@@ -64,6 +64,11 @@ def test_a_function_is_called(script, tmp_path):
     ("name", "error"),
     [
         (":none", "chainrule explore: error: script.py has no variable 'none'; its Values are: w, y\n"),
+        (
+            ":double",
+            "chainrule explore: error: double in script.py cannot be called without arguments (missing a "
+            "required argument: 'x'); name a Value, or a function that needs none\n",
+        ),
         (":arguments", "chainrule explore: error: element 0 of value is str, expected a Value\n"),
     ],
 )

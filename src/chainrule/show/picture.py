@@ -44,7 +44,7 @@ class Picture:
         The description.
     html : str
         One page with the picture and the table in it. It loads nothing and runs nothing.
-    png, gif : bytes
+    png, gif, webp : bytes
         The picture as pixels, and a walk through it, forward and backward, of at most 100 nodes.
 
     Examples
@@ -89,7 +89,11 @@ class Picture:
 
     @cached_property
     def gif(self) -> bytes:
-        return raster.gif(self.description, self.svg)
+        return raster.film(self.description, self.svg, "GIF")
+
+    @cached_property
+    def webp(self) -> bytes:
+        return raster.film(self.description, self.svg, "WEBP")
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the picture to a file in the form that the suffix names.
@@ -99,7 +103,7 @@ class Picture:
         Parameters
         ----------
         path : str or path-like
-            Ending in .svg, .png, .gif, .html, .json, .dot or .txt.
+            Ending in .svg, .png, .gif, .webp, .html, .json, .dot or .txt.
 
         Returns
         -------
@@ -108,9 +112,9 @@ class Picture:
         Raises
         ------
         ValueError
-            For another suffix, or a .gif of more than 100 nodes.
+            For another suffix, or a .gif or .webp, which walk through the graph, of more than 100 nodes.
         ImportError
-            For .png and .gif without resvg-py and pillow, which the extra ``show`` installs.
+            For .png, .gif and .webp without resvg-py and pillow, which the extra ``show`` installs.
         """
         path = Path(path)
         form = _FORMS.get(path.suffix.lower())
@@ -148,7 +152,7 @@ class Picture:
 
 _FORMS = {
     ".svg": "svg", ".html": "html", ".json": "json", ".dot": "dot", ".gv": "dot", ".txt": "text",
-    ".png": "png", ".gif": "gif",
+    ".png": "png", ".gif": "gif", ".webp": "webp",
 }  # fmt: skip
 
 
@@ -280,12 +284,15 @@ def write(path: Path, content: str | bytes) -> None:
     target = os.path.realpath(path)
     folder, name = os.path.split(target)
     temporary = os.path.join(folder, f".{name[:50]}.{secrets.token_hex(6)}.tmp")
-    with open(temporary, "xb") as file:
-        try:
-            file.write(content if isinstance(content, bytes) else content.encode())
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+    try:
+        with open(temporary, "xb") as file:
+            try:
+                file.write(content if isinstance(content, bytes) else content.encode())
+                file.flush()
+                os.fsync(file.fileno())
+                os.replace(temporary, target)
+            except BaseException:
+                os.unlink(temporary)
+                raise
+    except OSError as error:  # of the file that was asked for, not of the one beside it
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None

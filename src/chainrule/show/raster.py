@@ -9,7 +9,7 @@ from typing import Any
 
 from chainrule.show.description import Graph
 
-__all__ = ["gif", "png"]
+__all__ = ["film", "png"]
 
 MOST = 100  # nodes of a graph that is walked through
 _ZOOM = 2  # pixels to a unit of the SVG
@@ -47,8 +47,16 @@ def png(svg: str, style: str = "", zoom: float = _ZOOM) -> bytes:
     )
 
 
-def gif(graph: Graph, svg: str) -> bytes:
+def film(graph: Graph, svg: str, form: str) -> bytes:
     """A walk through a graph: every result as it is computed, then every gradient once it is complete.
+
+    Parameters
+    ----------
+    graph : Graph
+    svg : str
+        Its picture.
+    form : str
+        GIF or WEBP.
 
     Raises
     ------
@@ -60,16 +68,20 @@ def gif(graph: Graph, svg: str) -> bytes:
     count = sum(n.kind in {"leaf", "result"} for n in graph.nodes)
     if count > MOST:
         raise ValueError(
-            f"Picture.save: the picture has {count} nodes, expected at most {MOST} for a .gif that walks "
-            "through them; draw fewer with max_nodes, or take a .png"
+            f"Picture.save: the picture has {count} nodes, expected at most {MOST} for a .{form.lower()} "
+            "that walks through them; draw fewer with max_nodes, or take a .png"
         )
     image = _imported("PIL.Image")
     frames = [image.open(io.BytesIO(png(svg, style, zoom=1.5))).convert("RGB") for style in _steps(graph)]
-    palette = frames[len(frames) // 2].quantize(64)  # one for all, or the colours would flicker
-    frames = [frame.quantize(palette=palette) for frame in frames]
+    if form == "GIF":
+        palette = frames[len(frames) // 2].quantize(64)  # one for all, or the colours would flicker
+        frames = [frame.quantize(palette=palette) for frame in frames]
     durations = [_MILLISECONDS] * (len(frames) - 1) + [_REST]
     file = io.BytesIO()
-    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    options = {"lossless": True} if form == "WEBP" else {}
+    frames[0].save(
+        file, form, save_all=True, append_images=frames[1:], duration=durations, loop=0, **options
+    )
     return file.getvalue()
 
 

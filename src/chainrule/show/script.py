@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import runpy
 import sys
@@ -31,7 +32,7 @@ def explore_script(path: str | os.PathLike[str], name: str = "") -> Explorer:
     FileNotFoundError
         If there is no such script.
     ValueError
-        If the script has no such variable, or no Value.
+        If the script has no such variable, or no Value, or a function of that name needs arguments.
     """
     path = Path(path)
     if not path.is_file():
@@ -60,5 +61,12 @@ def _found(path: Path, name: str) -> tuple[Any, Mapping[str, Any]]:
         raise ValueError(f"explore: {path.name} has no variable {name!r}; its Values are: {known}")
     found = scope[name]
     if callable(found) and not isinstance(found, Value):
+        try:
+            inspect.signature(found).bind()
+        except TypeError as missing:
+            raise ValueError(
+                f"explore: {name} in {path.name} cannot be called without arguments ({missing}); name a "
+                "Value, or a function that needs none"
+            ) from None
         found = found()
     return found, scope
