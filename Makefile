@@ -120,7 +120,7 @@ page_folder = src/chainrule/show/page
 define node_packages
 	@command -v npm >/dev/null || { \
 		echo "make $@: needs Node 20 or newer with npm; install it (Debian, Ubuntu: apt install nodejs npm) and run make $@ again" >&2; exit 1; }
-	@cd $(page_folder) && if [ package-lock.json -nt node_modules/.package-lock.json ]; then \
+	@cd $(page_folder) && if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then \
 		echo "make $@: installing the packages of package-lock.json"; npm ci --silent; fi
 endef
 
