@@ -12,6 +12,7 @@ import chainrule as cr
 from chainrule import Value
 from chainrule.show import layout, picture
 from chainrule.show import svg as svg_module
+from tests.micrograd.test_engine import readme
 
 
 @pytest.fixture
@@ -166,16 +167,7 @@ def test_bad_input_is_named(value, options, error, message):
 def test_micrograds_readme_expression():
     a = Value(-4.0)
     b = Value(2.0)
-    c = a + b
-    d = a * b + b**3
-    c += c + 1
-    c += 1 + c + (-a)
-    d += d * 2 + (b + a).relu()
-    d += 3 * d + (b - a).relu()
-    e = c - d
-    f = e**2
-    g = f / 2.0
-    g += 10.0 / f
+    g = readme(a, b)
     g.backward()
     graph = cr.draw(g).description
     assert graph.node("g").data == "24.704"

@@ -16,6 +16,7 @@ from chainrule.micrograd.nn import MLP
 from chainrule.primitives import Elementwise
 from chainrule.show import survey as module
 from chainrule.show.survey import survey
+from tests.micrograd.test_engine import readme
 
 
 def surveyed(*outputs, **names):
@@ -51,16 +52,7 @@ def columns_agree_with(data, values):
 
 def test_the_gradients_follow_from_the_local_derivatives_to_the_last_bit():
     a, b = Value(-4.0), Value(2.0)
-    c = a + b
-    d = a * b + b**3
-    c += c + 1
-    c += 1 + c + (-a)
-    d += d * 2 + (b + a).relu()
-    d += 3 * d + (b - a).relu()
-    e = c - d
-    f = e**2
-    g = f / 2.0
-    g += 10.0 / f
+    g = readme(a, b)
     g.backward()
     columns_agree_with(surveyed(g), order([g]))
 
