@@ -15,7 +15,7 @@ import numpy as np
 import optree
 
 from chainrule.containers import flatten
-from chainrule.recording import kind_of
+from chainrule.recording import alias, kind_of
 from chainrule.rules.carry import Stack, conform, describe, operand, sort_of, truth
 from chainrule.rules.control import Plan, branch, loop, repeat
 from chainrule.traced import Traced, current_trace
@@ -192,13 +192,20 @@ def while_loop(condition: Callable[[Any], Any], body: Callable[[Any], Any], init
     if current_trace() is not None:
         carry = repeat(Plan("while_loop", (holds, step), _title(body), labels), leaves)
     else:
-        likes, carry = [operand(x) for x in leaves], leaves
+        likes, carry = [operand(x) for x in leaves], [_own(x) for x in leaves]
         while truth("while_loop", "condition", holds(carry)):
             carry = step(carry)
             for i, x in enumerate(carry):
                 same = conform("while_loop", labels[i], operand(x), likes[i])
                 carry[i] = x if type(x) is Value else same
     return optree.tree_unflatten(spec, carry)
+
+
+def _own(x: Any) -> Any:
+    """A carry that a body may write to, as the first of `scan`."""
+    if type(x) is Value:
+        return alias(x) if x.shape else x
+    return x.copy() if type(x) is np.ndarray else x
 
 
 def cond(predicate: Any, f: Callable[..., Any], g: Callable[..., Any], *operands: Any) -> Any:

@@ -120,10 +120,11 @@ class Value:
                 "can be replaced; make a new leaf with Value(new)"
             )
         if capturing and (trace := self._outside()) is not None:
-            trace.write(self, _leaf_data(new), replaced=not trace.given_back(self, "data", new))
+            if not trace.given_back(self, "data", new):
+                trace.write(self, _leaf_data(new), replaced=True)
         elif type(new) is Traced:
-            given_back(self, "data", new)
-            self._adopt(_leaf_data(new))
+            if not given_back(self, "data", new):
+                self._adopt(_leaf_data(new))
         elif not (self.args and new is self.args[0]):  # v.data -= step has changed it already
             new = _leaf_data(new)
             if np.shape(new) != np.shape(self._data):
@@ -235,8 +236,9 @@ class Value:
     @grad.setter
     def grad(self, new: Any) -> None:
         if capturing and (type(new) is Traced or self._outside() is not None):
-            given_back(self, "grad", new)
-            self._gradient = data(new)
+            if not given_back(self, "grad", new):
+                g = data(new)
+                self._gradient = g.held() if type(g) is Traced else g
             return
         if new is not None:
             if type(self._data) is float or type(self._data) is Cell:

@@ -16,10 +16,10 @@ import numpy as np
 import chainrule.native.protocols  # noqa: F401  (attaches the operators and methods of traced arrays)
 from chainrule.containers import flatten
 from chainrule.native.figures import Figures
-from chainrule.native.operations import FLOAT64, broadcast_to, cast, copied, lift, stale
+from chainrule.native.assignment import Memory, write
+from chainrule.native.operations import FLOAT64, Step, broadcast_to, cast, copied, lift
 from chainrule.random import Generator
 from chainrule.traced import (
-    Changed,
     Traced,
     TracedError,
     capturing,
@@ -121,10 +121,11 @@ class Trace:
         self.drawn: Iterator[Any] | None = None
         self.refused: Exception | None = None  # a branch on a traced value
         self.calls: dict[int, Any] = {}  # the last call of each module, by identity, while it goes on
-        self.views: dict[Traced, Traced] = {}  # what lies, in NumPy, in the memory of what
-        self.grown: dict[Traced, Traced] = {}  # what in-place operators made, and of what
+        self.views: dict[Traced, tuple[Traced, tuple[Step, ...]]] = {}  # what lies, in NumPy, in what's memory
+        self.shown: dict[Traced, list[Traced]] = {}  # the views of each that has some
+        self.memories: dict[Traced, Memory] = {}  # of what has been written to
         self.lent: dict[tuple[int, str], tuple[Value, Traced, Traced]] = {}  # data and gradients, to the user
-        self.owed: dict[Traced, bool] = {}  # of what was lent: whether it has been changed in place
+        self.lenders: dict[Traced, tuple[Value, str, Traced]] = {}  # whose they are, by what they are now
         self.lines: dict[Traced, str] | None = None
         self.products: dict[tuple[Any, ...], Traced] = {}  # of a loop's carries, of all steps, by factors
 
@@ -157,7 +158,7 @@ class Trace:
             sample = draw(np.random.Generator(np.random.PCG64(0)))  # for its shape and dtype
             if np.asarray(sample).dtype.kind in "fciub":
                 self.draws.append(draw)
-                return self.input(Slot("argument", self.leaves + len(self.draws) - 1), sample)
+                return copied(self.input(Slot("argument", self.leaves + len(self.draws) - 1), sample))
         raise TracedError(
             f"{where_in_user_code()}: {name} of a random generator while compiling: "
             f"{_NO_DRAWS.get(name, 'it writes to out=, or gives no numbers; draw numbers and return them')}"
@@ -191,6 +192,10 @@ class Trace:
         state.data = cast(new, v.dtype, weak)
         state.data_changed = True
         state.replaced = replaced
+        lent = self.lent.pop((id(v), "data"), None)
+        if lent is not None and not replaced:  # what was handed out follows
+            write("Value.data", lent[2], lambda _: copied(state.data))
+            self.lent[id(v), "data"] = v, state.data, lent[2]
 
     def read_grad(self, v: Value) -> Any:
         state = self.state(v)
@@ -225,29 +230,48 @@ class Trace:
             return known[2]
         lent = copied(x)
         self.lent[id(v), what] = v, x, lent
-        self.owed[lent] = False
+        self.lenders[lent] = v, what, lent
         return lent
 
     def given_back(self, v: Value, what: str, new: Any) -> bool:
-        """Whether what is assigned to ``v.data`` or ``v.grad`` is what was lent, changed by an operator."""
-        if type(new) is not Traced or new not in self.grown:
+        """Whether what is assigned to ``v.data`` or ``v.grad`` is what was lent: then it is there already."""
+        known = self.lent.get((id(v), what))
+        if known is None or type(new) is not Traced:
             return False
-        if new.shape:
-            lent, known = self.grown[new], self.lent.get((id(v), what))
-            if known is None or known[2] is not lent:
-                return False
-            self.owed.pop(lent, None)
-            self.owed[new] = False
-        return True
+        owner = self.lenders.get(lift(new))
+        return owner is not None and owner[2] is known[2]
 
-    def finish(self) -> None:
-        """Refuse what an operator changed in place of a Value, if it has not been assigned to it."""
-        for x, changed in self.owed.items():
-            if changed:
-                raise TracedError(
-                    f"{x.origin.line}: an array that Value.data or Value.grad gave out is changed in place; "
-                    "while compiling the Value does not follow: write v.data -= y, or v.data = v.data - y"
-                )
+    def shows_only(self, x: Traced) -> bool:
+        """Whether this is what a result of an operation has handed out, which nobody writes to."""
+        return x in self.lenders and self.lenders[x][0].primitive is not None
+
+    def written(self, old: Traced, new: Traced) -> None:
+        """Let a Value follow what was written into the array that it has handed out."""
+        owner = self.lenders.pop(old, None)
+        if owner is None:
+            return
+        self.lenders[new] = owner
+        v, what, lent = owner
+        known = self.lent.get((id(v), what))
+        if known is None or known[2] is not lent or self._of(v, what) is not known[1]:
+            return  # it has got others since
+        x = copied(new)
+        self.lent[id(v), what] = v, x, lent
+        if v.serial < self.start:
+            state = self.state(v)
+            if what == "data":
+                state.data, state.data_changed = x, True
+            else:
+                state.grad, state.grad_changed = x, True
+        elif what == "data":
+            v._data = x
+        else:
+            v._grad = x
+
+    def _of(self, v: Value, what: str) -> Any:
+        if v.serial >= self.start:
+            return v._data if what == "data" else v._grad
+        return self.state(v).data if what == "data" else self.state(v).grad
 
 
 def owner(x: Any) -> Any:
@@ -333,8 +357,9 @@ class Captured:
         self.outputs = [o if o.kind == "plain" else Output(o.kind, None) for o in self.outputs]
         for s in self.states:
             s.data, s.grad = None, None if s.grad is None else False
-        for kept in (self.trace.views, self.trace.grown, self.trace.lent, self.trace.owed):
-            kept.clear()
+        t = self.trace
+        for kept in (t.views, t.shown, t.memories, t.lent, t.lenders):
+            kept.clear()  # type: ignore[attr-defined]
 
     def root_slots(self) -> list[Slot | None]:
         """For each root the input whose place it takes: new data that of the old."""
@@ -397,7 +422,6 @@ def capture(
             raise
         if trace.refused is not None:
             raise trace.refused
-        trace.finish()
         flat, spec = flatten(result, none_is_leaf=True)
         outputs = [_output(name, trace, x) for x in flat]
         for s in trace.states.values():
@@ -414,9 +438,7 @@ def capture(
 
 def _output(name: str, trace: Trace, x: Any) -> Output:
     if type(x) is Traced:
-        if type(x.origin) is Changed:
-            raise stale(x, f"compile: the result of {name}")
-        return Output("array", x)
+        return Output("array", lift(x))
     if type(x) is Value:
         if x.serial < trace.start:
             return Output("plain", x)

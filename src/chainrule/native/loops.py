@@ -35,6 +35,7 @@ from chainrule.native.operations import (
     broadcast_to,
     cast,
     concatenate,
+    copied,
     lift,
     node,
     reshape,
@@ -162,7 +163,6 @@ def _inner(name: str) -> Iterator[Inner]:
     capturing.append(trace)
     try:
         yield trace
-        trace.finish()
     finally:
         capturing.remove(trace)
         set_trace(parent)
@@ -170,6 +170,11 @@ def _inner(name: str) -> Iterator[Inner]:
 
 def _wrapped(xs: Sequence[Traced], tracked: Sequence[bool]) -> Flat:
     return [lifted(x) if t else x for x, t in zip(xs, tracked)]
+
+
+def _carry(xs: Sequence[Traced], tracked: Sequence[bool]) -> Flat:
+    """The same of what a body may write to: arrays of its own."""
+    return [lifted(x) if t else copied(x) for x, t in zip(xs, tracked)]
 
 
 def _raw(x: Any) -> Any:
@@ -223,7 +228,7 @@ def capture_scan(plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool) -
         with _inner(name) as trace:
             before = [trace.placeholder(c.shape, c.dtype, c.weak) for c in first]
             entries = [trace.placeholder(x.shape[1:], x.dtype) for x in rows]
-            new, ys, terms = body(_wrapped(before, tracked), _wrapped(entries, moved))
+            new, ys, terms = body(_carry(before, tracked), _wrapped(entries, moved))
             values, outside = _seen([*new, *terms, *ys], trace)
             grown = [a or b for a, b in zip(values, tracked)]
             if grown != tracked:
@@ -414,7 +419,7 @@ def capture_while(plan: Plan, init: Flat) -> Ran:
         with _inner(name) as trace:
             before = [trace.placeholder(c.shape, c.dtype, c.weak) for c in first]
             holds = trace.own(truth(name, "condition", condition(_wrapped(before, tracked))))
-            new = body(_wrapped(before, tracked))
+            new = body(_carry(before, tracked))
             values, outside = _seen(new, trace)
             grown = [a or b for a, b in zip(values, tracked)]
             if grown != tracked:

@@ -81,7 +81,9 @@ item = Item(lambda parts, *, index: parts.get(index), name="item")
 def _result(y: Any, index: int) -> Any:
     """A result of a node; recorded, if the node is given as a Value and the result has a derivative."""
     found = raw(y).get(index)
-    return item(y, index=index) if type(y) is Value and differentiable(found) else found
+    if type(y) is Value and differentiable(found):
+        return item(y, index=index)
+    return found.held() if type(found) is Traced else found  # the caller may write to his
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +203,7 @@ def _in_python(plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool, kee
     name, labels, (body,) = plan.name, plan.labels, plan.functions
     tracked, moved = [type(c) is Value for c in init], [type(x) is Value for x in xs]
     likes, rows = [operand(c) for c in init], [operand(x) for x in xs]
-    carry = likes
+    carry = [x.copy() if type(x) is np.ndarray else x for x in likes]  # a body may write to its own
     kept = [Stack(name, label, length) for label in labels]
     stacks: list[Stack] = []
     sums: Flat = []
