@@ -51,7 +51,8 @@ class Changed:
 
     def __init__(self, memory: Memory, steps: tuple[Any, ...]) -> None:
         self.memory, self.steps = memory, steps
-        self.seen = self.made = None
+        self.seen: Traced | None = None
+        self.made: Traced | None = None
 
 
 class Traced:
@@ -183,9 +184,10 @@ _REFUSED: dict[str, tuple[str, str, str]] = {
     "tolist": ("tolist", _NO_NUMBER, "return it from the compiled function"),
     "__array__": (
         "np.asarray", _NO_NUMBER,
-        "use the traced array as it is; join several with np.stack or chainrule.array; for a[i] = x make a of "
-        "x's kind, a = np.zeros(shape, like=x) or np.zeros_like(x); give functions of np whole arrays, without "
-        "np.vectorize; a plain array is indexed by one as cr.Value(a)[i], or goes through the xs of cr.scan",
+        "use the traced array as it is; join several with np.stack or chainrule.array; for a[i] = x make a "
+        "of x's kind, a = np.zeros(shape, like=x) or np.zeros_like(x); give functions of np whole arrays, "
+        "without np.vectorize; a plain array is indexed by one as cr.Value(a)[i], or goes through the xs of "
+        "cr.scan",
     ),
     "__delitem__": ("del", _IN_PLACE, "use np.delete"),
     "resize": ("resize", _IN_PLACE, "write x = x.reshape(shape)"),

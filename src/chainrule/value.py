@@ -307,8 +307,8 @@ class Value:
     def __float__(self) -> float:
         raise _cut(
             "float",
-            "for a[i] = v make a a Value, a = chainrule.Value(np.zeros(n)), or collect the parts in a list "
-            "and np.stack it; np.sin and the like instead of math.sin; to log or plot a loss: loss.item()",
+            "for a[i] = v make a of v's kind, a = np.zeros(n, like=v) or np.zeros_like(v); np.sin and the "
+            "like instead of math.sin; to log or plot a loss: loss.item()",
         )
 
     def __int__(self) -> int:
@@ -324,8 +324,8 @@ class Value:
         raise TypeError(
             "np.asarray: a Value cannot become a plain array, because its derivative would be lost "
             "silently; write v.data for its numbers; chainrule.array([v, w]) or np.stack([v, w]) to join "
-            "Values, before np.sum, np.mean and the like; and for a[i] = v make a a Value: "
-            "a = chainrule.Value(np.zeros(n))"
+            "Values, before np.sum, np.mean and the like; and for a[i] = v make a of v's kind: "
+            "a = np.zeros(n, like=v) or np.zeros_like(v)"
         )
 
     def __reduce__(self) -> Any:

@@ -184,8 +184,8 @@ COPIES: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize(
     "f",
-    [usual, a_sum_of_terms, a_view_alone, numbers, elements, rows_and_columns, at_indices, at_masks, from_itself,
-     other_kinds, functions_that_write, a_loop_fills, scan],
+    [usual, a_sum_of_terms, a_view_alone, numbers, elements, rows_and_columns, at_indices, at_masks,
+     from_itself, other_kinds, functions_that_write, a_loop_fills, scan],
     ids=lambda f: f.__name__,
 )  # fmt: skip
 def test_as_numpy(f: Callable[..., Any]) -> None:
@@ -268,7 +268,7 @@ def test_what_numpy_shows_only(how: str) -> None:
 
 
 def test_a_reshape_that_may_be_a_copy() -> None:
-    """The order in memory of what an argument was made into is not known: then the other is not used any more."""
+    """The order in memory of what an argument was made into is not known: then one of the two is refused."""
 
     def of_argument(x: Any) -> Any:
         h = x * 2
@@ -315,7 +315,7 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
         "from outside of the loop",
     ),
     "around a branch": (
-        lambda x: (lambda h: cr.cond(np.sum(x) > 0, lambda: operator.setitem(h, 0, 1.0) or h, lambda: h))(x * 2),
+        lambda x: (lambda h: cr.cond(np.sum(x) > 0, lambda: operator.iadd(h, 1.0), lambda: h))(x * 2),
         "from outside of the loop or branch",
     ),
     "elements of a mask": (lambda x: operator.imul((x * 1)[x > 0], 2), r"np\.where\(mask, 2 \* x, x\)"),

@@ -32,7 +32,10 @@ from chainrule.native.ufuncs import apply_ufunc, where
 from chainrule.traced import Changed, Traced, TracedError, current_trace, where_in_user_code
 from chainrule.value import Value
 
-__all__ = ["OPERATORS", "WRITING", "Memory", "assign", "in_order", "in_place", "not_written", "replace", "write", "write_at"]
+__all__ = [
+    "OPERATORS", "WRITING", "Memory", "assign", "in_order", "in_place", "not_written", "replace", "write",
+    "write_at",
+]  # fmt: skip
 
 OPERATORS = {
     "add": ("+", np.add), "sub": ("-", np.subtract), "mul": ("*", np.multiply), "truediv": ("/", np.divide),
@@ -237,8 +240,9 @@ def _stands_there(x: Traced, index: Any, new: Any) -> bool:
 
 
 def _same(a: tuple[Step, ...], b: tuple[Step, ...]) -> bool:
-    kinds = [[(s.node.op, s.node.shape, s.node.params) for s in steps if s.node.op in VIEWS] for steps in (a, b)]
-    return len(kinds[0]) == len(a) and len(kinds[1]) == len(b) and kinds[0] == kinds[1]
+    plain = all(s.node.op in VIEWS for s in (*a, *b))
+    kinds = [[(s.node.op, s.node.shape, s.node.params) for s in steps] for steps in (a, b)]
+    return plain and kinds[0] == kinds[1]
 
 
 def in_place(symbol: str, ufunc: np.ufunc, operator: Any) -> Any:

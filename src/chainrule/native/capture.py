@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+import optree
 
 import chainrule.native.protocols  # noqa: F401  (attaches the operators and methods of traced arrays)
 from chainrule.containers import flatten
-from chainrule.native.figures import Figures
 from chainrule.native.assignment import Memory, write
-from chainrule.native.operations import FLOAT64, Step, broadcast_to, cast, copied, lift
+from chainrule.native.figures import Figures
+from chainrule.native.operations import FLOAT64, Step, broadcast_to, call, cast, copied, lift
 from chainrule.random import Generator
+from chainrule.recording import hidden
 from chainrule.traced import (
     Traced,
     TracedError,
@@ -45,9 +47,10 @@ class Slot(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """Random numbers drawn at each call, before the program runs: NumPy's method and what it is given.
+    """Random numbers drawn at each call: NumPy's method and what it is given.
 
-    ``argument`` is the generator's number among the flattened arguments; None for ``generator`` itself.
+    They are drawn before the program runs; in the middle of it, where a parameter is traced, and from there
+    on. ``argument`` is the generator's number among the flattened arguments; None for ``generator`` itself.
     """
 
     generator: np.random.Generator
@@ -55,12 +58,35 @@ class Draw(NamedTuple):
     name: str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    midway: Midway | None = None
 
     def of(self, leaves: Sequence[Any]) -> np.random.Generator:
         return self.generator if self.argument is None else leaves[self.argument]
 
     def __call__(self, generator: np.random.Generator) -> Any:
         return getattr(np.random.Generator, self.name)(generator, *self.args, **self.kwargs)
+
+
+class Midway:
+    """A draw in the middle of a program, of parameters that it computes.
+
+    ``generator`` is set while the program runs; without it the last numbers are given again.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = self.__name__ = name
+        self.generator: np.random.Generator | None = None
+        self.last: Any = None
+
+    def __call__(self, _before: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.generator is not None:
+            self.last = getattr(np.random.Generator, self.name)(self.generator, *args, **kwargs)
+        return self.last
+
+    def trial(self, _before: Any, *args: Any, **kwargs: Any) -> Any:
+        """For shape and dtype."""
+        self.last = getattr(np.random.default_rng(0), self.name)(*args, **kwargs)
+        return self.last
 
 
 @dataclass
@@ -104,6 +130,8 @@ class Trace:
         Those that were met, which are inputs: whole ones and windows of them, as they are.
     draws : list of Draw
         In the order of the function; ``drawn`` are numbers to be taken in their place, if there are some.
+    midway : list of Traced
+        The nodes of those that are drawn in the middle of the program.
     """
 
     def __init__(self) -> None:
@@ -118,10 +146,11 @@ class Trace:
         self.arrays: list[tuple[str, np.ndarray]] = []
         self._held: dict[int, Traced] = {}
         self.draws: list[Draw] = []
+        self.midway: list[Traced] = []  # what is drawn in the middle of the program
         self.drawn: Iterator[Any] | None = None
         self.refused: Exception | None = None  # a branch on a traced value
         self.calls: dict[int, Any] = {}  # the last call of each module, by identity, while it goes on
-        self.views: dict[Traced, tuple[Traced, tuple[Step, ...]]] = {}  # what lies, in NumPy, in what's memory
+        self.views: dict[Traced, tuple[Traced, tuple[Step, ...]]] = {}  # whose memory theirs is
         self.shown: dict[Traced, list[Traced]] = {}  # the views of each that has some
         self.memories: dict[Traced, Memory] = {}  # of what has been written to
         self.lent: dict[tuple[int, str], tuple[Value, Traced, Traced]] = {}  # data and gradients, to the user
@@ -154,6 +183,9 @@ class Trace:
         if self.drawn is not None:
             return next(self.drawn)
         draw = Draw(generator, self.generators.get(id(generator)), name, args, kwargs)
+        given: Any = (args, kwargs)
+        if self.midway or any(type(x) is Traced for x in optree.tree_leaves(given, none_is_leaf=True)):
+            return self._draw_midway(draw)
         if name not in _NO_DRAWS and kwargs.get("out") is None:
             sample = draw(np.random.Generator(np.random.PCG64(0)))  # for its shape and dtype
             if np.asarray(sample).dtype.kind in "fciub":
@@ -163,6 +195,21 @@ class Trace:
             f"{where_in_user_code()}: {name} of a random generator while compiling: "
             f"{_NO_DRAWS.get(name, 'it writes to out=, or gives no numbers; draw numbers and return them')}"
         )
+
+    def _draw_midway(self, draw: Draw) -> Any:
+        """A node for what is drawn when its parameters are there, and what was drawn before."""
+        midway = Midway(draw.name)
+        before = self.midway[-1] if self.midway else None
+        try:
+            made = call(midway, (before, *draw.args), draw.kwargs, trial=midway.trial)
+        except ValueError as error:
+            raise TracedError(
+                f"{where_in_user_code()}: {draw.name} of a random generator, with a traced argument: it was "
+                f"tried with ones, and NumPy said: {error}; draw outside and pass the numbers"
+            ) from None
+        self.draws.append(draw._replace(midway=midway))
+        self.midway.append(made)
+        return cast(made, FLOAT64, True) if type(midway.last) is float else copied(made)
 
     # ---------------------------------------------------------------- Values from outside
 
@@ -359,7 +406,7 @@ class Captured:
             s.data, s.grad = None, None if s.grad is None else False
         t = self.trace
         for kept in (t.views, t.shown, t.memories, t.lent, t.lenders):
-            kept.clear()  # type: ignore[attr-defined]
+            kept.clear()
 
     def root_slots(self) -> list[Slot | None]:
         """For each root the input whose place it takes: new data that of the old."""
@@ -369,17 +416,17 @@ class Captured:
                 found.append(Slot("data", number) if s.argument is None else None)
             if s.grad_changed and s.grad is not None:
                 found.append(Slot("grad", number))
-        return found
+        return found + [None for _ in self.trace.midway]
 
     def roots(self) -> list[Traced]:
-        """Every node that has to be computed, in a fixed order: outputs, new data, new gradients."""
+        """Every node that has to be computed: outputs, new data and gradients, what is drawn midway."""
         found = [o.node for o in self.outputs if o.kind != "plain"]
         for s in self.states:
             if s.data_changed:
                 found.append(s.data)
             if s.grad_changed and s.grad is not None:
                 found.append(s.grad)
-        return found
+        return found + self.trace.midway
 
 
 def capture(
@@ -416,9 +463,9 @@ def capture(
                 given.append(trace.input(Slot("argument", i), x))
         try:
             result = call(given)
-        except ValueError as error:  # NumPy's, for plain[i] = x
-            if isinstance(error.__cause__, TracedError):
-                raise error.__cause__ from None
+        except ValueError as error:
+            if (why := hidden(error)) is not None:
+                raise why from None
             raise
         if trace.refused is not None:
             raise trace.refused

@@ -17,6 +17,7 @@ from chainrule.native.operations import (
     call,
     cast,
     concatenate,
+    copied,
     lift,
     node,
     reshape,
@@ -24,7 +25,7 @@ from chainrule.native.operations import (
     unslice,
     view,
 )
-from chainrule.traced import Traced, TracedError, where_in_user_code
+from chainrule.traced import Changed, Traced, TracedError, where_in_user_code
 from chainrule.value import Value
 
 __all__ = ["gather", "getitem", "scatter", "scatter_add", "setitem"]
@@ -32,6 +33,9 @@ __all__ = ["gather", "getitem", "scatter", "scatter_add", "setitem"]
 
 def getitem(x: Traced, index: Any) -> Traced:
     """``x[index]``; a mask must be known while compiling."""
+    x = lift(x)
+    if x.op == "concatenate" and (number := _number_of(x, index)) is not None:
+        return number
     return _indexed(x, index)[0]
 
 
@@ -48,7 +52,8 @@ def _indexed(x: Traced, index: Any) -> tuple[Traced, Callable[[Traced], Traced]]
         elif type(p) is Traced and p.dtype == BOOL:
             raise TracedError(
                 f"{where_in_user_code()}: indexing with a traced mask: how many elements it picks is not "
-                "known while compiling; use np.where(mask, x, 0), or x = np.where(mask, 2 * x, x) for x[mask] *= 2"
+                "known while compiling; use np.where(mask, x, 0), or x = np.where(mask, 2 * x, x) for "
+                "x[mask] *= 2"
             )
         elif type(p) is Value:
             raise TypeError("getitem: the index is a Value; indices are integers, which have no derivative")
@@ -201,7 +206,8 @@ def setitem(x: Any, new: Any, index: Any) -> Any:
             return _at_mask(x, new, parts)
         if any(getattr(p, "shape", ()) for p in parts):
             return call(_assigned, (x, new, parts), {})
-        return np.where(scatter(np.ones(()), index, x.shape) > 0.5, scatter(new, index, x.shape), x)
+        here: Any = scatter(np.ones(()), index, x.shape)
+        return np.where(here > 0.5, scatter(new, index, x.shape), x)
     numbers = np.arange(x.size).reshape(x.shape)
     picked = numbers[index]
     while new.ndim > picked.ndim and new.shape[0] == 1:
@@ -214,10 +220,8 @@ def setitem(x: Any, new: Any, index: Any) -> Any:
         ) from None
     if (run := _run(parts, x.shape)) is not None:
         axis, start, stop = run
-        shape = (*x.shape[:axis], stop - start, *x.shape[axis + 1 :])
-        before, after = [(slice(None),) * axis + (s,) for s in (slice(0, start), slice(stop, None))]
-        found = [getitem(x, before), reshape(new, shape), getitem(x, after)]
-        return concatenate([y for y in found if y.shape[axis]] or [x], axis)
+        new = reshape(new, (*x.shape[:axis], stop - start, *x.shape[axis + 1 :]))
+        return _spliced(x, axis, start, stop, copied(new) if picked.shape else new)
     mask, last = np.zeros(x.shape, bool), np.full(x.size, -1)
     mask[index] = True
     count = np.arange(picked.size).reshape(picked.shape)
@@ -244,6 +248,59 @@ def _run(parts: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[int, int, int]
     return found[0] if len(found) == 1 else (0, 0, shape[0]) if shape and not found else None
 
 
+def _spliced(x: Traced, axis: int, start: int, stop: int, new: Traced) -> Traced:
+    """``x`` with ``new`` from ``start`` to ``stop``: its parts joined, of what was joined before the parts.
+
+    So an array that a Python loop fills is one join of what it was filled with.
+    """
+    if start == stop:
+        return copied(x)
+    found, at, parts = [], 0, x.inputs if x.op == "concatenate" and x.params["axis"] == axis else (x,)
+    if any(type(p.origin) is Changed for p in parts):  # they mean others now
+        parts = (x,)
+    for p in parts:
+        end = at + p.shape[axis]
+        if end <= start or at >= stop:
+            found.append(p)
+        else:
+            if at < start:
+                found.append(_part(p, axis, 0, start - at))
+            if at <= start:
+                found.append(new)
+            if end > stop:
+                found.append(_part(p, axis, stop - at, end - at))
+        at = end
+    return concatenate(found, axis)
+
+
+def _part(x: Traced, axis: int, start: int, stop: int) -> Traced:
+    """Some entries along an axis, which nobody else has: no view."""
+    shape = (*x.shape[:axis], stop - start, *x.shape[axis + 1 :])
+    if x.dtype.kind == "c":
+        return call(operator.getitem, (x, (slice(None),) * axis + (slice(start, stop),)), {})  # type: ignore[no-any-return]
+    starts = tuple(start if k == axis else 0 for k in range(x.ndim))
+    return node("slice", (x,), shape, x.dtype, False, {"starts": starts, "steps": (1,) * x.ndim})
+
+
+def _number_of(x: Traced, index: Any) -> Traced | None:
+    """``x[index]``, if it is a number that was joined with others to ``x``."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if len(parts) != x.ndim or any(type(i) is not int and not isinstance(i, np.integer) for i in parts):
+        return None
+    axis = x.params["axis"]
+    i = int(parts[axis]) + (x.shape[axis] if parts[axis] < 0 else 0)
+    if i < 0:
+        return None
+    for p in x.inputs:
+        n = p.shape[axis]
+        if i < n:
+            single = p.op == "reshape" and not p.inputs[0].shape
+            ok = single and p.inputs[0].dtype == x.dtype and not p.inputs[0].weak
+            return p.inputs[0] if ok else None
+        i -= n
+    return None
+
+
 def _at_mask(x: Traced, new: Traced, parts: tuple[Any, ...]) -> Any:
     """``x[mask] = new`` for a mask of x's first axes."""
     mask = parts[0]
@@ -256,7 +313,7 @@ def _at_mask(x: Traced, new: Traced, parts: tuple[Any, ...]) -> Any:
             "elements it picks is not known while compiling; write x = np.where(mask, v, x), v of x's shape"
         )
     new = reshape(new, new.shape[max(new.ndim - rest, 0) :])
-    return np.where(reshape(mask, mask.shape + (1,) * rest), new, x)  # type: ignore[call-overload]
+    return np.where(reshape(mask, mask.shape + (1,) * rest), new, x)
 
 
 def _assigned(x: Any, new: Any, parts: tuple[Any, ...]) -> Any:

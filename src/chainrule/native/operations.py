@@ -105,9 +105,9 @@ def current(x: Traced) -> Traced:
         for step in changed.steps:
             y = step.again(y)
         if whole.origin is not current_trace():  # seen from the body of a loop, whose nodes stay there
-            return y  # type: ignore[no-any-return]
+            return y
         changed.seen, changed.made = whole, y
-    return changed.made  # type: ignore[no-any-return]
+    return changed.made  # type: ignore[return-value]
 
 
 def lift(x: Any) -> Traced:
@@ -196,6 +196,8 @@ def call(
     flat: list[Any]
     flat, spec = optree.tree_flatten((args, kwargs), none_is_leaf=True)  # type: ignore[arg-type]
     traced = [i for i, x in enumerate(flat) if type(x) is Traced]
+    if not traced:  # np.zeros(shape, like=x)
+        return lift(function(*args, **kwargs))
     name = getattr(function, "__name__", str(function))
     depends = function in _DATA_DEPENDENT
     if function in (np.compress, np.extract):  # a condition that is known says how many there are

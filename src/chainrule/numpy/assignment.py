@@ -75,9 +75,9 @@ def _at_mask(x: Value, mask: Any, new: Any) -> None:
     rest = len(x.shape) - mask.ndim
     if mask.shape != x.shape[: mask.ndim] or len(np.shape(raw(new))) > rest:
         raise TracedError(
-            f"{where_in_user_code()}: x[mask] = v with a traced mask of shape {mask.shape}, x of shape {x.shape} "
-            f"and v of shape {np.shape(raw(new))}: how many elements it picks is not known while compiling; "
-            "write x = np.where(mask, v, x), v of x's shape"
+            f"{where_in_user_code()}: x[mask] = v with a traced mask of shape {mask.shape}, x of shape "
+            f"{x.shape} and v of shape {np.shape(raw(new))}: how many elements it picks is not known while "
+            "compiling; write x = np.where(mask, v, x), v of x's shape"
         )
     mask = mask.reshape(mask.shape + (1,) * rest)
     _write(x, lambda old: _as("setitem", _where(mask, as_operand(new), old), old))

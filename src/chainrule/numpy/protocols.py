@@ -193,10 +193,10 @@ FUNCTIONS |= {
 _PLAIN = (
     "argmax argmin argsort searchsorted count_nonzero nonzero flatnonzero argwhere any all isclose allclose "
     "array_equal array_equiv shape ndim size result_type iscomplexobj isrealobj array_repr array_str "
-    "array2string isneginf isposinf isreal iscomplex digitize "
+    "array2string zeros_like ones_like empty_like isneginf isposinf isreal iscomplex digitize "
     "may_share_memory shares_memory lexsort min_scalar_type can_cast argpartition nanargmax nanargmin isin "
     "histogram2d histogramdd histogram_bin_edges einsum_path common_type diag_indices_from "
-    "tril_indices_from triu_indices_from"
+    "tril_indices_from triu_indices_from zeros ones empty eye identity tri"
 ).split()
 PLAIN_FUNCTIONS = {getattr(np, name) for name in _PLAIN if hasattr(np, name)} | {np.linalg.matrix_rank}
 
@@ -223,8 +223,8 @@ _INSTEAD = {
 }
 
 
-# Made in the likeness of a Value: constants, which its kind can be assigned to.
-MADE = {
+# Made in the likeness of a Value, also by like=: constant Values, so that elements can be assigned.
+_MADE = {
     getattr(np, name) for name in "zeros_like ones_like empty_like zeros ones empty eye identity tri".split()
 }
 
@@ -237,11 +237,11 @@ def array_function(self: Value, function: Callable[..., Any], types: Any, args: 
     given: Any = (args, kwargs)
     leaves, spec = optree.tree_flatten(given, none_is_leaf=True)
     free = function not in PLAIN_FUNCTIONS
-    if free and function not in MADE and not all(is_constant(x) for x in leaves if type(x) is Value):
+    if free and not all(is_constant(x) for x in leaves if type(x) is Value):
         raise no_derivative(f"{function.__module__}.{function.__name__}".removeprefix("numpy."))
     args, kwargs = optree.tree_unflatten(spec, map(current, leaves))
     answer = function(*args, **kwargs)
-    return optree.tree_map(constant, answer, none_is_leaf=True) if free else answer
+    return optree.tree_map(constant, answer, none_is_leaf=True) if free or function in _MADE else answer
 
 
 def no_derivative(name: str) -> TypeError:
