@@ -119,7 +119,7 @@ def _check(trace: Any, what: str, whole: Traced) -> None:
             f"{what} on a traced array that is from outside of the loop or branch, or a view of one: while "
             "compiling its function is captured once and can only return things: make it part of the carry"
         )
-    if whole.op == "input":
+    if whole.op == "input" and whole not in trace.own_inputs:
         raise TracedError(
             f"{what} on a traced array that is an argument of the function, or from around it, or a view of "
             "one: NumPy would change it for all who have it, a compiled function does not; write "

@@ -150,6 +150,7 @@ class Trace:
         self.drawn: Iterator[Any] | None = None
         self.refused: Exception | None = None  # a branch on a traced value
         self.calls: dict[int, Any] = {}  # the last call of each module, by identity, while it goes on
+        self.own_inputs: set[Traced] = set()  # what a loop's body may write to: its carries
         self.views: dict[Traced, tuple[Traced, tuple[Step, ...]]] = {}  # whose memory theirs is
         self.shown: dict[Traced, list[Traced]] = {}  # the views of each that has some
         self.memories: dict[Traced, Memory] = {}  # of what has been written to

@@ -35,7 +35,6 @@ from chainrule.native.operations import (
     broadcast_to,
     cast,
     concatenate,
-    copied,
     lift,
     node,
     reshape,
@@ -172,11 +171,6 @@ def _wrapped(xs: Sequence[Traced], tracked: Sequence[bool]) -> Flat:
     return [lifted(x) if t else x for x, t in zip(xs, tracked)]
 
 
-def _carry(xs: Sequence[Traced], tracked: Sequence[bool]) -> Flat:
-    """The same of what a body may write to: arrays of its own."""
-    return [lifted(x) if t else copied(x) for x, t in zip(xs, tracked)]
-
-
 def _raw(x: Any) -> Any:
     return x._data if type(x) is Value else x
 
@@ -227,8 +221,9 @@ def capture_scan(plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool) -
     while True:  # until what comes out as a Value goes in as one
         with _inner(name) as trace:
             before = [trace.placeholder(c.shape, c.dtype, c.weak) for c in first]
+            trace.own_inputs = {c for c, t in zip(before, tracked) if not t}
             entries = [trace.placeholder(x.shape[1:], x.dtype) for x in rows]
-            new, ys, terms = body(_carry(before, tracked), _wrapped(entries, moved))
+            new, ys, terms = body(_wrapped(before, tracked), _wrapped(entries, moved))
             values, outside = _seen([*new, *terms, *ys], trace)
             grown = [a or b for a, b in zip(values, tracked)]
             if grown != tracked:
@@ -418,8 +413,9 @@ def capture_while(plan: Plan, init: Flat) -> Ran:
     while True:
         with _inner(name) as trace:
             before = [trace.placeholder(c.shape, c.dtype, c.weak) for c in first]
+            trace.own_inputs = {c for c, t in zip(before, tracked) if not t}
             holds = trace.own(truth(name, "condition", condition(_wrapped(before, tracked))))
-            new = body(_carry(before, tracked))
+            new = body(_wrapped(before, tracked))
             values, outside = _seen(new, trace)
             grown = [a or b for a, b in zip(values, tracked)]
             if grown != tracked:

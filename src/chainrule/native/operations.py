@@ -162,8 +162,9 @@ def copied(x: Traced) -> Traced:
 
 
 def held(x: Traced) -> Traced:
-    """What the engine keeps of an array that its owner may change in place; arguments never are."""
-    return x if x.op == "input" else copied(x)
+    """What the engine keeps of an array that its owner may write to; that nobody does to arguments."""
+    kept = x.op == "input" and type(x.origin) is not Changed and x not in x.origin.own_inputs
+    return x if kept else copied(x)
 
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
