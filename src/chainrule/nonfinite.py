@@ -19,7 +19,7 @@ from chainrule.graph import order
 from chainrule.primitives import Elementwise, Primitive, as_array, fit
 from chainrule.rules.carry import differentiable
 from chainrule.rules.control import Parts, loop, scan, watch
-from chainrule.running import Notes, Recorder, Span, around, place
+from chainrule.running import Recorder, Span, around, place
 from chainrule.sweeps.adjoint import _transpose_push, adjoint
 from chainrule.sweeps.tangent import tangent
 from chainrule.value import Value, current, next_serial
@@ -60,7 +60,7 @@ class NonFinite:
     module : str
         The module of `chainrule.nn` that was running, innermost.
     steps : tuple of str
-        Of the loops of `chainrule.scan` and its kin that were running, the outermost first: ``"step 3 of scan"``.
+        Of `chainrule.scan` and its kin that were running, the outermost first: ``"step 3 of scan"``.
     """
 
     operation: str | None = None

@@ -280,20 +280,23 @@ def _wanted(x: Any, since: int) -> bool:
 # -------------------------------------------------------------------- scan
 
 
+Watcher = Callable[[str, int, int, int], None]
+
+
 class _Watch(threading.local):
     """Who wants to see the operations within loops: then the steps are recorded one by one.
 
     ``step`` is called behind each, with the loop's name, the step's number, and serials before and behind.
     """
 
-    step: Callable[[str, int, int, int], None] | None = None
+    step: Watcher | None = None
 
 
 watch = _Watch()
 
 
 def _in_the_open(
-    plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool, watcher: Callable[[str, int, int, int], None]
+    plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool, watcher: Watcher
 ) -> tuple[Flat, Flat, Flat]:
     """The same steps, whose operations stay in the graph: `loop` as the Python loop that it stands for."""
     (body,), likes = plan.functions, [operand(c) for c in init]
