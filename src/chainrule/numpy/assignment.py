@@ -16,6 +16,7 @@ import numpy as np
 from chainrule.numpy.arguments import as_operand, axis_of, shape_of
 from chainrule.numpy.rearranging import as_index
 from chainrule.primitives import Primitive, as_array, cast, raw
+from chainrule.primitives import where as _where
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import shape as sh
 from chainrule.traced import Traced, TracedError, where_in_user_code
@@ -52,6 +53,10 @@ def set_item(x: Any, index: Any, new: Any) -> None:
 
 
 def assign(x: Value, index: Any, new: Any) -> None:
+    if type(index) is Traced and index.dtype == bool:
+        _at_mask(x, index, new)
+        return
+
     def make(old: Value) -> Any:
         try:
             node = _over(old, x, new, index)
@@ -63,6 +68,19 @@ def assign(x: Value, index: Any, new: Any) -> None:
             ) from None
 
     _write(x, make)
+
+
+def _at_mask(x: Value, mask: Any, new: Any) -> None:
+    """``x[mask] = new`` in a capture, where nobody knows how many elements a mask picks."""
+    rest = len(x.shape) - mask.ndim
+    if mask.shape != x.shape[: mask.ndim] or len(np.shape(raw(new))) > rest:
+        raise TracedError(
+            f"{where_in_user_code()}: x[mask] = v with a traced mask of shape {mask.shape}, x of shape "
+            f"{x.shape} and v of shape {np.shape(raw(new))}: how many elements it picks is not known while "
+            "compiling; write x = np.where(mask, v, x), v of x's shape"
+        )
+    mask = mask.reshape(mask.shape + (1,) * rest)
+    _write(x, lambda old: _as("setitem", _where(mask, as_operand(new), old), old))
 
 
 def _over(old: Value, x: Value, new: Any, index: Any) -> Value | None:
