@@ -14,6 +14,7 @@ from chainrule.numpy.elementwise import astype
 from chainrule.primitives import broadcast_to as _broadcast_to
 from chainrule.rules import matrix as mx
 from chainrule.rules import shape as sh
+from chainrule.rules.arithmetic import positive
 
 # -------------------------------------------------------------------- shape
 
@@ -40,6 +41,11 @@ def reshape(a: Any, /, shape: Any = None, order: str = "C", *, newshape: Any = N
 
 def ravel(a: Any, order: str = "C") -> Any:
     return reshape(a, (-1,) if math.prod(shape_of(a)) else (0,), order)
+
+
+def flatten(a: Any, order: str = "C") -> Any:
+    """`ravel`, and a copy always."""
+    return positive(ravel(a, order))
 
 
 def transpose(a: Any, axes: Any = None) -> Any:
@@ -156,7 +162,8 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
     grids = [reshape(x, (1,) * i + (-1,) + (1,) * (n - i - 1)) for i, x in enumerate(xi)]
     if indexing == "xy" and n > 1:
         grids = [swapaxes(g, 0, 1) for g in grids]
-    return tuple(grids) if sparse else broadcast_arrays(*grids)
+    made = grids if sparse else broadcast_arrays(*grids)
+    return tuple(map(positive, made)) if copy else tuple(made)
 
 
 # -------------------------------------------------------------------- joining, splitting, repeating
@@ -277,4 +284,5 @@ def tile(A: Any, reps: Any) -> Any:
     shape, reps = (1,) * (n - len(shape)) + shape, (1,) * (n - len(reps)) + reps
     pairs = tuple(x for k, r in zip(shape, reps, strict=True) for x in (r, k))
     wide = sh.reshape(A, tuple(x for k in shape for x in (1, k)))
-    return sh.reshape(broadcast_to(wide, pairs), tuple(k * r for k, r in zip(shape, reps, strict=True)))
+    made = sh.reshape(broadcast_to(wide, pairs), tuple(k * r for k, r in zip(shape, reps, strict=True)))
+    return positive(made) if math.prod(reps) == 1 else made

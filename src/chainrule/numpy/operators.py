@@ -11,6 +11,7 @@ import numpy as np
 
 from chainrule.numpy import functions as fn
 from chainrule.numpy.assignment import fill, in_place, set_item
+from chainrule.numpy.manipulation import flatten
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.traced import Traced, is_array
@@ -150,6 +151,16 @@ def _clip(self: Value, min: Any = None, max: Any = None) -> Any:
     return fn.clip(self, min, max)
 
 
+def _conj(self: Value) -> Any:
+    return ar.conj(self) if self.dtype.kind == "c" else self
+
+
+def _astype(
+    self: Value, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True
+) -> Any:
+    return self if not copy and np.dtype(dtype) == self.dtype else fn.astype(self, dtype)
+
+
 _ATTACHED: dict[str, Any] = {
     "__neg__": lambda self: ar.negative(self),
     "__pos__": lambda self: ar.positive(self),
@@ -164,10 +175,11 @@ _ATTACHED: dict[str, Any] = {
     "imag": property(fn.imag),
     "reshape": _reshape,
     "transpose": _transpose,
-    "flatten": lambda self, order="C": fn.ravel(self, order),
+    "flatten": flatten,
     "clip": _clip,
-    "conj": lambda self: ar.conj(self),
-    "conjugate": lambda self: ar.conj(self),
+    "astype": _astype,
+    "conj": _conj,
+    "conjugate": _conj,
     # scalar mathematics as methods, as micrograd writes it
     "relu": lambda self: ar.relu(self),
     "tanh": lambda self: el.tanh(self),
@@ -188,7 +200,7 @@ _ATTACHED: dict[str, Any] = {
     "device": property(lambda self: "cpu"),
 }
 for _name in (
-    "sum prod mean max min var std ptp cumsum cumprod round astype copy ravel swapaxes squeeze repeat take "
+    "sum prod mean max min var std ptp cumsum cumprod round copy ravel swapaxes squeeze repeat take "
     "diagonal trace dot"
 ).split():
     _ATTACHED[_name] = getattr(fn, _name)
