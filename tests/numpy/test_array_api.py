@@ -275,6 +275,13 @@ def test_copies_stay_what_they_were(copy, shape, dtype):
     assert not plain(copied).any() and plain(x).all()
 
 
+@pytest.mark.parametrize("counts", [[], np.zeros(0), xp.asarray([])], ids=["list", "array", "Value"])
+def test_no_elements_are_repeated_no_times(counts):
+    assert xp.repeat(xp.ones((2, 0)), counts, axis=1).shape == (2, 0)
+    with pytest.raises(ValueError, match="expected a number of times, or one for each of 2"):
+        xp.repeat(xp.ones((2,)), counts)
+
+
 @pytest.mark.parametrize("dtype", ALL)
 @pytest.mark.parametrize("version", [None, (0, 0), (1, 0)])
 def test_other_libraries_may_have_leaves_and_results(version, dtype):
