@@ -267,6 +267,7 @@ def test_limits_are_numbers_of_pythons(dtype):
         lambda x: np.reshape(x, (x.size,), order="F", copy=True),
         lambda x: xp.from_dlpack(x, copy=True),
     ],
+    ids=["asarray", "astype", "reshape", "reshape by columns", "from_dlpack"],
 )
 def test_copies_stay_what_they_were(copy, shape, dtype):
     x = xp.zeros(shape, dtype=dtype)
