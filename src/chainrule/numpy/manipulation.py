@@ -12,6 +12,7 @@ import numpy as np
 from chainrule.numpy.arguments import as_operand, axis_of, ordered_axes, refuse, shape_of, sizes_of
 from chainrule.numpy.elementwise import astype
 from chainrule.primitives import broadcast_to as _broadcast_to
+from chainrule.rules import arithmetic as ar
 from chainrule.rules import matrix as mx
 from chainrule.rules import shape as sh
 from chainrule.rules.arithmetic import positive
@@ -23,7 +24,7 @@ def reshape(a: Any, /, shape: Any = None, order: str = "C", *, newshape: Any = N
     shape = newshape if shape is None else shape
     shape = sizes_of("reshape", shape)
     if order == "F":  # the first axis fastest: everything turned round
-        return transpose(reshape(transpose(a), shape[::-1]))
+        return transpose(reshape(transpose(a), shape[::-1], copy=copy))
     if order != "C":
         raise TypeError(
             f"reshape: order={order!r} is not supported for Values, expected 'C' or 'F': where a Value's "
@@ -36,6 +37,7 @@ def reshape(a: Any, /, shape: Any = None, order: str = "C", *, newshape: Any = N
             f"reshape: an array of shape {shape_of(a)} ({size} elements) does not fit shape {shape}; "
             "the sizes must multiply to the same number, one of them may be -1"
         )
+    a = ar.positive(a) if copy else a
     return sh.reshape(a, tuple(size // known if n == -1 else n for n in shape))
 
 

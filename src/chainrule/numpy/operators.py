@@ -83,6 +83,12 @@ def _accepts(x: Any) -> bool:
     return isinstance(x, Value | list | tuple) or is_array(x)
 
 
+# The standard asks every array for them; NumPy's functions say why floats have none.
+_BITWISE: dict[str, Any] = {
+    "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor,
+    "lshift": np.left_shift, "rshift": np.right_shift,
+}  # fmt: skip
+
 for _name, _sign, _apply, _scalar in (
     ("add", "+", ar.add, ar.add),
     ("sub", "-", ar.subtract, ar.subtract),
@@ -93,6 +99,7 @@ for _name, _sign, _apply, _scalar in (
     ("floordiv", "//", ar.floor_divide, None),
     ("divmod", None, fn.divmod, None),
     ("matmul", "@", fn.matmul, None),
+    *((_name, None, _bits, None) for _name, _bits in _BITWISE.items()),
 ):
     _forward, _reflected = _binary(_apply, _scalar)
     setattr(Value, f"__{_name}__", _forward)
@@ -165,6 +172,7 @@ _ATTACHED: dict[str, Any] = {
     "__neg__": lambda self: ar.negative(self),
     "__pos__": lambda self: ar.positive(self),
     "__abs__": lambda self: ar.absolute(self),
+    "__invert__": lambda self: np.invert(self),
     "__getitem__": fn.getitem,
     "__setitem__": set_item,
     "fill": fill,

@@ -161,6 +161,7 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     k = axis_of("repeat", a, axis)
     n = shape_of(a)[k]
     counts = np.asarray(repeats)
+    counts = counts if counts.size else counts.astype(int)  # of no numbers NumPy makes floats
     if counts.dtype.kind not in "iu" or counts.size not in (1, n) or np.any(counts < 0):
         raise ValueError(
             f"repeat: repeats is {repeats!r}, expected a number of times, or one for each of {n}"
