@@ -78,8 +78,10 @@ def _over(old: Value, x: Value, new: Any, index: Any) -> Value | None:
         return None
     new = new if type(new) is Value else kept(np.asarray(new))
     array.setflags(write=True)
-    array[index] = raw(new)
-    array.setflags(write=False)
+    try:
+        array[index] = raw(new)
+    finally:  # what does not fit is an error, after which the array is read-only as before
+        array.setflags(write=False)
     x._data = old._data = np.broadcast_to(np.array(np.nan, array.dtype), array.shape)
     return result(array, sh.setitem, (old, new), (old._data, raw(new)), {"index": index})
 
