@@ -519,7 +519,7 @@ LINALG = [
             row(la.solve, square(*n), square(2, n[-1], 2)[: n[0]]),
             of_first(la.logabsdet, square(*n), np.linalg.slogdet, 1),
             of_first(dc.eigh_values, _hermitian(*n), np.linalg.eigh, 0, upper=False),
-            of_first(dc.eigh_vectors, _hermitian(*n), np.linalg.eigh, 1, upper=False),
+            of_first(dc.eigh_vectors, _hermitian(*n), np.linalg.eigh, 1, upper=False, phases=True),
         )
         if not (n == (0, 3, 3) and case[0].primitive is la.solve)
     ),
@@ -546,10 +546,10 @@ LINALG = [
     ),
     *(of_first(p, square(4, 3, kind=complex), np.linalg.qr, i) for i, p in enumerate((la.qr_q, la.qr_r))),
     of_first(dc.eigh_values, _hermitian(3, 3, kind=complex), np.linalg.eigh, 0, upper=False),
-    of_first(dc.eigh_vectors, _hermitian(3, 3), lambda a: np.linalg.eigh(a, "U"), 1, upper=True),
+    of_first(dc.eigh_vectors, _hermitian(3, 3), lambda a: np.linalg.eigh(a, "U"), 1, upper=True, phases=True),
     *(of_first(dc.eig_values, _hermitian(*n) + 0.1 * square(*n), _eig, 0) for n in ((3, 3), (2, 3, 3))),
     of_first(dc.eig_values, square(3, 3, kind=complex), np.linalg.eig, 0),
-    of_first(dc.eig_vectors, _hermitian(3, 3) + 0.01 * square(3, 3), _eig, 1),
+    of_first(dc.eig_vectors, _hermitian(3, 3) + 0.01 * square(3, 3), _eig, 1, phases=True),
     *(
         of_first(p, square(*n), _thin, i)
         for n in ((3, 3), (4, 3), (3, 4), (2, 4, 3))

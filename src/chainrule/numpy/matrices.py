@@ -314,7 +314,8 @@ def eigh(a: Any, UPLO: str = "L") -> Any:
 def _eigh(name: str, a: Any, UPLO: Any) -> EighResult:
     a, upper = _square(name, a), _upper(name, UPLO)
     given = _fixed(a, *np.linalg.eigh(current(a), UPLO))
-    return EighResult(dc.eigh_values(a, *given, upper=upper), dc.eigh_vectors(a, *given, upper=upper))
+    vectors = dc.eigh_vectors(a, *given, upper=upper, phases=True)
+    return EighResult(dc.eigh_values(a, *given, upper=upper), vectors)
 
 
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:
@@ -330,7 +331,7 @@ def _upper(name: str, UPLO: str) -> bool:
 def eig(a: Any) -> Any:
     a = _square("eig", a)
     given = _fixed(a, *np.linalg.eig(current(a)))
-    return EigResult(dc.eig_values(a, *given), dc.eig_vectors(a, *given))
+    return EigResult(dc.eig_values(a, *given), dc.eig_vectors(a, *given, phases=True))
 
 
 def eigvals(a: Any) -> Any:
