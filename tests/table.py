@@ -31,7 +31,9 @@ from chainrule.rules import incomplete as ic
 from chainrule.rules import linalg as la
 from chainrule.rules import matrix as mx
 from chainrule.rules import matrix_functions as mf
+from chainrule.rules import polynomial as pl
 from chainrule.rules import reduction as rd
+from chainrule.rules import running as rn
 from chainrule.rules import shape as sh
 from chainrule.rules import special as sc
 from chainrule.rules import student as st
@@ -310,6 +312,11 @@ REDUCTION = [
     *(over(p, complexes(2, 3), axis=[0, 1]) for p in (rd.cumsum, rd.cumprod)),
     *(over(p, reals(0, 3), axis=[0, 1]) for p in (rd.cumsum, rd.cumprod)),
     over(rd.cumprod, np.array([2.0, 0.0, 3.0, 0.0, 5.0]), axis=[0]),
+    *(
+        over(p, x, axis=[0, 1])
+        for p in (rn.running_maximum, rn.running_minimum, rn.running_fmax, rn.running_fmin)
+        for x in (apart(5, 7), apart(2, 4, 3), reals(0, 3))
+    ),
     over(rd.logsumexp, reals(2, 3, 2), axis=AXES, keepdims=BOTH),
     *(over(p, reals(2, 3, 2), axis=AXES) for p in (rd.softmax, rd.log_softmax)),
     *(over(p, reals(0, 3), axis=[(0,), (1,)]) for p in (rd.softmax, rd.log_softmax)),
@@ -530,6 +537,8 @@ LINALG = [
             (la.solve, (square(3, 2),)),
         )
     ),
+    *(row(pl.roots, np.array(p)) for p in ([40.0, 3.0, 90.0, 20.0], [20.0, 10.0, 30.0])),
+    row(pl.roots, complexes(4) + 30 * np.array([1.0, 0.0, -2.0, 1j])),
     row(la.solve, square(3, 3), complexes(3, 2)),
     row(la.cholesky, _hermitian(3, 3, kind=complex)),
     row(la.det, np.ones((3, 3))), row(la.det, np.outer([1.0, 2.0, 3.0], [1.0, 1.0, 2.0])),

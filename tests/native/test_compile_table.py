@@ -481,7 +481,7 @@ def test_writing_into_an_array_of_the_functions_own_is_refused(name: str) -> Non
 def test_shapes_that_depend_on_numbers_are_refused(name: str) -> None:
     for expression in DEPENDENT[name]:
         f, at = numpy_table.function(expression)
-        with pytest.raises(TracedError, match="the result's shape depends on the numbers"):
+        with pytest.raises(TracedError, match=r"the result('s shape| is complex) depends on the numbers"):
             cr.compile(f)(*at)
 
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from chainrule.native.assignment import OPERATORS, in_place, not_written
 from chainrule.native.indexing import getitem
-from chainrule.native.linalg import LINALG
 from chainrule.native.operations import (
     BINARY,
     BOOL,
@@ -37,6 +36,7 @@ from chainrule.native.operations import (
 )
 from chainrule.native.products import dot, einsum
 from chainrule.native.reductions import REDUCE, argmax, argmin, cumprod, cumsum, mean, std, var
+from chainrule.native.trials import TRIED
 from chainrule.native.ufuncs import apply_ufunc, clip, full, infinite, nan_to_num, where
 from chainrule.traced import Traced, TracedError, where_in_user_code
 from chainrule.value import Value
@@ -60,6 +60,8 @@ def array_ufunc(self: Traced, ufunc: np.ufunc, method: str, *inputs: Any, **opti
             f"{name} with out=, or an in-place operator on a plain array",
             f"use the result: y = np.{name}(...), or a = a + x for a += x",
         )
+    if method == "reduce" and name in ("maximum", "minimum") and options.get("dtype") is not None:
+        inputs = (cast(lift(inputs[0]), np.dtype(options["dtype"])),)
     if method == "reduce" and name in _REDUCE_NAMES:
         return REDUCE[_REDUCE_NAMES[name]](inputs[0], **{"axis": 0, **options})
     if method == "accumulate" and name in ("add", "multiply"):
@@ -105,9 +107,10 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
 }  # fmt: skip
 FUNCTIONS[np.amax], FUNCTIONS[np.amin] = FUNCTIONS[np.max], FUNCTIONS[np.min]
 FUNCTIONS[np.permute_dims] = transpose
-FUNCTIONS |= LINALG
+FUNCTIONS |= TRIED
 
 
+_CASTING = {np.clip, np.stack}  # without a lowering for this
 _WRITING = {np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask}
 
 
@@ -132,6 +135,8 @@ def array_function(self: Traced, function: Callable[..., Any], types: Any, args:
             raise not_written(name, "make a new array with np.where, np.concatenate or np.stack")
         raise not_written(f"{name} with out=", f"use the result: y = np.{name}(...)")
     f = FUNCTIONS.get(function)
+    if function in _CASTING and not kwargs.keys().isdisjoint(("dtype", "casting")):
+        f = None
     if f is not None and not (function is np.where and len(args) == 1):
         return f(*args, **kwargs)
     if function is np.where:
