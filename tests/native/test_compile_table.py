@@ -479,7 +479,7 @@ def test_shapes_that_depend_on_numbers_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize("section, number", [(s, k) for s, r in PAGE.items() for k in range(0, len(r), 20)])
 def test_every_function_of_the_page_works_in_a_program(section: str, number: int) -> None:
-    """Lowered, or called in NumPy, and then the report says so; or refused as its shape depends on numbers."""
+    """Lowered, or called in NumPy, as the report says; or refused: its shape depends on numbers."""
     for name, (expression, *_) in PAGE[section][number : number + 20]:
         f, at = numpy_table.function(expression)
         fast = cr.compile(f)
