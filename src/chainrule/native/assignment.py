@@ -86,10 +86,13 @@ def write(what: str, x: Traced, make: Callable[[Traced], Traced]) -> Traced:
     if cut:  # a reshape that is none, or nobody knows: it stands for itself
         known = _kind(memory, whole, steps[:cut]) == "copy"
         mine = [(y, s) for y, s in family if len(s) >= cut and s[cut - 1].node is steps[cut - 1].node]
+        if not known:  # older names mean it too
+            memory.now, memory.line = None, line
+            trace.memories.pop(whole, None)
         for y, s in family:
             if all(y is not other for other, _ in mine):
                 if not known:
-                    _mark(trace, y, Memory(None, line), s)
+                    _mark(trace, y, memory, s)
                 elif s:
                     trace.shown.setdefault(whole, []).append(y)
         whole, steps, memory = steps[cut - 1].node, steps[cut:], Memory()
