@@ -496,7 +496,7 @@ def at_random(x: Any, seed: int) -> Any:
                 b = VIEWS[rng.integers(len(VIEWS))](a, rng)
                 arrays += [b] if np.ndim(b) else []
             case 2:
-                a[index(a, rng)] = np.cos(seen[-1])
+                a[index(a, rng)] = np.tanh(seen[-1])
             case 3:
                 a[index(a, rng)] += seen[-1]
             case 4:
@@ -524,5 +524,5 @@ def test_at_random() -> None:
             assert "begin with h = h.copy()" in str(error)
             refused += 1
             continue
-        agree(got, want, rtol=1e-13, what=f"seed {seed}")
+        agree(got, want, rtol=1e-12, what=f"seed {seed}")
     assert refused < 16
