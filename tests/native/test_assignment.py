@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -287,11 +288,15 @@ def test_a_reshape_that_may_be_a_copy() -> None:
 
 def _written(h: Any) -> Any:
     r = h.T.reshape(4)  # a copy, of an array in row-major order
-    r[0] = 100
+    part, whole = r[1:3], h.reshape(4)
     h[1] = 7
-    s = h.reshape(4)
-    s[0] = 3
-    return r, h, s
+    r[0], part[0] = 100, 50
+    r[2] = 25
+    whole[0] = 3
+    with contextlib.suppress(ValueError):
+        h[0] = np.ones(3)  # which does not fit
+    h[0] += 1
+    return r, h, whole, part
 
 
 def test_what_was_computed_from_it_before_stays() -> None:
