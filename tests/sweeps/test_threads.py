@@ -11,6 +11,7 @@ import numpy as np
 
 import chainrule as cr
 from chainrule import Value
+from tests.hard import row
 
 # Each time twelve numbers in each of eight threads: 28,800, and nightly more than 100,000.
 THREADS, TIMES = 8, 1_600 if os.environ.get("CHAINRULE_NIGHTLY") else 300
@@ -49,6 +50,7 @@ def nested(k: float) -> list[float]:
     ]
 
 
+@row(36)
 def test_nested_derivatives_in_eight_threads_at_the_shortest_switch_interval():
     wrong, done = [], []
     start = threading.Barrier(THREADS)
