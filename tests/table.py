@@ -26,6 +26,7 @@ from chainrule.rules import convolution as cv
 from chainrule.rules import decompositions as dc
 from chainrule.rules import elementary as el
 from chainrule.rules import fft as ft
+from chainrule.rules import beta as bt
 from chainrule.rules import gamma as gm
 from chainrule.rules import incomplete as ic
 from chainrule.rules import linalg as la
@@ -406,8 +407,8 @@ SPECIAL = [
     elementwise(gm.loggamma, positive),
     *(elementwise(gm.polygamma, d, order=k) for d in (positive, low, plane(1, 2)) for k in (0, 1, 3)),
     *(elementwise(gm.polygamma_difference, shapes, positive, order=k) for k in (0, 1, 2)),
-    *(elementwise(p, shapes, shapes) for p in (gm.beta, gm.betaln, gm.poch, ic.gamma_density)),
-    elementwise(gm.binom, between(3, 5), between(0.5, 2.5)),
+    *(elementwise(p, shapes, shapes) for p in (bt.beta, bt.betaln, bt.poch, ic.gamma_density)),
+    elementwise(bt.binom, between(3, 5), between(0.5, 2.5)),
     elementwise(ic.beta_density, shapes, shapes, unit),
     *(elementwise(p, shapes, shapes) for p in (ic.gammainc, ic.gammaincc)),
     *(elementwise(p, between(1, 4), between(0.2, 0.8)) for p in (ic.gammaincinv, ic.gammainccinv)),

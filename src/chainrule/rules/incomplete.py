@@ -12,8 +12,10 @@ from scipy import special as sp
 
 from chainrule.primitives import Elementwise, raw, where
 from chainrule.rules.elementary import log, log1p
-from chainrule.rules.gamma import ahead, digamma, polygamma, polygamma_difference, somewhere
+from chainrule.rules.gamma import TINY, ahead, digamma, polygamma, polygamma_difference, somewhere
 from chainrule.rules.quadrature import bell, computed, tail
+
+ENORMOUS = 1e13  # a shape with which what is neglected of a normal distribution is 1e-11
 
 # -------------------------------------------------------------------- the gamma density
 
@@ -39,8 +41,9 @@ def _gamma_density(a: Any, x: Any) -> Any:
     n = np.maximum(a, 10.0)
     many = np.exp(-n * _lag((x - n) / n) - _stirling(n)) * np.sqrt(n / (2 * np.pi)) / x
     y = np.where(a > 100, many, np.where(x > 600, far, few))
-    nothing = (sp.rgamma(a) == 0) & (a < 1) | (x == np.inf) | (a > 100) & (x == 0)
-    return np.where((x < 0) | (a < 0) & (x != 0), np.nan, np.where(nothing, 0.0, y))
+    nothing = (sp.rgamma(a) == 0) & (a < 1) | (x == np.inf) | (a > 100) & (x == 0) | (a == np.inf)
+    none = (x < 0) | (a < 0) & (x != 0) | (a == np.inf) & (x == np.inf)
+    return np.where(none, np.nan, np.where(nothing, 0.0, y))
 
 
 # xᵃ⁻¹ e⁻ˣ / Γ(a)
@@ -85,8 +88,13 @@ def _log_over(a: Any, x: Any) -> Any:
 
 @computed
 def _gammainc_shape(a: Any, x: Any, *, order: int) -> Any:
-    inside = (a > 0) & (x > 0) & (x < np.inf)
-    a, x, edge = np.where(inside, a, 1.0), np.where(inside, x, 1.0), np.where((a > 0) & (x >= 0), 0.0, np.nan)
+    """By quadrature; ``-E₁(x)`` beside a = 0; of an enormous shape as the quantile of a nearly normal sample
+    moves, ``-f(x) (x + a)/2a``."""
+    inside = (a > TINY) & (a < np.inf) & (x > 0) & (x < np.inf)
+    edge = np.where((a >= 0) & (x >= 0) & (a + x > 0) & ~np.isinf(np.minimum(a, x)), 0.0, np.nan)
+    beside = (a >= 0) & (a <= TINY) & (x > 0)
+    edge = np.where(beside, -sp.exp1(x) if order == 1 else np.nan, edge)
+    a, x = np.where(inside, a, 1.0), np.where(inside, x, 1.0)
     score = _log_over(a, x)
     side = np.where(score < 0, -1.0, 1.0)
     corner = np.where(side > 0, np.maximum(-np.log(x), 0.0) * (a < 1), 0.0)
@@ -95,7 +103,11 @@ def _gammainc_shape(a: Any, x: Any, *, order: int) -> Any:
         lambda s: bell(_gamma_cumulants(a, score + side * s), order),
         corner,
     )
-    return np.where(inside, -side * x * _gamma_density(a, x) * integral, edge)
+    density = _gamma_density(a, x)
+    y = np.where(density == 0, 0.0, -side * x * density * integral)
+    if order == 1:
+        y = np.where(a > ENORMOUS, -density * (0.5 + x / a / 2), y)
+    return np.where(inside, y, edge)
 
 
 # ∂ⁿ/∂aⁿ of the lower function

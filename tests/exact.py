@@ -1,0 +1,113 @@
+"""Derivatives in mpmath's numbers, in forms that keep their digits for tiny and for enormous arguments.
+
+mpmath has many digits, but not endlessly many: ``Γ(a + b)/Γ(a)`` of a = 10¹⁰⁰⁰ and b = 1 is written so that it
+needs no thousand of them. What has no closed form is a series of terms of one sign.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mpmath as mp
+from mpmath import mpf
+
+TINY = mpf(10) ** -20
+LARGE = mpf(10) ** 25
+
+# -------------------------------------------------------------------- the gamma function and its kin
+
+
+def from_pole(a: Any) -> Any:
+    """The distance from the nearest pole of Γ."""
+    return abs(a) if a > 0 else abs(a - mp.nint(a))
+
+
+def ahead(a: Any, b: Any, order: int = 0) -> Any:
+    """``ψ⁽ⁿ⁾(a + b) - ψ⁽ⁿ⁾(a)``."""
+    if abs(b) < TINY * from_pole(a):
+        return sum(b**k / mp.factorial(k) * mp.psi(order + k, a) for k in (1, 2, 3))
+    return mp.psi(order, a + b) - mp.psi(order, a)
+
+
+def ratio(a: Any, b: Any) -> Any:
+    """``Γ(a + b)/Γ(a)``."""
+    if abs(b) < TINY * from_pole(a):
+        return mp.exp(b * mp.psi(0, a) + sum(b**k / mp.factorial(k) * mp.psi(k - 1, a) for k in (2, 3)))
+    if min(a, a + b) > 1000:
+        return mp.exp(mp.loggamma(a + b) - mp.loggamma(a))
+    return mp.gamma(a + b) * mp.rgamma(a)
+
+
+def beta(a: Any, b: Any) -> Any:
+    if abs(a) < abs(b):
+        a, b = b, a
+    return mp.gamma(b) / ratio(a, b)
+
+
+def in_rgamma(x: Any) -> Any:
+    """The derivative of 1/Γ."""
+    if x <= 0 and x == mp.nint(x):
+        return (-1) ** int(-x) * mp.gamma(1 - x)
+    return -mp.psi(0, x) * mp.rgamma(x)
+
+
+BETA = (lambda a, b: -beta(a, b) * ahead(a, b), lambda a, b: -beta(a, b) * ahead(b, a))
+BETALN = (lambda a, b: -ahead(a, b), lambda a, b: -ahead(b, a))
+POCH = (
+    lambda z, m: ratio(z, m) * ahead(z, m),
+    lambda z, m: ratio(z, m) * mp.psi(0, z + m),
+)
+
+
+def binom(n: Any, k: Any) -> Any:
+    return 1 / ((n + 1) * beta(n - k + 1, k + 1))
+
+
+BINOM = (
+    lambda n, k: binom(n, k) * ahead(n - k + 1, k),
+    lambda n, k: binom(n, k) * ahead(k + 1, n - 2 * k),
+)
+
+# -------------------------------------------------------------------- the incomplete gamma function
+
+
+def log_gamma_density(a: Any, x: Any) -> Any:
+    """``log xᵃ⁻¹ e⁻ˣ / Γ(a)``, by Stirling's series where a is large."""
+    if a < LARGE:
+        return (a - 1) * mp.log(x) - x - mp.loggamma(a)
+    u = (x - a) / a
+    lag = u * u / 2 - u**3 / 3 + u**4 / 4 if abs(u) < TINY else u - mp.log1p(u)
+    return -a * lag - mp.log(x) + mp.log(a / (2 * mp.pi)) / 2
+
+
+def gamma_density(a: Any, x: Any) -> Any:
+    return mp.exp(log_gamma_density(a, x))
+
+
+def gammainc_in_a(a: Any, x: Any) -> Any:
+    """``Σ xᵃ⁺ⁿ e⁻ˣ / Γ(a + n + 1) (log x - ψ(a + n + 1))``; where that is no series, its limit."""
+    if x > 2 * a + 10**5 or (a > 10**5 and x > a and (x - a) ** 2 / (x + a) > 10**5):
+        return mpf(0)
+    if a > 10**5 and (x - a) ** 2 < 2 * a:
+        if abs(x - a) > TINY * mp.sqrt(a):
+            raise NotImplementedError
+        return -(1 + 1 / (12 * a)) / mp.sqrt(2 * mp.pi * a)
+    if a > 10**5 and x > a / 2:
+        raise NotImplementedError
+    if log_gamma_density(a, x) + mp.log(x) < -(10**5):
+        return mpf(0)
+    with mp.extradps(40 + int(min(x, 10**5) * 2)):
+        term = x / a * gamma_density(a, x)
+        slope = mp.log(x) - mp.psi(0, a + 1)
+        total, n = mpf(0), 1
+        while True:
+            total += term * slope
+            if abs(term * slope) < abs(total) * mp.eps and n > x - a:
+                return total
+            term *= x / (a + n)
+            slope -= 1 / (a + n)
+            n += 1
+
+
+GAMMAINC = (gammainc_in_a, gamma_density)
+GAMMAINCC = tuple((lambda a, x, f=f: -f(a, x)) for f in GAMMAINC)
