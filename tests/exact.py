@@ -86,7 +86,7 @@ def gamma_density(a: Any, x: Any) -> Any:
 
 def gammainc_in_a(a: Any, x: Any) -> Any:
     """``Σ xᵃ⁺ⁿ e⁻ˣ / Γ(a + n + 1) (log x - ψ(a + n + 1))``; where that is no series, its limit."""
-    if x > 2 * a + 10**5 or (a > 10**5 and x > a and (x - a) ** 2 / (x + a) > 10**5):
+    if x == 0 or x > 10 * a + 2000 or (a > 10**5 and x > a and (x - a) ** 2 / (x + a) > 10**5):
         return mpf(0)
     if a > 10**5 and (x - a) ** 2 < 2 * a:
         if abs(x - a) > TINY * mp.sqrt(a):
@@ -96,7 +96,7 @@ def gammainc_in_a(a: Any, x: Any) -> Any:
         raise NotImplementedError
     if log_gamma_density(a, x) + mp.log(x) < -(10**5):
         return mpf(0)
-    with mp.extradps(40 + int(min(x, 10**5) * 2)):
+    with mp.extradps(40 + 2 * int(max(0, min(x - a, 10**4)))):
         term = x / a * gamma_density(a, x)
         slope = mp.log(x) - mp.psi(0, a + 1)
         total, n = mpf(0), 1
@@ -111,3 +111,76 @@ def gammainc_in_a(a: Any, x: Any) -> Any:
 
 GAMMAINC = (gammainc_in_a, gamma_density)
 GAMMAINCC = tuple((lambda a, x, f=f: -f(a, x)) for f in GAMMAINC)
+
+# -------------------------------------------------------------------- the incomplete beta function
+
+
+def beta_density(a: Any, b: Any, x: Any) -> Any:
+    if x == 1:
+        return mp.inf if b < 1 else a if b == 1 else mpf(0)
+    if min(a, b) > LARGE:
+        far = abs(x - a / (a + b)) > TINY
+        return mpf(0) if far else (a + b) * mp.sqrt((a + b) / (2 * mp.pi * a) / b)
+    return mp.exp((a - 1) * mp.log(x) + (b - 1) * mp.log1p(-x)) / beta(a, b)
+
+
+def _beta_series(a: Any, b: Any, x: Any, rest: Any, in_a: bool) -> Any:
+    """``Σ xᵃ⁺ⁿ (1 - x)ᵇ (a + b)ₙ / (a (a + 1)ₙ B(a, b))``, each term by its own derivative."""
+    with mp.extradps(30):
+        term = x * rest * beta_density(a, b, x) / a
+        if term == 0 or mp.log(abs(term)) < -(10**5):
+            return mpf(0)
+        slope = mp.log(x) + ahead(a, b) - 1 / a if in_a else mp.log(rest) + ahead(b, a)
+        total, n = mpf(0), 0
+        while n == 0 or abs(term * slope) > abs(total) * mp.eps:
+            total += term * slope
+            slope += 1 / (a + b + n) - (1 / (a + 1 + n) if in_a else 0)
+            term *= x * (a + b + n) / (a + 1 + n)
+            n += 1
+        return total
+
+
+def _betainc_in(a: Any, b: Any, x: Any, in_a: bool) -> Any:
+    if x in (0, 1):
+        return mpf(0)
+    if min(a, b) > LARGE:
+        return (-b if in_a else a) / (a + b) ** 2 * beta_density(a, b, x)
+    rest = 1 - x
+    if x * (a + b) <= a or 2 * x * (a + b + 1) < 1:
+        return _beta_series(a, b, x, rest, in_a)
+    return -_beta_series(b, a, rest, x, not in_a)
+
+
+BETAINC = (
+    lambda a, b, x: _betainc_in(a, b, x, True),
+    lambda a, b, x: _betainc_in(a, b, x, False),
+    beta_density,
+)
+BETAINCC = tuple((lambda a, b, x, f=f: -f(a, b, x)) for f in BETAINC)
+
+# -------------------------------------------------------------------- Student's distribution
+
+
+def student_density(df: Any, z: Any) -> Any:
+    if df > LARGE:
+        return mp.exp(-z * z / 2) / mp.sqrt(2 * mp.pi) if abs(z) < 10**4 else mpf(0)
+    u = z * z / df
+    return ratio(df / 2, mpf(1) / 2) / mp.sqrt(df * mp.pi) * mp.exp(-(df + 1) / 2 * mp.log1p(u))
+
+
+def student_in_df(df: Any, z: Any) -> Any:
+    """Half of ``I_v(1/2, ν/2)``, v = z²/(ν + z²), by the chain rule."""
+    if df > LARGE or z == 0:
+        return (z + z**3) / (4 * df * df) * student_density(df, z)
+    with mp.extradps(60 + 3 * int(abs(mp.log10(abs(z)))) % 2000):
+        v = z * z / (df + z * z)
+        w = df / (df + z * z)
+        half = mpf(1) / 2
+        if v < half:
+            shape = _betainc_in(half, df / 2, v, False) / 2
+            return mp.sign(z) / 2 * (shape - beta_density(half, df / 2, v) * v / (df + z * z))
+        shape = _betainc_in(df / 2, half, w, True) / 2
+        return -mp.sign(z) / 2 * (shape + beta_density(df / 2, half, w) * v / (df + z * z))
+
+
+STDTR = (student_in_df, student_density)

@@ -5,6 +5,7 @@ The derivatives in the shapes are integrals, which `chainrule.rules.quadrature` 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def _gamma_density(a: Any, x: Any) -> Any:
     many = np.exp(-n * _lag((x - n) / n) - _stirling(n)) * np.sqrt(n / (2 * np.pi)) / x
     y = np.where(a > 100, many, np.where(x > 600, far, few))
     nothing = (sp.rgamma(a) == 0) & (a < 1) | (x == np.inf) | (a > 100) & (x == 0) | (a == np.inf)
-    none = (x < 0) | (a < 0) & (x != 0) | (a == np.inf) & (x == np.inf)
+    none = np.isnan(a + x) | (x < 0) | (a < 0) & (x != 0) | (a == np.inf) & (x == np.inf)
     return np.where(none, np.nan, np.where(nothing, 0.0, y))
 
 
@@ -104,7 +105,8 @@ def _gammainc_shape(a: Any, x: Any, *, order: int) -> Any:
         corner,
     )
     density = _gamma_density(a, x)
-    y = np.where(density == 0, 0.0, -side * x * density * integral)
+    weight = np.where(np.isinf(density), a * _gamma_density(a + 1, x), x * density)
+    y = np.where(weight == 0, 0.0, -side * weight * integral)
     if order == 1:
         y = np.where(a > ENORMOUS, -density * (0.5 + x / a / 2), y)
     return np.where(inside, y, edge)
@@ -124,11 +126,21 @@ def _density_in_shape(density: Any, a: Any, x: Any, order: int) -> Any:
     return _unless_nothing(density, density * bell(_gamma_cumulants(a, score), order))
 
 
+def _number(y: Any, d: Any) -> Any:
+    """The derivative of what is a number."""
+    none = np.isnan(raw(y))
+    return where(none, math.nan, d) if somewhere(none) else d
+
+
 gammainc = Elementwise(
-    sp.gammainc, lambda y, a, x: gammainc_shape(a, x, order=1), lambda y, a, x: gamma_density(a, x)
+    sp.gammainc,
+    lambda y, a, x: gammainc_shape(a, x, order=1),
+    lambda y, a, x: _number(y, gamma_density(a, x)),
 )
 gammaincc = Elementwise(
-    sp.gammaincc, lambda y, a, x: -gammainc_shape(a, x, order=1), lambda y, a, x: -gamma_density(a, x)
+    sp.gammaincc,
+    lambda y, a, x: -gammainc_shape(a, x, order=1),
+    lambda y, a, x: _number(y, -gamma_density(a, x)),
 )
 
 
@@ -231,10 +243,30 @@ def _right_of(a: Any, b: Any, x: Any, rest: Any, in_a: Any, in_b: Any, j: int, k
     return tail(log_density, polynomial, corner)
 
 
+def _beside_zero(b: Any, rest: Any) -> Any:
+    """``∫ (1 - t)ᵇ⁻¹ / t dt`` from x to 1, the derivative in a at a = 0 but for the sign."""
+    return np.where(np.isinf(b), 0.0, rest**b / b * sp.hyp2f1(1.0, b, b + 1, rest))
+
+
+def _enormous(a: Any, b: Any, x: Any, orders: tuple[int, int]) -> Any:
+    """How the quantile of a nearly normal distribution moves: the mean, and the deviation beside it."""
+    n, (p, q) = a + b, (a, b) if orders == (1, 0) else (b, a)
+    sign = 1 if orders == (1, 0) else -1
+    off = sign * (x * (b / n) - (1 - x) * (a / n))
+    return -sign * (q / n / n + off / 2 * (1 / p - 3 / n))
+
+
 @computed
 def _betainc_shape(a: Any, b: Any, x: Any, *, orders: tuple[int, int]) -> Any:
-    inside = (a > 0) & (b > 0) & (x > 0) & (x < 1)
-    edge = np.where((a > 0) & (b > 0) & ((x == 0) | (x == 1)), 0.0, np.nan)
+    least, most = np.minimum(a, b), np.maximum(a, b)
+    inside = (least > TINY) & (most < np.inf) & (x > 0) & (x < 1)
+    end = (x == 0) | (x == 1)
+    edge = np.where((least >= 0) & (most > 0) & (least < np.inf) & (end | (most == np.inf) & (x > 0) & (x < 1)), 0.0, np.nan)
+    at, other = (a, b) if orders == (1, 0) else (b, a)
+    in_a = orders == (1, 0)
+    beside = (at >= 0) & (at <= TINY) & (other > TINY) & (x > 0) & (x < 1) & (sum(orders) == 1)
+    by_zero = -_beside_zero(b, 1 - x) if in_a else _beside_zero(a, x)
+    edge = np.where(beside, by_zero, edge)
     a, b, x = np.where(inside, a, 1.0), np.where(inside, b, 1.0), np.where(inside, x, 0.5)
     rest, (j, k) = 1 - x, orders
     in_a = np.log(x) + polygamma_difference.run(a, b, order=0)
@@ -247,7 +279,11 @@ def _betainc_shape(a: Any, b: Any, x: Any, *, orders: tuple[int, int]) -> Any:
     if not right.all():
         m = ~right
         integral[m] = _right_of(b[m], a[m], rest[m], x[m], in_b[m], in_a[m], k, j)
-    return np.where(inside, x * rest * _beta_density(a, b, x) * integral, edge)
+    density = _beta_density(a, b, x)
+    y = np.where(density == 0, 0.0, x * rest * density * integral)
+    if sum(orders) == 1:
+        y = np.where(np.minimum(a, b) > ENORMOUS, density * _enormous(a, b, x, orders), y)
+    return np.where(inside, y, edge)
 
 
 # ∂ʲ/∂aʲ ∂ᵏ/∂bᵏ of the lower function
@@ -278,13 +314,13 @@ betainc = Elementwise(
     sp.betainc,
     lambda y, a, b, x: _in_a(a, b, x),
     lambda y, a, b, x: _in_b(a, b, x),
-    lambda y, a, b, x: beta_density(a, b, x),
+    lambda y, a, b, x: _number(y, beta_density(a, b, x)),
 )
 betaincc = Elementwise(
     sp.betaincc,
     lambda y, a, b, x: -_in_a(a, b, x),
     lambda y, a, b, x: -_in_b(a, b, x),
-    lambda y, a, b, x: -beta_density(a, b, x),
+    lambda y, a, b, x: _number(y, -beta_density(a, b, x)),
 )
 betaincinv = Elementwise(
     sp.betaincinv,

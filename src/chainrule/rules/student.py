@@ -127,22 +127,23 @@ def _stdtr_in_df(df: Any, z: Any, *, order: int) -> Any:
     edge = np.where((df > 0) & ~np.isnan(z), 0.0, np.nan)
     df, sign, z = np.where(inside, df, 1.0), np.where(inside, np.sign(z), 0.0), np.where(inside, np.abs(z), 1.0)
     side = np.where(_log_density(df, z, order=1) < 0, 1.0, -1.0)
-    w, rest = 1 / (1 + df / z / z), 1 / (1 + z * (z / df))
+    w = 1 / (1 + df / z / z)
+    log_w, log_rest = -np.log1p(df / z / z), -_log_of_ratio(df, z)
 
     def log_ratio(s: Any) -> Any:
         """``log (ν + t²)/(ν + z²)``."""
         far = (s > 0.5) & (w > 0.5) | (s > 300)
         near = np.log1p(w * np.expm1(np.where(far, 0.0, 2 * side * s)))
-        less = np.exp(-2 * s)
-        return np.where(far, np.where(side > 0, 2 * s + np.log(w + rest * less), np.log(rest + w * less)), near)
+        outward, inward = 2 * s + np.logaddexp(log_w, log_rest - 2 * s), np.logaddexp(log_rest, log_w - 2 * s)
+        return np.where(far, np.where(side > 0, outward, inward), near)
 
     def polynomial(s: Any) -> Any:
-        t, logarithm = z * np.exp(side * s), log_ratio(s) + _log_of_ratio(df, z)
+        t, logarithm = z * np.exp(side * s), log_ratio(s) - log_rest
         return bell(lambda p, q: _score(df, t, logarithm, p), order)
 
     corner = np.where(side < 0, np.maximum(np.log(z) - np.log(df) / 2, 0.0), 0.0)
     integral = tail(lambda s: side * s - (df + 1) / 2 * log_ratio(s), polynomial, corner)
-    here = z * np.exp(_log_density(df, z, order=0))
+    here = np.exp(np.log(z) + _log_density(df, z, order=0))
     return np.where(inside, np.where(here == 0, 0.0, -side * sign * here * integral), edge)
 
 
