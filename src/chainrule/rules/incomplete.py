@@ -99,8 +99,14 @@ def _gammainc_shape(a: Any, x: Any, *, order: int) -> Any:
     score = _log_over(a, x)
     side = np.where(score < 0, -1.0, 1.0)
     corner = np.where(side > 0, np.maximum(-np.log(x), 0.0) * (a < 1), 0.0)
+    log_x = np.log(x)
+
+    def log_density(s: Any) -> Any:
+        far = s * side > 300
+        return a * side * s - np.where(far, np.exp(s + log_x), x * np.expm1(np.where(far, 0.0, side * s)))
+
     integral = tail(
-        lambda s: a * side * s - x * np.expm1(side * s),
+        log_density,
         lambda s: bell(_gamma_cumulants(a, score + side * s), order),
         corner,
     )
@@ -182,7 +188,8 @@ def _beta_density(a: Any, b: Any, x: Any) -> Any:
     edge = np.where(x == 0, a, b)
     at_edge = np.where(edge > 1, 0.0, np.where(edge == 1, np.where(x == 0, b, a), np.inf))
     y = np.where((x == 0) | (x == 1), np.where(edge == 0, 0.0, np.where(edge < 0, -at_edge, at_edge)), y)
-    none = (x < 0) | (x > 1) | ((a < 0) | (b < 0)) & (x != 0) & (x != 1)
+    y = np.where(((a == np.inf) ^ (b == np.inf)) & (x > 0) & (x < 1), 0.0, y)
+    none = np.isnan(a + b + x) | (x < 0) | (x > 1) | ((a < 0) | (b < 0)) & (x != 0) & (x != 1)
     return np.where(none, np.nan, y)
 
 
@@ -243,9 +250,12 @@ def _right_of(a: Any, b: Any, x: Any, rest: Any, in_a: Any, in_b: Any, j: int, k
     return tail(log_density, polynomial, corner)
 
 
-def _beside_zero(b: Any, rest: Any) -> Any:
+def _beside_zero(b: Any, x: Any) -> Any:
     """``∫ (1 - t)ᵇ⁻¹ / t dt`` from x to 1, the derivative in a at a = 0 but for the sign."""
-    return np.where(np.isinf(b), 0.0, rest**b / b * sp.hyp2f1(1.0, b, b + 1, rest))
+    near = (b + 1) * x < 1e-8
+    logarithm = (b - 1) * x - np.log(x) - sp.psi(b) - np.euler_gamma
+    y = np.where(near, logarithm, (1 - x) ** b / b * sp.hyp2f1(1.0, b, b + 1, 1 - x))
+    return np.where(np.isinf(b), 0.0, y)
 
 
 def _enormous(a: Any, b: Any, x: Any, orders: tuple[int, int]) -> Any:
@@ -258,15 +268,14 @@ def _enormous(a: Any, b: Any, x: Any, orders: tuple[int, int]) -> Any:
 
 @computed
 def _betainc_shape(a: Any, b: Any, x: Any, *, orders: tuple[int, int]) -> Any:
-    least, most = np.minimum(a, b), np.maximum(a, b)
-    inside = (least > TINY) & (most < np.inf) & (x > 0) & (x < 1)
-    end = (x == 0) | (x == 1)
-    edge = np.where((least >= 0) & (most > 0) & (least < np.inf) & (end | (most == np.inf) & (x > 0) & (x < 1)), 0.0, np.nan)
-    at, other = (a, b) if orders == (1, 0) else (b, a)
-    in_a = orders == (1, 0)
-    beside = (at >= 0) & (at <= TINY) & (other > TINY) & (x > 0) & (x < 1) & (sum(orders) == 1)
-    by_zero = -_beside_zero(b, 1 - x) if in_a else _beside_zero(a, x)
-    edge = np.where(beside, by_zero, edge)
+    least, most, within = np.minimum(a, b), np.maximum(a, b), (x > 0) & (x < 1)
+    inside = (least > TINY) & (most < np.inf) & within
+    constant = (x == 0) | (x == 1) | within & ((most == np.inf) | (least <= TINY))
+    edge = np.where((least >= 0) & (most > TINY) & (least < np.inf) & constant, 0.0, np.nan)
+    if orders == (1, 0):
+        edge = np.where((a >= 0) & (a <= TINY) & (b > TINY) & within, -_beside_zero(b, x), edge)
+    elif orders == (0, 1):
+        edge = np.where((b >= 0) & (b <= TINY) & (a > TINY) & within, _beside_zero(a, 1 - x), edge)
     a, b, x = np.where(inside, a, 1.0), np.where(inside, b, 1.0), np.where(inside, x, 0.5)
     rest, (j, k) = 1 - x, orders
     in_a = np.log(x) + polygamma_difference.run(a, b, order=0)

@@ -362,6 +362,9 @@ class Poisson(Discrete):
     def log_mass(self, k: Any, mu: Any) -> Any:
         return xlogy(k, mu) - gm.gammaln(k + 1) - mu
 
+    def mass(self, k: Any, mu: Any) -> Any:
+        return ic.gamma_density(k + 1, mu)
+
     def below(self, k: Any, mu: Any) -> Any:
         return ic.gammaincc(k + 1, mu)
 
