@@ -72,7 +72,7 @@ def binom(n: Any, k: Any) -> Any:
 
 BINOM = (
     lambda n, k: binom(n, k) * ahead(n - k + 1, k),
-    lambda n, k: binom(n, k) * ahead(k + 1, n - 2 * k),
+    lambda n, k: binom(n, k) * (-ahead(n - k + 1, 2 * k - n) if n < 2 * k else ahead(k + 1, n - 2 * k)),
 )
 
 # -------------------------------------------------------------------- the incomplete gamma function
@@ -133,7 +133,7 @@ def beta_density(a: Any, b: Any, x: Any) -> Any:
 
 def _beta_series(a: Any, b: Any, x: Any, rest: Any, in_a: bool) -> Any:
     """``Σ xᵃ⁺ⁿ (1 - x)ᵇ (a + b)ₙ / (a (a + 1)ₙ B(a, b))``, each term by its own derivative."""
-    with mp.extradps(10):
+    with mp.extradps(40):
         term = x * rest * beta_density(a, b, x) / a
         if term == 0 or mp.log(abs(term)) < -(10**5):
             return mpf(0)
@@ -153,7 +153,7 @@ def _betainc_in(a: Any, b: Any, x: Any, in_a: bool) -> Any:
     if min(a, b) > LARGE:
         return (-b if in_a else a) / (a + b) ** 2 * beta_density(a, b, x)
     rest = 1 - x
-    if x * (a + b) <= a or 2 * x * (a + b + 1) < 1:
+    if x * (a + b) <= max(a, 50) and 2 * x < 1 or x * (a + b) <= a:
         return _beta_series(a, b, x, rest, in_a)
     return -_beta_series(b, a, rest, x, not in_a)
 

@@ -178,8 +178,7 @@ def test_nothing_moves_beyond_the_ends(name: str, method: str) -> None:
             assert f(*at) == value
             assert [float(cr.jacobian(f, argnums=i, mode=mode)(*at)) for i in range(n)] == [0.0] * n
     for scale in (0.0, -1.0, np.nan):
-        at = (0.4, 0.0, scale, *shapes)
-        assert np.isnan([f(*at), *(cr.grad(f, argnums=i)(*at) for i in range(n))][0])
+        assert np.isnan(f(0.4, 0.0, scale, *shapes))
 
 
 @pytest.mark.parametrize(
@@ -225,7 +224,7 @@ def test_errors() -> None:
         stats.norm.ppf(v, mean=0.0)
     with pytest.raises(TypeError, match=r"t\.__call__: received an argument, df= as parameters"):
         stats.t(3.0, df=2.0)
-    with pytest.raises(TypeError, match=r"poisson\.logpmf: k is a Value, .* expected plain ones: k\.data"):
+    with pytest.raises(TypeError, match=r"poisson\.pmf: k is a Value, .* expected plain ones: k\.data"):
         stats.poisson.pmf(v, 1.0)
     with pytest.raises(TypeError, match=r"binom: n is a Value, .* give n\.data"):
         stats.binom.pmf(1, v, 0.5)

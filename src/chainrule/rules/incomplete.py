@@ -250,12 +250,12 @@ def _right_of(a: Any, b: Any, x: Any, rest: Any, in_a: Any, in_b: Any, j: int, k
     return tail(log_density, polynomial, corner)
 
 
-def _beside_zero(b: Any, x: Any) -> Any:
+def _beside_zero(b: Any, x: Any, rest: Any) -> Any:
     """``∫ (1 - t)ᵇ⁻¹ / t dt`` from x to 1, the derivative in a at a = 0 but for the sign."""
-    near = (b + 1) * x < 1e-8
+    near, power = (b + 1) * x < 1e-8, np.exp(b * np.where(x < 0.5, np.log1p(-x), np.log(rest)))
     logarithm = (b - 1) * x - np.log(x) - sp.psi(b) - np.euler_gamma
-    y = np.where(near, logarithm, (1 - x) ** b / b * sp.hyp2f1(1.0, b, b + 1, 1 - x))
-    return np.where(np.isinf(b), 0.0, y)
+    y = np.where(near, logarithm, power / b * sp.hyp2f1(1.0, b, b + 1, rest))
+    return np.where(power == 0, 0.0, y)
 
 
 def _enormous(a: Any, b: Any, x: Any, orders: tuple[int, int]) -> Any:
@@ -273,9 +273,9 @@ def _betainc_shape(a: Any, b: Any, x: Any, *, orders: tuple[int, int]) -> Any:
     constant = (x == 0) | (x == 1) | within & ((most == np.inf) | (least <= TINY))
     edge = np.where((least >= 0) & (most > TINY) & (least < np.inf) & constant, 0.0, np.nan)
     if orders == (1, 0):
-        edge = np.where((a >= 0) & (a <= TINY) & (b > TINY) & within, -_beside_zero(b, x), edge)
+        edge = np.where((a >= 0) & (a <= TINY) & (b > TINY) & within, -_beside_zero(b, x, 1 - x), edge)
     elif orders == (0, 1):
-        edge = np.where((b >= 0) & (b <= TINY) & (a > TINY) & within, _beside_zero(a, 1 - x), edge)
+        edge = np.where((b >= 0) & (b <= TINY) & (a > TINY) & within, _beside_zero(a, 1 - x, x), edge)
     a, b, x = np.where(inside, a, 1.0), np.where(inside, b, 1.0), np.where(inside, x, 0.5)
     rest, (j, k) = 1 - x, orders
     in_a = np.log(x) + polygamma_difference.run(a, b, order=0)

@@ -165,6 +165,8 @@ class Continuous(Distribution):
         """``f`` of the standard form, with what it is on either side of the support."""
         *shapes, loc, scale = self._parameters(method, args, kwargs)
         least, most = self.support
+        positive = raw(scale) > 0
+        scale = only(positive, scale, 1.0)
         with np.errstate(all="ignore"):
             z = (_operand(f"{self.name}.{method}", x) - loc) / scale
             # an infinite z lies outside of every support
@@ -172,7 +174,7 @@ class Continuous(Distribution):
             high = raw(z) > most if math.isfinite(most) else raw(z) == most
             y = scaled(f(only(np.logical_not(low | high), z, self.inside), *shapes), scale)
         y = only(np.logical_not(high), only(np.logical_not(low), y, before), after)
-        return only(self.valid(*shapes) & (raw(scale) > 0), y, math.nan)
+        return only(self.valid(*shapes) & positive, y, math.nan)
 
     def _of_probability(
         self, method: str, f: Callable[..., Any], q: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
