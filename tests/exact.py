@@ -153,7 +153,7 @@ def _betainc_in(a: Any, b: Any, x: Any, in_a: bool) -> Any:
     if min(a, b) > LARGE:
         return (-b if in_a else a) / (a + b) ** 2 * beta_density(a, b, x)
     rest = 1 - x
-    if x * (a + b) <= max(a, 50) and 2 * x < 1 or x * (a + b) <= a:
+    if (x * (a + b) <= max(a, 50) and 2 * x < 1) or x * (a + b) <= a:
         return _beta_series(a, b, x, rest, in_a)
     return -_beta_series(b, a, rest, x, not in_a)
 

@@ -21,12 +21,12 @@ from chainrule import recording as rc
 from chainrule.primitives import Primitive
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import bessel as bs
+from chainrule.rules import beta as bt
 from chainrule.rules import control as ct
 from chainrule.rules import convolution as cv
 from chainrule.rules import decompositions as dc
 from chainrule.rules import elementary as el
 from chainrule.rules import fft as ft
-from chainrule.rules import beta as bt
 from chainrule.rules import gamma as gm
 from chainrule.rules import incomplete as ic
 from chainrule.rules import linalg as la
@@ -452,6 +452,8 @@ SPECIAL = [
         for p in (bs.y0, bs.y1, bs.k0, bs.k1, bs.i0e, bs.i1e, bs.k0e, bs.k1e, sc.exp1, sc.expi)
     ),
     elementwise(st.stdtr, shapes, real_line),
+    *(elementwise(st.stdtr_in_df, d, real_line, order=1) for d in (shapes, between(30, 50))),
+    *(elementwise(st.log_density, d, real_line, order=k) for d in (shapes, between(30, 50)) for k in (0, 1)),
     elementwise(st.stdtrit, between(1, 4), between(0.2, 0.45)),
     *(elementwise(bs.scaled_i, d, v=v, order=k) for d in (positive, low) for v in (0, 1) for k in (1, 2)),
     *(

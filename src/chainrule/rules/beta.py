@@ -32,7 +32,7 @@ FAR = 1e16
 
 
 def _limited(y: Any, total: Any, edge: Any, limit: Any, usual: Any) -> Any:
-    """The usual derivative, and at the edges its limit; where the value or an operand is nan there is none."""
+    """The usual derivative, and at the edges its limit; where the value or an operand is nan, none."""
     return where(edge, where(np.isnan(raw(y)) | np.isnan(raw(total)), math.nan, limit), usual)
 
 

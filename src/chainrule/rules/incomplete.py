@@ -90,7 +90,8 @@ def _log_over(a: Any, x: Any) -> Any:
 @computed
 def _gammainc_shape(a: Any, x: Any, *, order: int) -> Any:
     """By quadrature; ``-E₁(x)`` beside a = 0; of an enormous shape as the quantile of a nearly normal sample
-    moves, ``-f(x) (x + a)/2a``."""
+    moves, ``-f(x) (x + a)/2a``.
+    """
     inside = (a > TINY) & (a < np.inf) & (x > 0) & (x < np.inf)
     edge = np.where((a >= 0) & (x >= 0) & (a + x > 0) & ~np.isinf(np.minimum(a, x)), 0.0, np.nan)
     beside = (a >= 0) & (a <= TINY) & (x > 0)

@@ -17,8 +17,8 @@ from chainrule.functions import _operand
 from chainrule.numpy import functions as cn
 from chainrule.numpy.functions import sinc as sinc
 from chainrule.primitives import raw, where
-from chainrule.rules import elementary as el
 from chainrule.rules import beta as bt
+from chainrule.rules import elementary as el
 from chainrule.rules import gamma as gm
 from chainrule.rules.special import CALLS
 
