@@ -1,7 +1,7 @@
 """Derivatives in mpmath's numbers, in forms that keep their digits for tiny and for enormous arguments.
 
-mpmath has many digits, but not endlessly many: ``Γ(a + b)/Γ(a)`` of a = 10¹⁰⁰⁰ and b = 1 is written so that it
-needs no thousand of them. What has no closed form is a series of terms of one sign.
+mpmath has many digits, but not endlessly many: ``Γ(a + b)/Γ(a)`` of a = 10¹⁰⁰⁰ and b = 1 is written so that
+it needs no thousand of them. What has no closed form is a series of terms of one sign.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Functions of two and three operands at special and extreme numbers: their limits, by mpmath.
 
-Where the exact derivative is defined, it is wanted. Elsewhere it is approached: zeros and infinities from their
-side, poles from both, along several paths; where all agree, that is the limit. Where they do not, the derivative
-along the operand's own axis counts if SciPy's function is continuous there, and nan is wanted if there is none.
-Where SciPy's value is nan, the derivative is nan. `EXCEPTIONS` says where it is otherwise, and why.
+Where the exact derivative is defined, it is wanted. Elsewhere it is approached: zeros and infinities from
+their side, poles from both, along several paths; where all agree, that is the limit. Where they do not, the
+derivative along the operand's own axis counts if SciPy's function is continuous there, and nan is wanted if
+there is none. Where SciPy's value is nan, the derivative is nan. `EXCEPTIONS` says where it is otherwise, and why.
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ def limit(f: Callable[..., Any], p: Point, own: int, continuous: bool) -> float:
     with mp.workdps(130):
         found = {
             tends(*[
-                evaluated(f, [moved(x, q * e, s * (2 + k)) for k, (x, e, s) in enumerate(zip(p, path, signs))])
+                evaluated(f, [moved(x, q * e, s) for x, e, s in zip(p, path, signs, strict=True)])
                 for q in BESIDE
             ])
-            for path in PATHS[n] for signs in itertools.product((1, -1), repeat=n)
+            for path in PATHS[n] for signs in itertools.product(*[(2 + k, -2 - k) for k in range(n)])
         }  # fmt: skip
         if len(found) > 1 and continuous:
             found = {
@@ -126,8 +126,8 @@ ROWS = [
 ]
 
 
-class Exception_(NamedTuple):
-    """The derivative in operand ``i`` at ``p`` is ``wanted`` (nan: that, or whatever there is no telling of)."""
+class Otherwise(NamedTuple):
+    """The derivative in operand ``i`` is what ``wanted`` says where ``holds(i, p)``."""
 
     names: str
     holds: Callable[[int, Point], Any]
@@ -149,19 +149,20 @@ def poles(p: Point) -> int:
 
 
 EXCEPTIONS = [
-    Exception_("beta betaln poch", lambda i, p: poles(p) == 2 or (poles(p) == 1 and inf in p), lambda d: True,
+    Otherwise("beta betaln poch", lambda i, p: poles(p) == 2 or (poles(p) == 1 and inf in p), lambda d: True,
                "poles crossing each other, and infinities on poles: as the one or the other"),
-    Exception_("beta betaln poch binom", lambda i, p: inf in p and -1e-200 in p, lambda d: True,
+    Otherwise("beta betaln poch binom", lambda i, p: inf in p and -1e-200 in p, lambda d: True,
                "the limit is reached only beyond 10^10^200"),
-    Exception_("betainc betaincc", lambda i, p: np.isinf(p).any() or (p[2] in (0, 1) and (0 in p[:2] or 1e200 in p)),
-               lambda d: np.isnan(d) or d == 0 or abs(d) == inf, "corners of the domain, with several limits"),
-    Exception_("betainc betaincc", lambda i, p: 0 in p[:i] + p[i + 1 : 2], lambda d: d == 0,
+    Otherwise("betainc betaincc",
+               lambda i, p: np.isinf(p).any() or (p[2] in (0, 1) and (0 in p[:2] or 1e200 in p)),
+               lambda d: np.isnan(d) or d == 0 or abs(d) == inf, "corners of the domain: several limits"),
+    Otherwise("betainc betaincc", lambda i, p: 0 in p[:i] + p[i + 1 : 2], lambda d: d == 0,
                "of a shape of 0 the function is constant inside"),
-    Exception_("beta betaln poch binom gammainc gammaincc", lambda i, p: tiny(p), lambda d: True,
+    Otherwise("beta betaln poch binom gammainc gammaincc", lambda i, p: tiny(p), lambda d: True,
                "two numbers beside a pole: their sums and quotients leave the range of floats"),
-    Exception_("beta betaln poch", lambda i, p: np.isfinite(p).all() and rounds_to_a_pole(p), lambda d: True,
+    Otherwise("beta betaln poch", lambda i, p: np.isfinite(p).all() and rounds_to_a_pole(p), lambda d: True,
                "the sum of the operands rounds to a pole"),
-    Exception_("binom", lambda i, p: p[1] in (1e200, 1e308), np.isnan,
+    Otherwise("binom", lambda i, p: p[1] in (1e200, 1e308), np.isnan,
                "SciPy's value has no digit there: sin πk of a k without fractions"),
 ]  # fmt: skip
 

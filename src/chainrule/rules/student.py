@@ -90,7 +90,8 @@ def _slope(df: Any, z: Any, order: int) -> Any:
     """``∂/∂z ∂ⁿ/∂νⁿ log f``, of ``-(ν + 1) z / (ν + z²)``."""
     if order:
         both = df + z * z
-        return (-1) ** (order + 1) * math.factorial(order) * (z / both) * ((1 - z * z) / both) * both ** (1 - order)
+        c = (-1) ** (order + 1) * math.factorial(order)
+        return c * (z / both) * ((1 - z * z) / both) * both ** (1 - order)
     outer = raw(z) * raw(z) > raw(df)
     inner, one = where(outer, 0.0, z), where(outer, z, 1.0)
     df_in, df_out = where(outer, 1.0, df), where(outer, df, 1.0)
@@ -125,7 +126,8 @@ def _stdtr_in_df(df: Any, z: Any, *, order: int) -> Any:
     """``∫₀ᶻ ∂ⁿf/∂νⁿ dt`` or, beyond the root of the score, minus the integral from z on; t is ``z e^±s``."""
     inside = (df > 0) & (df < np.inf) & (z != 0) & np.isfinite(z)
     edge = np.where((df > 0) & ~np.isnan(z), 0.0, np.nan)
-    df, sign, z = np.where(inside, df, 1.0), np.where(inside, np.sign(z), 0.0), np.where(inside, np.abs(z), 1.0)
+    sign = np.where(inside, np.sign(z), 0.0)
+    df, z = np.where(inside, df, 1.0), np.where(inside, np.abs(z), 1.0)
     side = np.where(_log_density(df, z, order=1) < 0, 1.0, -1.0)
     w = 1 / (1 + df / z / z)
     log_w, log_rest = -np.log1p(df / z / z), -_log_of_ratio(df, z)

@@ -190,8 +190,8 @@ class Continuous(Distribution):
 class Discrete(Distribution):
     """Distributions of whole numbers, moved by ``loc``.
 
-    A subclass states ``log_mass``, ``below`` and ``above`` (and ``mass``, where that is more exact) for whole numbers k from 0 to ``last(*shapes)``.
-    There are derivatives in the parameters, and none in k.
+    A subclass states ``log_mass``, ``below`` and ``above`` (and ``mass``, where that is more exact) for whole
+    numbers k from 0 to ``last(*shapes)``. There are derivatives in the parameters, and none in k.
     """
 
     further = ("loc",)

@@ -57,8 +57,8 @@ def _positive_definite(cov: Any) -> None:
     except np.linalg.LinAlgError:
         least = np.linalg.eigvalsh(cov)[0] if np.isfinite(cov).all() else math.nan
         raise np.linalg.LinAlgError(
-            f"multivariate_normal: cov is not positive definite, its least eigenvalue is {least:.3g}; expected "
-            "one above 0: write it as L @ L.T, or add a little to its diagonal"
+            f"multivariate_normal: cov is not positive definite, its least eigenvalue is {least:.3g}; "
+            "expected one above 0: write it as L @ L.T, or add a little to its diagonal"
         ) from None
 
 
