@@ -3,7 +3,8 @@
 Where the exact derivative is defined, it is wanted. Elsewhere it is approached: zeros and infinities from
 their side, poles from both, along several paths; where all agree, that is the limit. Where they do not, the
 derivative along the operand's own axis counts if SciPy's function is continuous there, and nan is wanted if
-there is none. Where SciPy's value is nan, the derivative is nan. `EXCEPTIONS` says where it is otherwise, and why.
+there is none. Where SciPy's value is nan, the derivative is nan. `EXCEPTIONS` says where it is otherwise, and
+why.
 """
 
 from __future__ import annotations
@@ -111,7 +112,15 @@ SHAPE = [nan, inf, -1.0, 0.0, 5e-324, 1e-10, 1e-3, 0.5, 1.0, 30.0, 1e10, 1e200]
 BETA = [inf, -1.0, 0.0, 1e-10, 0.5, 1.0, 30.0, 1e200]
 WHOLE_LINE = [nan, inf, -inf, 0.0, -0.0, 1.0, -1.0, 5e-324, 1e-10, 1e5, -1e200, 0.5, -3.0]
 FREEDOM = [nan, inf, -1.0, 0.0, 0.1, 1.0, 30.0, 1e4, 1e10, 1e200]
-RATIO = [nan, inf, -inf, 0.0, -0.0, 1.0, -1.0, 5e-324, -1e-200, 1e-10, 1e200, 1e308, 0.5, 2.5]
+RATIO = [nan, 0.0, 1.0, 5e-324, 1e-10, 1e200, 1e308, 0.5, 2.5]
+HALVES, ARGUMENTS = [0.0, 0.5, 1.0, 2.5], [1e-5, 0.5, 1.0, 5.0, 30.0]
+
+
+def slope(bessel: Callable[..., Any]) -> tuple[None, Callable[..., Any]]:
+    if bessel is mp.besselk:
+        return None, lambda v, z: -(bessel(v - 1, z) + bessel(v + 1, z)) / 2
+    return None, lambda v, z: bessel(v, z, derivative=1)
+
 
 ROWS = [
     Row("beta", sp.beta, ex.BETA, (GAMMA, GAMMA)),
@@ -123,6 +132,13 @@ ROWS = [
     Row("betainc", sp.betainc, ex.BETAINC, (BETA, BETA, [nan, -0.5, 0.0, 1e-20, 0.3, 0.5, 1.0, 2.0]), 1e-9),
     Row("betaincc", sp.betaincc, ex.BETAINCC, (BETA[:5], BETA[:5], [0.0, 0.3, 1.0])),
     Row("stdtr", sp.stdtr, ex.STDTR, (FREEDOM, WHOLE_LINE), 1e-8),
+    Row("rel_entr", sp.rel_entr, (lambda x, y: mp.log(x / y) + 1, lambda x, y: -x / y), (RATIO, RATIO)),
+    Row("kl_div", sp.kl_div, (lambda x, y: mp.log(x / y), lambda x, y: 1 - x / y), (RATIO, RATIO)),
+    Row("zeta", sp.zeta, (None, lambda s, q: -s * mp.zeta(s + 1, q)), ([1.5, 2.0], [1e-10, 0.5, 1.0, 30.0])),
+    Row("jv", sp.jv, slope(mp.besselj), (HALVES, ARGUMENTS)),
+    Row("yv", sp.yv, slope(mp.bessely), (HALVES, ARGUMENTS)),
+    Row("iv", sp.iv, slope(mp.besseli), (HALVES, ARGUMENTS)),
+    Row("kv", sp.kv, slope(mp.besselk), (HALVES, ARGUMENTS)),
 ]
 
 
@@ -149,6 +165,8 @@ def poles(p: Point) -> int:
 
 
 EXCEPTIONS = [
+    Otherwise("rel_entr kl_div", lambda i, p: p == (0, 0), np.isfinite,
+              "x/y is 1 where both are 0, as it is where they are equal"),
     Otherwise("beta betaln poch", lambda i, p: poles(p) == 2 or (poles(p) == 1 and inf in p), lambda d: True,
                "poles crossing each other, and infinities on poles: as the one or the other"),
     Otherwise("beta betaln poch binom", lambda i, p: inf in p and -1e-200 in p, lambda d: True,

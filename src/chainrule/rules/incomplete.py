@@ -1,7 +1,7 @@
 """The incomplete gamma and beta functions: in the argument, in the shapes, their inverses and samples.
 
-The derivatives in the shapes are integrals, which `chainrule.rules.quadrature` computes: with a relative error
-of 1e-12 in the middle, of 1e-9 at most where x is next to the smallest number.
+The derivatives in the shapes are integrals, which `chainrule.rules.quadrature` computes: with a relative
+error of 1e-12 in the middle, of 1e-9 at most where x is next to the smallest number.
 """
 
 from __future__ import annotations
