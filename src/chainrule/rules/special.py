@@ -16,6 +16,7 @@ from scipy import special as sp
 
 from chainrule.primitives import Elementwise, raw, where
 from chainrule.rules import bessel as bs
+from chainrule.rules import beta as bt
 from chainrule.rules import elementary as el
 from chainrule.rules import gamma as gm
 from chainrule.rules import incomplete as ic
@@ -295,7 +296,7 @@ expi = Elementwise(sp.expi, lambda y, x: exp(x) / x)
 CALLS: dict[Any, Callable[..., Any]] = {
     p.run: p
     for p in (
-        gm.gamma, gm.rgamma, gm.gammaln, gm.loggamma, gm.beta, gm.betaln, gm.binom, gm.poch, ic.gammainc,
+        gm.gamma, gm.rgamma, gm.gammaln, gm.loggamma, bt.beta, bt.betaln, bt.binom, bt.poch, ic.gammainc,
         ic.gammaincc, ic.gammaincinv, ic.gammainccinv, ic.betainc, ic.betaincc, ic.betaincinv, ic.betainccinv,
         erfc, erfi, erfinv, erfcinv, erfcx, ndtr, ndtri, log_ndtr, ndtri_exp, wofz, dawsn, rel_entr, kl_div,
         exp10, cosm1, exprel, spence, boxcox, boxcox1p, inv_boxcox, inv_boxcox1p, huber, pseudo_huber,
