@@ -168,12 +168,11 @@ def _relation(memory: Memory, whole: Traced, steps: tuple[Step, ...]) -> tuple[s
 
 
 def kind_of_view(y: Traced) -> str:
-    """What `_kind` says of an array and its operand."""
+    """Whether in NumPy an array is a view of its operand, or a copy; or that it is unknown."""
     trace = current_trace()
     whole, steps = trace.views.get(lift(y), (y, ())) if trace is not None else (y, ())
-    while len(steps) > 1 and _kind(Memory(), whole, steps[:-1]) == "copy":
-        whole, steps = steps[0].node, steps[1:]
-    return _kind(Memory(), whole, steps) if steps else "view"
+    kind, begins = _relation(Memory(), whole, steps)
+    return kind if begins == len(steps) else "view"
 
 
 def in_order(x: Traced, order: str) -> Traced:
