@@ -167,23 +167,30 @@ _FAR = (
 )  # fmt: skip
 
 
-def _polynomial(coefficients: tuple[float, ...], x: Any) -> Any:
-    y: Any = coefficients[0]
-    for c in coefficients[1:]:
-        y = y * x + c
-    return y
+def polynomial(coefficients: tuple[float, ...], x: Any) -> Any:
+    """By Horner's rule, from the highest power down; in place, because a new array costs more than a sum."""
+    y: Any = coefficients[0] * x
+    for c in coefficients[1:-1]:
+        y += c
+        y *= x
+    return y + coefficients[-1]
 
 
 BLOCK = 1 << 14  # elements whose intermediate results stay in the cache
 
 
-def _by_blocks(f: Callable[..., Any], x: Any, **params: Any) -> Any:
+def by_blocks(f: Callable[..., Any], x: Any, **params: Any) -> Any:
     """Of a large array block by block: each of some ten operations would go through all of the memory."""
+    x = as_array(x)
     if type(x) is not np.ndarray or x.size <= 2 * BLOCK:
-        return f(x, **params)
+        return f(x, **params)[()]
     flat = x.reshape(-1)
-    parts = [f(flat[i : i + BLOCK], **params) for i in range(0, flat.size, BLOCK)]
-    return np.concatenate(parts).reshape(x.shape)
+    first = f(flat[:BLOCK], **params)
+    y = np.empty(flat.size, first.dtype)
+    y[:BLOCK] = first
+    for i in range(BLOCK, flat.size, BLOCK):
+        y[i : i + BLOCK] = f(flat[i : i + BLOCK], **params)
+    return y.reshape(x.shape)
 
 
 # Beyond the first, exp(-x²/2) and exp(x²/2) leave the range of floats; what is rounded to a part 1/steps of 1
@@ -191,51 +198,50 @@ def _by_blocks(f: Callable[..., Any], x: Any, **params: Any) -> Any:
 _WIDTHS = {"d": (64.0, 2.0**20), "f": (16.0, 2.0**8), "g": (256.0, 2.0**24), "e": (8.0, 4.0)}
 
 
-def _widths(x: Any) -> tuple[float, float]:
-    return _WIDTHS.get(x.dtype.char, _WIDTHS["d"])
+def size_and_steps(x: Any) -> tuple[Any, float]:
+    """``|x|``, but for what is beyond every bell, and the parts of 1 to which `bell` rounds."""
+    if x.dtype.kind == "c":
+        raise TypeError("erf and gelu: received complex numbers, expected real ones")
+    width, steps = _WIDTHS.get(x.dtype.char, _WIDTHS["d"])
+    return np.minimum(np.abs(x), width), steps
 
 
 def _erf(x: Any) -> Any:
-    return _by_blocks(_erf_of_block, as_array(x))[()]
+    return by_blocks(_erf_of_block, x)
 
 
 def _erf_of_block(x: Any) -> Any:
     """Near 0 x R(x²), elsewhere ±(1 - exp(-x²) S(|x|)); without branches, so that it compiles as it is."""
-    size = np.minimum(np.abs(x), _widths(x)[0])
+    size, _ = size_and_steps(x)
     square = size * size
     near = size <= 0.46875
-    inner = size * _polynomial(_NEAR[0], square) / _polynomial(_NEAR[1], square)
-    outer = 1 - np.exp(-square) * _polynomial(_FAR[0], size) / _polynomial(_FAR[1], size)
+    inner = size * polynomial(_NEAR[0], square) / polynomial(_NEAR[1], square)
+    outer = 1 - np.exp(-square) * polynomial(_FAR[0], size) / polynomial(_FAR[1], size)
     return np.copysign(np.where(near, inner, outer), x)
+
+
+def bell(size: Any, steps: float, rate: float, exp: Any = np.exp, rint: Any = np.rint) -> Any:
+    """``exp(-rate x²)``; ``rest`` is what x² loses by rounding, because exp enlarges that."""
+    square, short = size * size, rint(size * steps) * (1 / steps)
+    rest = (short * short - square) + (size - short) * (size + short)
+    return exp(-rate * square) * (1 - rate * rest)
 
 
 def _bell_curve(x: Any, *, rate: float) -> Any:
     if np.iscomplexobj(x):
         return np.exp(-rate * x * x)
-    return _by_blocks(_bell_curve_of_block, as_array(x), rate=rate)[()]
+    return by_blocks(lambda x: bell(*size_and_steps(x), rate), x)
 
 
-def _bell_curve_of_block(x: Any, *, rate: float) -> Any:
-    """``exp(-rate x²)``; ``rest`` is what x² loses by rounding, because exp enlarges that."""
-    width, steps = _widths(x)
-    size = np.minimum(np.abs(x), width)
-    square, short = size * size, np.rint(size * steps) * (1 / steps)
-    rest = (short * short - square) + (size - short) * (size + short)
-    return np.exp(-rate * square) * (1 - rate * rest)
-
-
-def _bell_curve_scalar(x: float, *, rate: float) -> float:
-    size = min(abs(x), 64.0)
-    square, short = size * size, round(size * 1048576.0) / 1048576.0
-    rest = (short * short - square) + (size - short) * (size + short)
-    return math.exp(-rate * square) * (1 - rate * rest)
+def bell_of_number(x: float, *, rate: float) -> float:
+    return bell(min(abs(x), 64.0), 2.0**20, rate, math.exp, round)
 
 
 bell_curve = Elementwise(
     _bell_curve,
     lambda y, x, *, rate: -2 * rate * where(raw(y) == 0, 0.0, x * bell_curve(x, rate=rate)),
     name="bell_curve",
-    scalar=_bell_curve_scalar,
+    scalar=bell_of_number,
 )
 erf = Elementwise(
     _erf, lambda y, x: 2 / math.sqrt(PI) * bell_curve(x, rate=1.0), name="erf", scalar=math.erf
