@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.primitives import Elementwise, as_array, raw, where
+from chainrule.traced import Traced
 
 
 def _inside(domain: Any, d: Any) -> Any:
@@ -70,17 +71,31 @@ cos = Elementwise(np.cos, lambda y, x: -sin(x), scalar=math.cos)
 tan = Elementwise(np.tan, lambda y, x: 1 + y * y, scalar=math.tan)
 arcsin = Elementwise(np.arcsin, lambda y, x: 1 / sqrt((1 - x) * (1 + x)), scalar=math.asin)
 arccos = Elementwise(np.arccos, lambda y, x: -1 / sqrt((1 - x) * (1 + x)), scalar=math.acos)
-arctan = Elementwise(np.arctan, lambda y, x: 1 / (1 + x * x), scalar=math.atan)
+arctan = Elementwise(np.arctan, lambda y, x: _arctan_slope(x), scalar=math.atan)
 deg2rad = Elementwise(np.deg2rad, PI / 180, scalar=math.radians)
 rad2deg = Elementwise(np.rad2deg, 180 / PI, scalar=math.degrees)
+
+
+def _arctan_slope(x: Any) -> Any:
+    """``1 / (1 + x²)``, and ``1/x/x`` where the square leaves the range of floats."""
+    square = x * x
+    near, far = 1 / (1 + square), np.isinf(raw(square))
+    if type(far) is not Traced and not np.any(far):
+        return near
+    z = where(far, x, 1.0)
+    return where(far, 1 / z / z, near)
+
 
 # -------------------------------------------------------------------- hyperbolic functions
 
 
 def _sech2(x: Any) -> Any:
     c = np.cosh(x)
-    c *= c
-    return np.reciprocal(c)
+    if type(c) is Traced:
+        return np.reciprocal(c * c)  # by which the compiler knows it, whose formula keeps to the range
+    d = np.reciprocal(c)
+    d /= c  # not by c², which leaves the range of floats before 1/c² does
+    return d
 
 
 # 1 - tanh² has lost every digit at 20. A primitive of its own, because 1/cosh² differentiated
