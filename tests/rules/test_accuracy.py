@@ -88,9 +88,9 @@ def silu(x: Any) -> Any:
     return sigmoid(x) * (1 + x * sigmoid(-x))
 
 
-def about(*roots: float) -> Any:
+def about(*roots: float, least: float = -17) -> Any:
     """Numbers that approach roots, of both signs, from both sides."""
-    steps = np.concatenate([np.logspace(-17, -0.5, 100), -np.logspace(-17, -0.5, 100)])
+    steps = np.concatenate([np.logspace(least, -0.5, 100), -np.logspace(least, -0.5, 100)])
     return np.concatenate([sign * (root + steps) for root in roots for sign in (1, -1)])
 
 
@@ -176,7 +176,10 @@ UNARY = [
     Row("deg2rad", np.deg2rad, (lambda x: mp.pi / 180,), (everything,)),
     Row(
         "sinc", np.sinc, (sinc,),
-        (np.concatenate([np.linspace(-1.2, 1.2, COUNT // 2), spread(-300, 0)[::2]]),),
+        (np.concatenate([
+            np.linspace(-1.2, 1.2, COUNT // 2), spread(-300, 0)[::2], np.linspace(-50, 50, COUNT),
+            about(1.4302966531242027, 2.459024032956761, 9.489326618085968, 100.49899182227605, least=-5),
+        ]),),
     ),
     Row(
         "sinc of halves", np.sinc, (sinc,),

@@ -88,7 +88,7 @@ def _gelu(x: Any) -> Any:
     return np.maximum(x, 0.0) - a * (bell(a, steps, 0.5) * tail_over_bell(a, _precision(x)))
 
 
-def _gelu_of_number(x: float) -> float:
+def _gelu_of_number(x: float) -> Any:
     a = min(abs(x), 64.0)
     return max(x, 0.0) - a * (bell_of_number(a, rate=0.5) * tail_over_bell(a, "d"))
 
@@ -99,7 +99,7 @@ def _gelu_slope(x: Any) -> Any:
     return np.where(x > 0, 1 - left, left)
 
 
-def _gelu_slope_of_number(x: float) -> float:
+def _gelu_slope_of_number(x: float) -> Any:
     a = min(abs(x), 64.0)
     left = _slope(a, bell_of_number(a, rate=0.5), "d")
     return 1 - left if x > 0 else left
@@ -147,13 +147,13 @@ def _silu_slope(x: Any) -> Any:
     return np.where(x > 0, 1 - left, left)
 
 
-def _silu_of_number(x: float) -> float:
+def _silu_of_number(x: float) -> Any:
     a = min(abs(x), _SILU_WIDTH)
     e = math.exp(-a)
     return max(x, 0.0) - a * (e / (1 + e))
 
 
-def _silu_slope_of_number(x: float) -> float:
+def _silu_slope_of_number(x: float) -> Any:
     a = min(abs(x), _SILU_WIDTH)
     left = _left(a, math.exp(-a), math.expm1)
     return 1 - left if x > 0 else left

@@ -92,7 +92,7 @@ def _arctan_slope(x: Any) -> Any:
 def _sech2(x: Any) -> Any:
     c = np.cosh(x)
     if type(c) is Traced:
-        return np.reciprocal(c * c)  # by which the compiler knows it, whose formula keeps to the range
+        return np.reciprocal(np.square(c))  # by which the compiler knows it, whose formula keeps to the range
     d = np.reciprocal(c)
     d /= c  # not by c², which leaves the range of floats before 1/c² does
     return d
@@ -248,7 +248,7 @@ def _bell_curve(x: Any, *, rate: float) -> Any:
     return by_blocks(lambda x: bell(*size_and_steps(x), rate), x)
 
 
-def bell_of_number(x: float, *, rate: float) -> float:
+def bell_of_number(x: float, *, rate: float) -> Any:
     return bell(min(abs(x), 64.0), 2.0**20, rate, math.exp, round)
 
 
@@ -330,7 +330,42 @@ def _sinc(x: Any, *, order: int) -> Any:
     for n in range((order + 1) // 2, order + 24):
         c = (-1) ** n * PI ** (2 * n) / (math.factorial(2 * n - order) * (2 * n + 1))
         series = series + c * s ** (2 * n - order)
+    if order == 1 and not np.iscomplexobj(x):
+        f = np.where((about := _slope_about_root(wide))[1], about[0], f)
     return np.where(small, series, f).astype(x.dtype)[()] if order else np.sinc(x)
+
+
+_PI2 = (9.869604401089358, 6.265295508739711e-16)  # π², and what that lacks
+_PI2_3 = 6.081344700796952e-17  # what a third of the first lacks of π²/3
+
+
+def _two_product(a: Any, b: Any) -> tuple[Any, Any]:
+    """The product, and what it loses by rounding: T. J. Dekker, Numer. Math. 18, 1971."""
+    p, high = a * b, [c * 134217729.0 - (c * 134217729.0 - c) for c in (a, b)]
+    low = [a - high[0], b - high[1]]
+    return p, ((high[0] * high[1] - p) + high[0] * low[1] + low[0] * high[1]) + low[0] * low[1]
+
+
+def _slope_about_root(x: Any) -> tuple[Any, Any]:
+    """The derivative of sin(πx)/(πx) where it crosses 0, which is near each k + 1/2; and whether x is there.
+
+    With p = x - k - 1/2, w = πp, it is a multiple of ``w cot w + π² x p``, whose terms cancel: they are taken
+    with the digits that they lose, w cot w as the continued fraction ``1 - w²/(3 - w²/(5 - ...))``.
+    """
+    k = np.floor(x)
+    p = x - (k + 0.5)
+    there = (np.abs(x) > 1) & (np.abs(x) < 1e15) & (np.abs(1 + PI * PI * (x * p)) < 0.75)
+    x, p = np.where(there, x, 1.5), np.where(there, p, 0.1)
+    xp, xp_rest = _two_product(x, p)
+    a, a_rest = _two_product(_PI2[0], xp)
+    pp, pp_rest = _two_product(p, p)
+    t, t_rest = _two_product(_PI2[0] / 3, pp)  # w²/3
+    w2 = 3 * t
+    more = w2 / (5 - w2 / (7 - w2 / (9 - w2 / (11 - w2 / 13))))
+    rest = a_rest + _PI2[0] * xp_rest + _PI2[1] * xp - (t_rest + _PI2[0] / 3 * pp_rest + _PI2_3 * pp)
+    total = ((1 + a) - t) + (rest - t * (more / (3 - more)))
+    odd = k - 2 * np.floor(k / 2)
+    return (2 * odd - 1) * (np.sin(PI * p) / (PI * p)) * total / (PI * x * x), there
 
 
 sinc = Elementwise(_sinc, lambda y, x, *, order: sinc(x, order=order + 1), name="sinc")
