@@ -242,9 +242,9 @@ def smooth(delta: Any, r: Any) -> Any:
         return +(2 * delta * (h - 1) - r * r / delta / h)
 
 
-# Of two operands: the derivative in each, and the largest error. Where that is more than 4 units, the derivative
-# is a multiple of SciPy's own value, which has it (beta, poch, binom, ζ), or a power with a rounded base or
-# exponent (of Box and Cox in λ, of Student).
+# Of two operands: the derivative in each, and the largest error. Where that is more than 4 units, the
+# derivative is a multiple of SciPy's own value, which has it (beta, poch, binom, ζ), or a power with a rounded
+# base or exponent (of Box and Cox in λ, of Student).
 PAIRS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], tuple[Any, ...], tuple[float, ...]]] = {
     "beta": (sp.beta, (
         lambda a, b: mp.beta(a, b) * (mp.psi(0, a) - mp.psi(0, a + b)),
@@ -266,7 +266,8 @@ PAIRS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], tuple[Any, ...], tup
         sp.gammaincc, (None, lambda a, x: -gamma_density(a, x)), (logs(-1, 2), logs(-3, 2)), (0, 8),
     ),
     "rel_entr": (
-        sp.rel_entr, (lambda x, y: mp.log(x / y) + 1, lambda x, y: -x / y), (logs(-9, 9), logs(20, 99)), (4, 4),
+        sp.rel_entr, (lambda x, y: mp.log(x / y) + 1, lambda x, y: -x / y),
+        (logs(-9, 9), logs(20, 99)), (4, 4),
     ),
     "kl_div": (
         sp.kl_div, (lambda x, y: mp.log(x / y), lambda x, y: 1 - x / y),
