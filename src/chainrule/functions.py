@@ -114,7 +114,7 @@ def silu(x: Any) -> Any:
 
 
 def gelu(x: Any, approximate: str = "none") -> Any:
-    """``x Φ(x)``, Φ the normal distribution: ``x (1 + erf(x / √2)) / 2``, without what that loses on the left.
+    """``x Φ(x)``, Φ the normal distribution: ``x (1 + erf(x / √2)) / 2``, but exact on the left too.
 
     With ``approximate="tanh"`` it is ``x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2``, off by at most 5e-4.
 

@@ -243,8 +243,8 @@ def smooth(delta: Any, r: Any) -> Any:
 
 
 # Of two operands: the derivative in each, and the largest error. Where that is more than 4 units, the
-# derivative is a multiple of SciPy's own value, which has it (beta, poch, binom, ζ), or a power with a rounded
-# base or exponent (of Box and Cox in λ, of Student).
+# derivative is a multiple of SciPy's own value, which has it (beta, poch, binom, ζ), or a power with a
+# rounded base or exponent (of Box and Cox in λ, of Student).
 PAIRS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], tuple[Any, ...], tuple[float, ...]]] = {
     "beta": (sp.beta, (
         lambda a, b: mp.beta(a, b) * (mp.psi(0, a) - mp.psi(0, a + b)),
