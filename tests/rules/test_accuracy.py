@@ -306,7 +306,7 @@ NO_ROW = {ar.real, ar.imag, ar.clip, where}
 
 
 def test_every_elementwise_operation_has_a_row() -> None:
-    """tests/rules/test_special.py has those of SciPy."""
+    """tests/rules/test_special_accuracy.py has those of SciPy."""
     tried = set()
     with np.errstate(all="ignore"):
         results = [row.f(*[Value(xs[:2]) for xs in row.points]) for row in UNARY + BINARY]
