@@ -80,6 +80,7 @@ pad = Linear(
     lambda g, x, *, width: getitem(
         g, tuple(slice(before, before + n) for (before, _), n in zip(width, np.shape(x), strict=True))
     ),
+    pads=True,
     name="pad",
 )
 
@@ -118,10 +119,11 @@ def _is_traced(index: Any) -> bool:
 _getitem_p = Linear(
     _getitem,
     lambda g, x, *, index: scatter(g, index=index, shape=np.shape(x)),
+    selects=True,
     name="getitem",
     symbol="[]",
 )
-scatter = Linear(_scatter, lambda g, x, *, index, shape: getitem(g, index), name="scatter")
+scatter = Linear(_scatter, lambda g, x, *, index, shape: getitem(g, index), pads=True, name="scatter")
 
 
 def getitem(x: Any, index: Any) -> Any:
