@@ -204,6 +204,19 @@ def test_gradients_of_intermediate_nodes_are_those_of_what_was_taken():
     assert_array_equal(x.grad, [0.0, 0.25])
 
 
+@pytest.mark.parametrize("no", [False, np.bool_(False), np.array(False)], ids=repr)
+def test_one_condition_for_a_whole_array(no):
+    x = np.array([0.0, 1.0])
+    chosen = lambda x: np.sum(np.where(no, np.sqrt(x), 2 * x))
+    nowhere = lambda x: np.sum(np.heaviside(1.0, np.sqrt(x))) + np.sum(2 * x)
+    inner = lambda x: np.sum(np.where(no, np.einsum("i,->i", np.sqrt(x), np.sqrt(x[0])), 2 * x))
+    for f in (chosen, nowhere, inner):
+        for mode in ("forward", "reverse"):
+            d = cr.jacobian(f, mode=mode)
+            assert_array_equal(d(x), [2.0, 2.0])
+            assert_array_equal(cr.compile(d)(x), [2.0, 2.0])
+
+
 def test_a_computed_zero_is_picked_as_it_is():
     f = lambda x: np.sum((0.0 * np.sqrt(x))[:1]) + np.sum(x[1:])
     for mode in ("forward", "reverse"):

@@ -365,7 +365,9 @@ class Bilinear(Primitive):
             return found
         # What only dead lanes depend on has no part in it, and neither have its infinities.
         masks = self.reach.reaches(alive, *map(raw, args), **params)
-        return contributions([keep(reached(m), a) for m, a in zip(masks, args, strict=True)])
+        return contributions(
+            [0.0 if (c := keep(reached(m), a)) is None else c for m, a in zip(masks, args, strict=True)]
+        )
 
 
 class Special(Primitive):
@@ -458,7 +460,7 @@ def keep(mask: Any, c: Any) -> Any:
     """``c`` where the mask is true, zero elsewhere; None if it is true nowhere (a scalar mask)."""
     if type(mask) is Traced and type(c) is not Value:
         return mask.choose(c, 0.0)
-    if np.ndim(mask) == 0 and np.ndim(c) == 0 and type(mask) is not Traced:
+    if np.ndim(mask) == 0 and type(mask) is not Traced:
         return c if mask else None
     return where(mask, c, 0.0)
 

@@ -229,7 +229,9 @@ def _reached(node: Value, alive: Any, contributions: Contributions) -> Contribut
             mask, c = mask & c.alive, c.value
         elif type(mask) is not Traced and mask.all():
             mask = None
-        out.append((x, c if mask is None else Lanes(keep(mask, c), mask)))
+        if mask is not None and (c := keep(mask, c)) is None:  # a number, to which nothing is sent
+            continue
+        out.append((x, c if mask is None else Lanes(c, mask)))
     return out
 
 

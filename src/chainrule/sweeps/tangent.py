@@ -112,6 +112,8 @@ def _elementwise(
         else:
             c = keep(mask, c)
             moved = moved | mask
+            if c is None:
+                continue
         total = c if total is None else total + c
     return total, None if moved is True else np.broadcast_to(moved, node.shape)
 
