@@ -1,7 +1,7 @@
 """Untaken branches never poison a gradient, both modes agree, and no true nan is hidden.
 
-The oracle is the derivative of each operation at one number: what of an array is taken has this derivative, be
-it infinite or nan, and what is not taken has exactly 0.
+The oracle is the derivative of each operation at one number: what of an array is taken has this derivative,
+be it infinite or nan, and what is not taken has exactly 0.
 """
 
 from __future__ import annotations
@@ -221,6 +221,13 @@ def test_a_computed_zero_is_picked_as_it_is():
     f = lambda x: np.sum((0.0 * np.sqrt(x))[:1]) + np.sum(x[1:])
     for mode in ("forward", "reverse"):
         assert_array_equal(cr.jacobian(f, mode=mode)(np.array([0.0, 0.0])), [nan, 1.0])
+
+
+def test_the_order_of_sums_is_the_limit():
+    """Reverse mode adds up and then multiplies, forward mode the other way: 0·∞ + 1·∞ is not (0 + 1)·∞."""
+    f = lambda x: np.sum(np.array([0.0, 1.0]) * np.sqrt(x))
+    assert cr.grad(f)(0.0) == inf
+    assert np.isnan(cr.jvp(f, (0.0,), (1.0,))[1])
 
 
 # -------------------------------------------------------------------- einsum over axes of one element

@@ -195,7 +195,7 @@ def has_nan(cotangents: Iterable[Any]) -> bool:
     for g in map(raw, cotangents):
         if type(g) is float:
             numbers.append(g)
-        elif isinstance(g, ndarray | np.generic) and (n := abs(np.vdot(g, g))) != n:
+        elif isinstance(g, ndarray | np.generic) and math.isnan(abs(np.vdot(g, g))):  # type: ignore[arg-type]
             return True
     return math.isnan(sum(numbers))
 

@@ -39,9 +39,8 @@ def tangent(
     """
     if not (record or capturing or any(type(t) is Lanes for t in seeds.values())):
         found, doubtful = _sweep(nodes, seeds, False, False)
-        if not doubtful or not has_nan(
-            found.values() if outputs is None else [found[v] for v in outputs if type(v) is Value and v in found]
-        ):
+        wanted = found if outputs is None else [v for v in outputs if type(v) is Value and v in found]
+        if not doubtful or not has_nan(found[v] for v in wanted):
             return found
     return _sweep(nodes, seeds, record, True)[0]
 
@@ -62,10 +61,10 @@ def _sweep(
         if all(t is None for t in ts):
             continue
         y, args = (node, _unchanged(node)) if record else (node._data, node.args)
-        moving = [alive.get(x) if type(x) is Value else None for x in node.inputs] if alive else [None] * len(ts)
+        moving = [alive.get(x) if alive and type(x) is Value else None for x in node.inputs]
         dead = any(m is not None for m in moving)
         if type(primitive) is Elementwise:
-            partly = dead or (primitive.lanes is not None and (node.shape or type(node._data) is Traced))
+            partly = dead or (primitive.lanes is not None and type(node._data) is not float)
         elif type(primitive) is Linear:
             partly = dead or primitive.pads or any(t is None for t in ts)
         else:
