@@ -161,6 +161,19 @@ def test_compiled_too_and_at_second_order(name):
     assert_allclose(cr.compile(cr.hessian(f))(x), np.diag(np.where(ok, second, 0.0)), rtol=1e-12)
 
 
+@pytest.mark.parametrize("f", [
+    np.diagonal, np.trace, lambda m: np.einsum("ii->i", m), lambda m: np.einsum("ii,i->i", m, np.ones(3)),
+    lambda m: np.einsum("ii,jj->ij", m, np.eye(2)),
+])  # fmt: skip
+def test_what_is_off_a_diagonal_is_sent_nothing(f):
+    m = np.where(np.eye(3) > 0, 4.0, [0.0, -1.0, nan])
+    want = np.eye(3) * (1 if np.ndim(f(m)) < 2 else 2) / 4
+    for mode in ("forward", "reverse"):
+        d = cr.jacobian(lambda m: np.sum(f(np.sqrt(m))), mode=mode)
+        assert_array_equal(d(m), want)
+        assert_array_equal(cr.compile(d)(m), want)
+
+
 MISSING = np.array([nan, 2.0, 3.0, 4.0])
 TABLE = np.where(np.eye(4)[0][:, None] * np.eye(4)[2] > 0, nan, np.arange(16.0).reshape(4, 4) + 1)
 STATISTICS: dict[str, Callable[[Any], Any]] = {

@@ -10,9 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.native.assignment import OPERATORS, in_place, not_written
+from chainrule.native.assignment import (
+    OPERATORS,
+    WRITING,
+    assign,
+    in_order,
+    in_place,
+    not_written,
+    replace,
+    write_at,
+)
 from chainrule.native.indexing import getitem
-from chainrule.native.linalg import LINALG
 from chainrule.native.operations import (
     BINARY,
     BOOL,
@@ -37,6 +45,7 @@ from chainrule.native.operations import (
 )
 from chainrule.native.products import dot, einsum
 from chainrule.native.reductions import REDUCE, argmax, argmin, cumprod, cumsum, mean, std, var
+from chainrule.native.trials import TRIED
 from chainrule.native.ufuncs import apply_ufunc, clip, full, infinite, nan_to_num, where
 from chainrule.traced import Traced, TracedError, where_in_user_code
 from chainrule.value import Value
@@ -54,12 +63,12 @@ def array_ufunc(self: Traced, ufunc: np.ufunc, method: str, *inputs: Any, **opti
         return apply_ufunc(ufunc, *inputs)
     name = ufunc.__name__
     if method == "at":
-        raise not_written(f"{name}.at", "make a new array with np.where, np.concatenate or np.stack")
+        return write_at(ufunc, *inputs)
     if "out" in options:
-        raise not_written(
-            f"{name} with out=, or an in-place operator on a plain array",
-            f"use the result: y = np.{name}(...), or a = a + x for a += x",
-        )
+        (out,), mask = options.pop("out"), options.pop("where", True)
+        return _into(f"{name} with out=", out, getattr(ufunc, method)(*inputs, **options), mask)
+    if method == "reduce" and name in ("maximum", "minimum") and options.get("dtype") is not None:
+        inputs = (cast(lift(inputs[0]), np.dtype(options["dtype"])),)
     if method == "reduce" and name in _REDUCE_NAMES:
         return REDUCE[_REDUCE_NAMES[name]](inputs[0], **{"axis": 0, **options})
     if method == "accumulate" and name in ("add", "multiply"):
@@ -105,33 +114,45 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
 }  # fmt: skip
 FUNCTIONS[np.amax], FUNCTIONS[np.amin] = FUNCTIONS[np.max], FUNCTIONS[np.min]
 FUNCTIONS[np.permute_dims] = transpose
-FUNCTIONS |= LINALG
+FUNCTIONS |= TRIED
 
 
-_WRITING = {np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask}
+_CASTING = {np.clip, np.stack}  # without a lowering for this
+
+
+def _into(what: str, out: Any, made: Any, mask: Any = True) -> Any:
+    """A result in the array that is to hold it."""
+    if type(out) is not Traced:
+        raise not_written(f"{what}, or an in-place operator on a plain array")
+    return replace(what, out, made, mask)
 
 
 @functools.cache
-def _place_of_out(function: Callable[..., Any]) -> int:
-    """Where among the positional arguments ``out`` would be; beyond them all, if nowhere."""
+def _positional(function: Callable[..., Any]) -> list[str]:
+    """The names of the arguments that may be given by position; none, if they are not known."""
     try:
         parameters = inspect.signature(function).parameters
-    except ValueError:  # it is not known
-        return sys.maxsize
-    positional = [k for k, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return positional.index("out") if "out" in positional else sys.maxsize
+    except ValueError:
+        return []
+    return [k for k, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
 def array_function(self: Traced, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
     if Value in types:
         return NotImplemented
-    at = _place_of_out(function)
-    if function in _WRITING or kwargs.get("out", args[at] if at < len(args) else None) is not None:
-        name = function.__name__
-        if function in _WRITING:
-            raise not_written(name, "make a new array with np.where, np.concatenate or np.stack")
-        raise not_written(f"{name} with out=", f"use the result: y = np.{name}(...)")
+    names = _positional(function)
+    at = names.index("out") if "out" in names else sys.maxsize
+    if function in WRITING:
+        if type(args[0] if args else kwargs.get("dst")) is not Traced:
+            raise not_written(function.__name__)
+        return WRITING[function](*args, **kwargs)
+    if (out := kwargs.get("out", args[at] if at < len(args) else None)) is not None:
+        args, rest = args[:at], {**kwargs, **dict(zip(names[at + 1 :], args[at + 1 :]))}
+        rest.pop("out", None)
+        return _into(f"{function.__name__} with out=", out, function(*args, **rest))
     f = FUNCTIONS.get(function)
+    if function in _CASTING and not kwargs.keys().isdisjoint(("dtype", "casting")):
+        f = None
     if f is not None and not (function is np.where and len(args) == 1):
         return f(*args, **kwargs)
     if function is np.where:
@@ -238,6 +259,7 @@ _ATTACHED: dict[str, Any] = {
     "__divmod__": lambda self, other: (self // other, self % other),
     "__rdivmod__": lambda self, other: (other // self, other % self),
     "__getitem__": getitem,
+    "__setitem__": assign,
     "__iter__": _iterate,
     "__len__": _length,
     "T": property(transpose),
@@ -256,8 +278,12 @@ _ATTACHED: dict[str, Any] = {
     "transpose": transpose,
     "squeeze": squeeze,
     "swapaxes": swapaxes,
-    "copy": lambda self, order="C": copied(self),
+    "copy": lambda self, order="C": in_order(copied(self), order),
     "held": held,
+    "fill": lambda self, value: assign(self, ..., value),
+    "sort": lambda self, *a, **k: assign(self, ..., np.sort(self, *a, **k)),
+    "partition": lambda self, *a, **k: assign(self, ..., np.partition(self, *a, **k)),
+    "put": lambda self, *a, **k: WRITING[np.put](self, *a, **k),
     **{
         name: (lambda f: lambda self, *a, **k: array_function(self, f, (), (self, *a), k))(getattr(np, name))
         for name in (

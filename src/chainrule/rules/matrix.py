@@ -58,7 +58,10 @@ def _einsum_one_transpose(g: Any, x: Any, *, subscripts: str) -> Any:
 
 
 einsum1 = Linear(
-    lambda x, *, subscripts: np.einsum(subscripts, x)[()], _einsum_one_transpose, name="einsum"
+    lambda x, *, subscripts: np.einsum(subscripts, x)[()],
+    _einsum_one_transpose,
+    selects=True,  # of what is off a diagonal
+    name="einsum",
 )
 
 
