@@ -255,7 +255,13 @@ CHOICES: list[Callable[[Any], Any]] = [
     lambda y: np.sum(cr.relu(y)),
     lambda y: np.sum(np.where(cr.data(y) > 0.3, np.sqrt(y), 0.0)),
     lambda y: np.sum(np.reshape(y, -1)[:1]),
+    lambda y: np.sum(_first_replaced(np.reshape(y, -1) * 1.0)),
 ]
+
+
+def _first_replaced(y: Any) -> Any:
+    y[:1] = 0.0
+    return y
 
 
 @pytest.mark.parametrize("subscripts, left, right", EINSUMS, ids=str)
