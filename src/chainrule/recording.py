@@ -133,7 +133,7 @@ class Recording:
                 for v, t in zip(self.leaves, tangents, strict=True)
                 if t is not None
             }
-            found = tangent(self.nodes, seeds, record=self.nested or self.outside)
+            found = tangent(self.nodes, seeds, record=self.nested or self.outside, outputs=self.outputs)
         return hand_out(
             [found[v] if type(v) is Value and v in found else zeros_like(v) for v in self.outputs], values
         )

@@ -268,7 +268,7 @@ def _fixed(plan: Plan, args: Sequence[Any]) -> None:
 
 def _tangents(outs: Flat, seeds: dict[Value, Any], until: int, record: bool) -> Flat:
     """The tangents of what a function returned; None for what has no derivative."""
-    found = tangent(order([v for v in outs if type(v) is Value], until), seeds, record=record)
+    found = tangent(order([v for v in outs if type(v) is Value], until), seeds, record=record, outputs=outs)
     return [
         found[v] if type(v) is Value and v in found else zeros_like(v) if differentiable(raw(v)) else None
         for v in outs
