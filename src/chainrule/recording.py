@@ -78,7 +78,7 @@ class Recording:
             out, self.aux = call(optree.tree_unflatten(self.spec, self.leaves)), None
         except ValueError as error:
             if (why := hidden(error)) is not None:
-                raise why from None
+                raise why.with_traceback(error.__traceback__) from None  # which has the user's line
             raise
         finally:
             _running.leaves.pop()

@@ -144,7 +144,7 @@ def test_the_error_names_an_alternative() -> None:
 )  # fmt: skip
 def test_a_value_never_becomes_a_plain_array(make: Any) -> None:
     for v in (V, Value(2.0), Value(np.array(2.0)), V[0]):
-        with pytest.raises(TypeError, match=r"cannot become a plain array.* v\.data .*np\.stack\(\[v, w\]\)"):
+        with pytest.raises(TypeError, match=r"become a plain array.* chainrule\.array\(\[.*; v\.data "):
             make(v)
 
 
@@ -179,8 +179,7 @@ CUTS = [math.sin, math.exp, math.sqrt, math.floor, float, int, bool, complex, ro
 def test_a_value_never_becomes_a_bare_number(f: Any) -> None:
     with pytest.raises(TypeError) as error:
         f(Value(0.5))
-    if f is not round:
-        assert "would cut it out of the graph" in str(error.value)
+    assert "would cut it out of the graph; to stay in it" in str(error.value)
     for word in ("and", "or", "not", "if"):
         expression = {"and": "v and 1", "or": "v or 1", "not": "not v", "if": "1 if v else 2"}[word]
         with pytest.raises(TypeError, match=r"would cut it out of the graph; .*compare it"):

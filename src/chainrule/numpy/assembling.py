@@ -19,6 +19,7 @@ from chainrule.numpy.arguments import (
     shape_of,
     sizes_of,
 )
+from chainrule.numpy.constants import constant
 from chainrule.numpy.elementwise import astype, where
 from chainrule.numpy.manipulation import (
     broadcast_to,
@@ -256,6 +257,8 @@ def apply_over_axes(func: Callable[..., Any], a: Any, axes: Axis) -> Any:
 
 def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, device: Any = None) -> Any:
     fill = as_operand(fill_value)
+    if fill is current(fill) and type(fill) is not Traced:
+        return constant(np.full(shape, fill, dtype))
     return broadcast_to(fill if dtype is None else astype(fill, dtype), sizes_of("full", shape))
 
 
@@ -265,7 +268,7 @@ def full_like(
 ) -> Any:  # fmt: skip
     fill = as_operand(fill_value)
     plain = np.full_like(current(a), current(fill), dtype, shape=shape)
-    return plain if fill is current(fill) else broadcast_to(astype(fill, plain.dtype), plain.shape)
+    return constant(plain) if fill is current(fill) else broadcast_to(astype(fill, plain.dtype), plain.shape)
 
 
 def array(object: Any, dtype: Any = None, *, copy: Any = True, **options: Any) -> Any:
