@@ -181,7 +181,7 @@ MISUSE: dict[str, tuple[type[Exception], str, Any]] = {
         TypeError, r"received both partials= and push=",
         lambda: cr.primitive(partials=1, push=lambda ts, y, x: ts[0]),
     ),
-    "undecorated, of all rules": (TypeError, r"push= \(with which pull= may stand\)", lambda: cr.primitive(one)),
+    "undecorated: pull=": (TypeError, r"push= \(with which pull= may stand", lambda: cr.primitive(one)),
     "SciPy in a rule, differentiated": (
         TypeError, r"^black: partials, given Values .*: scipy\.ndimage\.gaussian_filter: .*chainrule\.prim",
         lambda: cr.hessian(lambda x: np.sum(black(x)))(V),

@@ -52,9 +52,9 @@ def primitive(
     ===============  ============================  ====================================================
 
     Arguments that can be passed by position are the operands, each a number or an array; those that only
-    have a name are static, and are handed to the rules by their names. Rules are written in operators, NumPy's
-    functions and other primitives, the new one included, so that they can be differentiated in turn: what a
-    rule calls beyond these, such as SciPy's functions, it calls through a primitive of its own.
+    have a name are static, and are handed to the rules by their names. Rules are written in operators,
+    NumPy's functions and other primitives, the new one included, so that they can be differentiated in turn:
+    what a rule calls beyond these, such as SciPy's functions, it calls through a primitive of its own.
 
     Parameters
     ----------
@@ -104,8 +104,8 @@ def primitive(
     if f is not None:
         raise TypeError(
             f"primitive: no rule for {getattr(f, '__name__', f)}; write "
-            "@cr.primitive(partials=lambda y, x: ...) above it, or one of transpose=, transposes=, push= (with "
-            "which pull= may stand)"
+            "@cr.primitive(partials=lambda y, x: ...) above it, or one of transpose=, transposes=, push= "
+            "(with which pull= may stand)"
         )
     rules = {
         "partials": partials is not ...,

@@ -357,9 +357,9 @@ def _lifted(x: Any, i: int, names: dict[int, str]) -> Any:
     if all(type(leaf) is Value or not _floats(leaf) for leaf in flat):
         return x
     out = [Value(leaf) if type(leaf) is not Value and _floats(leaf) else leaf for leaf in flat]
-    for path, v in zip(spec.paths(), out, strict=True):
+    for accessor, v in zip(spec.accessors(), out, strict=True):
         if type(v) is Value:
-            names[id(v)] = f"argument {i}" + "".join(f"[{key!r}]" for key in path)
+            names[id(v)] = accessor.codify(f"argument {i}")
     return optree.tree_unflatten(spec, out)
 
 
