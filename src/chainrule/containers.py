@@ -52,8 +52,8 @@ class _Staying:
         self.x = x
 
 
-_kind: Any = _Staying
-optree.register_pytree_node(_kind, lambda s: ((), s.x), lambda x, _: x, namespace=NAMESPACE)
+_register: Any = optree.register_pytree_node  # its types know of collections only
+_register(_Staying, lambda s: ((), s.x), lambda x, _: x, namespace=NAMESPACE)
 
 
 def learn(leaves: list[Any]) -> bool:
