@@ -31,7 +31,9 @@ from chainrule.rules import incomplete as ic
 from chainrule.rules import linalg as la
 from chainrule.rules import matrix as mx
 from chainrule.rules import matrix_functions as mf
+from chainrule.rules import polynomial as pl
 from chainrule.rules import reduction as rd
+from chainrule.rules import running as rn
 from chainrule.rules import shape as sh
 from chainrule.rules import special as sc
 from chainrule.rules import student as st
@@ -310,6 +312,11 @@ REDUCTION = [
     *(over(p, complexes(2, 3), axis=[0, 1]) for p in (rd.cumsum, rd.cumprod)),
     *(over(p, reals(0, 3), axis=[0, 1]) for p in (rd.cumsum, rd.cumprod)),
     over(rd.cumprod, np.array([2.0, 0.0, 3.0, 0.0, 5.0]), axis=[0]),
+    *(
+        over(p, x, axis=[0, 1])
+        for p in (rn.running_maximum, rn.running_minimum, rn.running_fmax, rn.running_fmin)
+        for x in (apart(5, 7), apart(2, 4, 3), reals(0, 3))
+    ),
     over(rd.logsumexp, reals(2, 3, 2), axis=AXES, keepdims=BOTH),
     *(over(p, reals(2, 3, 2), axis=AXES) for p in (rd.softmax, rd.log_softmax)),
     *(over(p, reals(0, 3), axis=[(0,), (1,)]) for p in (rd.softmax, rd.log_softmax)),
@@ -339,6 +346,7 @@ SHAPE = [
     over(sh.pad, reals(2, 3), width=[((1, 0), (0, 2)), ((0, 0), (1, 1))]),
     row(sh.pad, reals(0), width=((1, 2),)),
     over(sh._getitem_p, reals(2, 3), index=INDICES),
+    over(sh._diagonal_p, reals(2, 3, 4), offset=[0, 1, -2]),
     over(
         sh.scatter, reals(3), index=[np.array([0, 0, 1]), np.array([2, 0, 1]), S(1, 4), S(None, None, 2)],
         shape=[(5,)],
@@ -519,7 +527,7 @@ LINALG = [
             row(la.solve, square(*n), square(2, n[-1], 2)[: n[0]]),
             of_first(la.logabsdet, square(*n), np.linalg.slogdet, 1),
             of_first(dc.eigh_values, _hermitian(*n), np.linalg.eigh, 0, upper=False),
-            of_first(dc.eigh_vectors, _hermitian(*n), np.linalg.eigh, 1, upper=False),
+            of_first(dc.eigh_vectors, _hermitian(*n), np.linalg.eigh, 1, upper=False, phases=True),
         )
         if not (n == (0, 3, 3) and case[0].primitive is la.solve)
     ),
@@ -530,6 +538,8 @@ LINALG = [
             (la.solve, (square(3, 2),)),
         )
     ),
+    *(row(pl.roots, np.array(p)) for p in ([40.0, 3.0, 90.0, 20.0], [20.0, 10.0, 30.0])),
+    row(pl.roots, complexes(4) + 30 * np.array([1.0, 0.0, -2.0, 1j])),
     row(la.solve, square(3, 3), complexes(3, 2)),
     row(la.cholesky, _hermitian(3, 3, kind=complex)),
     row(la.det, np.ones((3, 3))), row(la.det, np.outer([1.0, 2.0, 3.0], [1.0, 1.0, 2.0])),
@@ -546,10 +556,10 @@ LINALG = [
     ),
     *(of_first(p, square(4, 3, kind=complex), np.linalg.qr, i) for i, p in enumerate((la.qr_q, la.qr_r))),
     of_first(dc.eigh_values, _hermitian(3, 3, kind=complex), np.linalg.eigh, 0, upper=False),
-    of_first(dc.eigh_vectors, _hermitian(3, 3), lambda a: np.linalg.eigh(a, "U"), 1, upper=True),
+    of_first(dc.eigh_vectors, _hermitian(3, 3), lambda a: np.linalg.eigh(a, "U"), 1, upper=True, phases=True),
     *(of_first(dc.eig_values, _hermitian(*n) + 0.1 * square(*n), _eig, 0) for n in ((3, 3), (2, 3, 3))),
     of_first(dc.eig_values, square(3, 3, kind=complex), np.linalg.eig, 0),
-    of_first(dc.eig_vectors, _hermitian(3, 3) + 0.01 * square(3, 3), _eig, 1),
+    of_first(dc.eig_vectors, _hermitian(3, 3) + 0.01 * square(3, 3), _eig, 1, phases=True),
     *(
         of_first(p, square(*n), _thin, i)
         for n in ((3, 3), (4, 3), (3, 4), (2, 4, 3))

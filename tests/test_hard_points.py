@@ -146,6 +146,7 @@ FIRST = [
     Row(10, "heaviside(0, 0.3)", np.heaviside, (0.0, 0.3), (0.0, 1.0)),
     Row(10, "remainder(1, 0.1), where 1/0.1 rounds up", np.remainder, (1.0, 0.1), (1.0, -9.0)),
     Row(10, "max of nan and ties", np.nanmax, (a(nan, 3, 3),), (a(0, 0.5, 0.5),)),
+    Row(10, "max of nothing but nan and -inf", np.nanmax, (a(nan, -inf, -inf),), (a(0, 0.5, 0.5),)),
     Row(10, "a tie of max and where it begins", lambda x: np.max(x, initial=3.0), (a(1, 3),), (a(0, 0.5),)),
     Row(10, "interp at a knot between slopes of unlike sign",
         lambda x: np.interp(x, [0.0, 1.0, 2.0], [0.0, 1.0, -1.0]), (1.0,), (0.0,)),

@@ -54,9 +54,10 @@ class Primitive:
     """
 
     scalar: Callable[..., Any] | None
-    # Of an operation whose result may lie in its operand's memory: what a write into the result makes of the
-    # operand, as ``put_back(base, new, **params)``; None where NumPy's result is read-only.
-    shares = False
+    # Of an operation whose result may lie in its operand's memory: whether it does, as
+    # ``window(result, operand, **params)``, and what a write into the result then makes of the operand, as
+    # ``put_back(base, new, **params)``; None where NumPy's result is read-only.
+    window: Callable[..., bool] | None = None
     put_back: Callable[..., Any] | None = None
     reach: Reach | None = None  # which elements move which, where they are not all
     takes_lanes = False  # whether `push` wants `Lanes` where only some elements of a tangent move

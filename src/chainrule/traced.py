@@ -272,6 +272,32 @@ def setitem_traced(x: Any, new: Any, index: Any) -> Any:
     return setitem(x, new, index)
 
 
+def is_view(x: Traced) -> bool:
+    """Whether NumPy's array would lie in its operand's memory; True as well if nobody knows."""
+    from chainrule.native.assignment import kind_of_view
+
+    return kind_of_view(x) != "copy"
+
+
+def check_view(x: Any) -> None:
+    """Refuse to write to an array, or to what it may be a view of, if nobody knows whether it is one.
+
+    Raises
+    ------
+    TracedError
+    """
+    if type(x) is not Traced:
+        return
+    from chainrule.native.assignment import kind_of_view
+
+    if kind_of_view(x) == "unknown":
+        raise TracedError(
+            f"{where_in_user_code()}: assignment to an array that was reshaped, or to its reshaped self: "
+            "whether NumPy's is a copy depends on its order in memory, which is not known while compiling; "
+            "write x.reshape(shape).copy(), or np.array(x, order='C') before"
+        )
+
+
 def getitem_traced(x: Any, index: Any) -> Any:
     """``x[index]`` where an index is traced and ``x`` may be a plain array."""
     from chainrule.native.indexing import getitem

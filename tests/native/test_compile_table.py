@@ -471,7 +471,7 @@ def test_gradients_of_what_users_write(name: str) -> None:
 def test_shapes_that_depend_on_numbers_are_refused(name: str) -> None:
     for expression in DEPENDENT[name]:
         f, at = numpy_table.function(expression)
-        with pytest.raises(TracedError, match="the result's shape depends on the numbers"):
+        with pytest.raises(TracedError, match=r"the result('s shape| is complex) depends on the numbers"):
             cr.compile(f)(*at)
 
 

@@ -155,6 +155,15 @@ def _kind(memory: Memory, whole: Traced, steps: tuple[Step, ...]) -> str:
     return "view" if np.may_share_memory(a, b) else "copy"
 
 
+def kind_of_view(y: Traced) -> str:
+    """What `_kind` says of an array and its operand."""
+    trace = current_trace()
+    whole, steps = trace.views.get(lift(y), (y, ())) if trace is not None else (y, ())
+    while len(steps) > 1 and _kind(Memory(), whole, steps[:-1]) == "copy":
+        whole, steps = steps[0].node, steps[1:]
+    return _kind(Memory(), whole, steps) if steps else "view"
+
+
 def in_order(x: Traced, order: str) -> Traced:
     """A fresh array, whose order in memory is known."""
     if order == "C" and x.ndim > 1:

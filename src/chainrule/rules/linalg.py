@@ -17,7 +17,7 @@ from chainrule.rules.arithmetic import conj, imag, real
 from chainrule.rules.matrix import matmul
 from chainrule.rules.matrix import matrix_transpose as mT
 from chainrule.rules.reduction import sum_
-from chainrule.rules.shape import getitem, reshape
+from chainrule.rules.shape import diagonal, reshape
 from chainrule.traced import Traced
 
 
@@ -45,11 +45,6 @@ def is_complex(x: Any) -> bool:
 def H(x: Any) -> Any:
     """The conjugate transpose."""
     return conj(mT(x)) if is_complex(x) else mT(x)
-
-
-def diagonal(x: Any) -> Any:
-    r = np.arange(min(np.shape(raw(x))[-2:]))
-    return getitem(x, (Ellipsis, r, r))
 
 
 def column(x: Any) -> Any:
