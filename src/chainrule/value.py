@@ -327,6 +327,9 @@ class Value:
     def __round__(self, digits: int | None = None) -> Any:
         raise _cut("round", "use np.round(v, digits), or print with f'{v:.3f}'")
 
+    def as_integer_ratio(self) -> Any:  # what `statistics` asks for
+        raise _cut("as_integer_ratio", "use np.mean(v), np.var(v) and the like instead of statistics'")
+
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         raise TypeError(no_array())
 

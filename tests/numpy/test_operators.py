@@ -180,7 +180,7 @@ NOT_OF_ARRAYS = set(
     "__init_subclass__ __iadd__ __isub__ "
     "detach numpy requires_grad zero_grad view unsqueeze permute numel norm sin cos abs _backward "
     "__init__ __repr__ __format__ __bool__ __float__ __int__ __index__ __complex__ __round__ "
-    "__array__ __array_ufunc__ "
+    "as_integer_ratio __array__ __array_ufunc__ "
     "__array_namespace__ __dlpack__ __dlpack_device__ device to_device "
     "__array_function__ __setitem__ fill older __hash__ __reduce__ __slots__ __module__ __doc__ "
     "__annotations__ "

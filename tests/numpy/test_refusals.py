@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import statistics
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -173,6 +174,21 @@ def test_a_value_is_not_stored_in_a_plain_array(store: Any) -> None:
             store(a, v)
         reason = f"{error.value} {error.value.__cause__}"  # NumPy puts an error of its own before ours
         assert re.search("Value|chainrule", reason) and a.tolist() == [1, 1, 1]
+
+
+REMEDIES = {
+    "percent": (lambda v: "%.3f".__mod__(v), r"print with f'\{v:\.3f\}'"),
+    "round": (lambda v: round(v, 2), r"np\.round\(v, digits\)"),
+    "statistics": (lambda v: statistics.mean([v, v]), r"np\.mean\(v\), .*instead of statistics'"),
+    "complex": (lambda v: np.zeros(2, complex).__setitem__(0, 1j * v), r"v \+ 0j; .*chainrule\.numpy\.zeros"),
+}
+
+
+@pytest.mark.parametrize("name", REMEDIES)
+def test_a_cut_names_its_remedy(name: str) -> None:
+    f, remedy = REMEDIES[name]
+    with pytest.raises(TypeError, match=rf"would cut it out of the graph; to stay in it .*{remedy}"):
+        f(Value(0.5))
 
 
 CUTS = [math.sin, math.exp, math.sqrt, math.floor, float, int, bool, complex, round, range, hex]
