@@ -131,7 +131,7 @@ def test_only_some_arguments_become_values():
 
 @pytest.mark.parametrize("slip", [(Z,), (2.0,), (True,)], ids=["array", "float", "bool"])
 def test_arguments_come_in_a_second_call(slip):
-    with pytest.raises(TypeError, match=r"^explain_nan: argnums is .*, expected integers; .*explain_nan\(f\)"):
+    with pytest.raises(TypeError, match=r"^explain_nan: argnums is .*, expected integers; .*explain_nan"):
         cr.explain_nan(root, *slip)
 
 
