@@ -165,6 +165,7 @@ def _inner(name: str) -> Iterator[Inner]:
     finally:
         capturing.remove(trace)
         set_trace(parent)
+        trace.end()
 
 
 def _wrapped(xs: Sequence[Traced], tracked: Sequence[bool]) -> Flat:

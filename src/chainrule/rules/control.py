@@ -27,7 +27,8 @@ from chainrule.rules.shape import stack
 from chainrule.sweeps.adjoint import accumulate, adjoint
 from chainrule.sweeps.tangent import tangent
 from chainrule.traced import Traced, current_trace
-from chainrule.value import Value, changed, kept, next_serial, result
+from chainrule.value import Value, changed, kept, next_serial, result, versions
+from chainrule.versions import first, settle
 
 __all__ = ["Plan", "Ran", "branch", "lifted", "loop", "outside_of", "repeat", "scan", "watch"]
 
@@ -187,6 +188,16 @@ def _lifted_at(at: Sequence[int], entries: Flat) -> Flat:
     return entries
 
 
+def _as_given(values: Flat, outs: Sequence[Any] = ()) -> Flat:
+    """What a function was given, as it was before the function assigned to elements of it."""
+    if not versions.happened:
+        return values
+    for v in outs:
+        if type(v) is Value:
+            settle(v)
+    return [first(v) if type(v) is Value else v for v in values]
+
+
 def outside_of(outs: Flat, since: int, found: dict[int, Value]) -> None:
     """Collect the Values older than ``since`` that these were computed from, by serial."""
     values = [v for v in outs if type(v) is Value]
@@ -204,7 +215,7 @@ def _in_python(plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool, kee
     name, labels, (body,) = plan.name, plan.labels, plan.functions
     tracked, moved = [type(c) is Value for c in init], [type(x) is Value for x in xs]
     likes, rows = [operand(c) for c in init], [operand(x) for x in xs]
-    carry = [x.copy() if type(x) is np.ndarray else x for x in likes]  # a body may write to its own
+    carry = likes
     kept = [Stack(name, label, length) for label in labels]
     stacks: list[Stack] = []
     sums: Flat = []
@@ -213,8 +224,12 @@ def _in_python(plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool, kee
     for step in range(length):
         i = length - 1 - step if reverse else step
         since = next_serial()
+        if keep or not step:  # a body may write to arrays, but not to those that are kept, or its caller's
+            given = [c.copy() if type(c) is np.ndarray and not t else c for c, t in zip(carry, tracked)]
+        else:
+            given = carry
         new, ys, terms = body(
-            [lifted(c) if t else c for c, t in zip(carry, tracked)],
+            [lifted(c) if t else c for c, t in zip(given, tracked)],
             [lifted(x[i]) if t else x[i] for x, t in zip(rows, moved)],
         )
         came = [type(v) is Value for v in (*new, *terms, *ys)]
@@ -352,6 +367,7 @@ class Scan(Primitive):
             entries, dx = _lifted_at(to, x[: len(xs)]), x[len(xs) :]
             until = next_serial()
             new, ys, sums = body(leaves, entries)
+            leaves, entries = _as_given(leaves, [*new, *ys, *sums]), _as_given(entries)
             seeds = dict(zip([leaves[i] for i in at] + [entries[j] for j in to], dc + dx))
             ts = _tangents([*new, *ys, *sums], seeds | moving, until, record)
             primal = new if record else [raw(v) for v in new]
@@ -388,11 +404,15 @@ class Scan(Primitive):
 
         def step(gc: Flat, x: Flat) -> tuple[Flat, Flat, Flat]:
             entries, x = x[:c], x[c:]
-            leaves = _lifted_at(at, [restored(v, like) for v, like in zip(entries, likes)])
+            entries = [restored(v, like) for v, like in zip(entries, likes)]
+            # those of integers a body may write to
+            entries = [v.copy() if np.ndim(v) and i not in at else v for i, v in enumerate(entries)]
+            leaves = _lifted_at(at, entries)
             entries, x = _lifted_at(to, x[: len(xs)]), x[len(xs) :]
             gys, gkept, position = x[: len(ys)], x[len(ys) : len(ys) + len(kept)], x[len(ys) + len(kept) :]
             until = next_serial()
             new, outs, sums = body(leaves, entries)
+            leaves, entries = _as_given(leaves, [*new, *outs, *sums]), _as_given(entries)
             for i in position:
                 repeats.check(int(i), [raw(v) for v in new])
             ends = [new[i] for i in at] + [outs[j] for j in ys] + sums
@@ -473,6 +493,7 @@ class While(Primitive):
             leaves, dc = _lifted_at(at, carry[:c]), carry[c:]
             until = next_serial()
             new = body(leaves)
+            leaves = _as_given(leaves, new)
             ts = _tangents(new, dict(zip([leaves[i] for i in at], dc)) | moving, until, record)
             return [*(new if record else map(raw, new)), *[fit(ts[i], raw(new[i])) for i in at]]
 
@@ -522,6 +543,7 @@ class Cond(Primitive):
                 leaves, ts = _lifted_at(at, given[: len(operands)]), given[len(operands) :]
                 until = next_serial()
                 outs = f(leaves)
+                leaves = _as_given(leaves, outs)
                 seeds = dict(zip([leaves[i] for i in at], ts)) | moving
                 return [t for t in _tangents(outs, seeds, until, record) if t is not None]
 
@@ -548,6 +570,7 @@ class Cond(Primitive):
                 leaves, gs = _lifted_at(at, given[: len(operands)]), given[len(operands) :]
                 until = next_serial()
                 outs = f(leaves)
+                leaves = _as_given(leaves, outs)
                 found = _cotangents([outs[i] for i in g.found], gs, until, record)
                 return [found(v) for v in [*closed, *[leaves[i] for i in at]]]
 
