@@ -35,7 +35,7 @@ def _operand(name: str, x: Any) -> Any:
     return x if a.dtype.kind in "fc" else a.astype(float)[()]
 
 
-def array(x: Any) -> Any:
+def array(x: Any, dtype: Any = None) -> Any:
     """Values and numbers in nested lists as one Value, as ``np.array`` joins numbers.
 
     NumPy cannot be told to join Values inside a list, hence this function.
@@ -44,9 +44,13 @@ def array(x: Any) -> Any:
     ----------
     x : Value, number, array or nested lists of them
         All entries of a list must have one shape.
+    dtype : dtype, optional
+        Floats or complex numbers; as in NumPy, the first that holds all entries by default.
 
     Raises
     ------
+    TypeError
+        For a dtype of integers or booleans, which have no derivative, if there are Values.
     ValueError
         If the shapes in a list differ.
 
@@ -61,6 +65,9 @@ def array(x: Any) -> Any:
     >>> grad(lambda t: np.sum(spiral(t)))(0.0)
     2.0
     """
+    if dtype is not None:
+        y = array(x)
+        return np.dtype(dtype).type(y) if type(y) is float else y.astype(dtype)
     if not isinstance(x, list | tuple):
         return _operand("array", x)
     return stack([array(part) for part in x]) if x else np.zeros(0)
