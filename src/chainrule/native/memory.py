@@ -257,12 +257,15 @@ class Memory:
         for r, update in zip(self.roots, self.updates, strict=True):
             if update is None or not r.shape or r not in made or update not in last or times[r] > 1:
                 continue
-            t = made[r]
+            t = made[r.inputs[0] if r.op == "item" else r]  # a loop writes its results in every turn
             unit = self.units[t]
             if last[update] > t or r in self.early or update in taken:
                 continue
             if last[update] == t:
                 if not isinstance(unit, Cluster):
+                    if r.op == "item" and self._carries(unit, r.params["index"], update):
+                        found[r] = update
+                        taken.add(update)
                     if (
                         unit.op == "gemm"
                         and unit.inputs[2] is update
@@ -280,6 +283,14 @@ class Memory:
             found[r] = update
             taken.add(update)
         return found
+
+    def _carries(self, loop: Traced, index: int, x: Traced) -> bool:
+        """Whether a loop reads ``x`` as the first carry of that number and as nothing else."""
+        if loop.op not in ("scan", "while") or index >= loop.params["carries"]:
+            return False
+        views = [self.views.view(i) for i in loop.inputs]
+        read = [k for k, v in enumerate(views) if v is not None and v.base is x]
+        return read == [loop.params["constants"] + index] and loop.inputs[read[0]] is x
 
     def _cell(self, x: Traced) -> None:
         self.storage[x] = Storage(CELLS, 8 * self.shared.cells)

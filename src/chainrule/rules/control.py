@@ -26,6 +26,7 @@ from chainrule.sweeps.adjoint import accumulate, adjoint
 from chainrule.sweeps.tangent import tangent
 from chainrule.traced import Traced, current_trace
 from chainrule.value import Value, changed, kept, next_serial, result
+from chainrule.versions import first, settle
 
 __all__ = ["Plan", "Ran", "branch", "lifted", "loop", "outside_of", "repeat"]
 
@@ -184,6 +185,11 @@ def _lifted_at(at: Sequence[int], entries: Flat) -> Flat:
     return entries
 
 
+def _seeds(leaves: Flat, at: Sequence[int], ts: Flat) -> dict[Value, Any]:
+    """Tangents of some of the entries, as they were before the body assigned to their elements."""
+    return {first(leaves[i]): t for i, t in zip(at, ts)}
+
+
 def outside_of(outs: Flat, since: int, found: dict[int, Value]) -> None:
     """Collect the Values older than ``since`` that these were computed from, by serial."""
     values = [v for v in outs if type(v) is Value]
@@ -240,7 +246,8 @@ def _in_python(plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool, kee
 def _fixed(plan: Plan, args: Sequence[Any]) -> None:
     """Closed-over Values must still be what they were, because the functions read them again."""
     for w, a in zip(plan.closed, args):
-        if changed(w, raw(a)):
+        settle(w)
+        if changed(w, raw(a)) or (w.primitive is not None and w._data is not raw(a)):
             raise RuntimeError(
                 f"{plan.name}: {w.name or 'a Value'}, which its function reads, was given new data since; "
                 "the function is called again for a derivative and needs the old data: differentiate before "
@@ -312,8 +319,8 @@ class Scan(Primitive):
             entries, dx = _lifted_at(to, x[: len(xs)]), x[len(xs) :]
             until = next_serial()
             new, ys, sums = body(leaves, entries)
-            seeds = dict(zip([leaves[i] for i in at] + [entries[j] for j in to], dc + dx))
-            ts = _tangents([*new, *ys, *sums], seeds | moving, until, record)
+            seeds = _seeds(leaves, at, dc) | _seeds(entries, to, dx) | moving
+            ts = _tangents([*new, *ys, *sums], seeds, until, record)
             primal = new if record else [raw(v) for v in new]
             dy = [t for t in ts[c : c + r] if t is not None]
             return [*primal, *[fit(ts[i], raw(new[i])) for i in at]], dy + dc, ts[c + r :]
@@ -357,19 +364,20 @@ class Scan(Primitive):
                 repeats.check(int(i), [raw(v) for v in new])
             ends = [new[i] for i in at] + [outs[j] for j in ys] + sums
             found = _cotangents(ends, [*gc, *gys, *gsums], until, record)
-            back = {i: found(leaves[i]) for i in at}
+            back = {i: found(first(leaves[i])) for i in at}
             for i, more in zip(kept, gkept):
                 back[i] = back[i] + more
-            return list(back.values()), [found(entries[j]) for j in to], [found(w) for w in closed]
+            dx = [found(first(entries[j])) for j in to]
+            return list(back.values()), dx, [found(w) for w in closed]
 
         labels = [f"the cotangent of {plan.labels[i]}" for i in at]
         pulled = plan.derived("cotangent", labels, step)
-        first = [_or_zero(g.get(i), likes[i]) for i in at]
+        seeds = [_or_zero(g.get(i), likes[i]) for i in at]
         given = [_result(y, c + m + r + i) for i in range(c)] + xs
         given += [g.get(c + m + j) for j in ys] + [g.get(c + m + r + i) for i in kept]
         if current_trace() is None:
             given.append(np.arange(length))
-        gc, gxs, gclosed = loop(pulled, first, given, length, not params["reverse"])
+        gc, gxs, gclosed = loop(pulled, seeds, given, length, not params["reverse"])
         found = dict(zip([n + i for i in at], gc)) | dict(zip([n + c + j for j in to], gxs))
         return [*zip(closed, gclosed)] + [
             (inputs[i], fit(v, inputs[i]._data)) for i, v in found.items() if _wanted(inputs[i], since)
@@ -433,7 +441,7 @@ class While(Primitive):
             leaves, dc = _lifted_at(at, carry[:c]), carry[c:]
             until = next_serial()
             new = body(leaves)
-            ts = _tangents(new, dict(zip([leaves[i] for i in at], dc)) | moving, until, record)
+            ts = _tangents(new, _seeds(leaves, at, dc) | moving, until, record)
             return [*(new if record else map(raw, new)), *[fit(ts[i], raw(new[i])) for i in at]]
 
         labels = [*plan.labels, *[f"the tangent of {plan.labels[i]}" for i in at]]
@@ -482,8 +490,8 @@ class Cond(Primitive):
                 leaves, ts = _lifted_at(at, given[: len(operands)]), given[len(operands) :]
                 until = next_serial()
                 outs = f(leaves)
-                seeds = dict(zip([leaves[i] for i in at], ts)) | moving
-                return [t for t in _tangents(outs, seeds, until, record) if t is not None]
+                found = _tangents(outs, _seeds(leaves, at, ts) | moving, until, record)
+                return [t for t in found if t is not None]
 
             return push
 
@@ -509,7 +517,7 @@ class Cond(Primitive):
                 until = next_serial()
                 outs = f(leaves)
                 found = _cotangents([outs[i] for i in g.found], gs, until, record)
-                return [found(v) for v in [*closed, *[leaves[i] for i in at]]]
+                return [found(v) for v in [*closed, *[first(leaves[i]) for i in at]]]
 
             return pull
 
