@@ -436,3 +436,68 @@ BAD = [
 def test_errors(call, kind, text):
     with pytest.raises(kind, match=text):
         call()
+
+
+# -------------------------------------------------------------------- what is sent nothing
+
+AT = np.array([-1.0, 4.0])  # where the root has no derivative, and where it has one
+OK = AT > 0
+
+
+def taken(x):
+    return np.where(OK, x, 0.0)
+
+
+def either(x, f, g):
+    return cr.cond(np.sum(cr.data(x)[1:]) > 0, f, g, x)
+
+
+REMEMBERED = {
+    "within a step": lambda x: cr.scan(lambda c, a: (c, taken(np.sqrt(c) * a)), x, np.ones(2))[1],
+    "of an entry": lambda x: cr.scan(lambda c, a: (c, np.where(a > 0, np.sqrt(a), 0.0)), 0.0, x)[1],
+    "within each step": lambda x: cr.fori(0, 2, lambda i, c: taken(np.sqrt(c)), x),
+    "chosen before": lambda x: cr.fori(0, 2, lambda i, c: np.sqrt(c) * 2, np.where(OK, x, 1.0)),
+    "within a branch": lambda x: either(x, lambda x: taken(np.sqrt(x)), lambda x: x),
+}
+EDGES = {
+    "into the steps": lambda x: taken(cr.scan(lambda c, a: (c, np.sqrt(c) * a), x, np.ones(2))[1]),
+    "into the last step": lambda x: taken(cr.fori(0, 2, lambda i, c: np.sqrt(c), x)),
+    "from step to step": lambda x: cr.scan(
+        lambda c, root: (np.where(root, np.sqrt(c), taken(c)), None), x, np.array([True, False])
+    )[0],
+    "out of the first": lambda x: cr.scan(lambda c, a: (taken(c) * a, None), np.sqrt(x), np.ones(2))[0],
+    "out of a body that reads it": lambda x: (
+        lambda s: cr.scan(lambda c, a: (c + taken(s), None), np.zeros(2), np.ones(2))[0]
+    )(np.sqrt(x)),
+}
+BRANCH_EDGES = {
+    "into a branch": lambda x: taken(either(x, np.sqrt, lambda x: x)),
+    "out of a branch": lambda x: either(np.sqrt(x), taken, lambda x: x),
+}
+
+
+def in_each_way(f):
+    """The derivatives of the sum: reverse, compiled; forward, compiled."""
+    total = lambda x: np.sum(f(x))
+    ways = [cr.grad(total), cr.jacobian(total, mode="forward")]
+    with np.errstate(all="ignore"):
+        return [g(AT) for way in ways for g in (way, cr.compile(way))]
+
+
+@pytest.mark.parametrize("name", REMEMBERED)
+def test_what_was_sent_nothing_is_remembered(name):
+    reverse, *others = in_each_way(REMEMBERED[name])
+    assert np.isfinite(reverse).all() and reverse[0] == 0 and reverse[1] != 0
+    for other in others:
+        np.testing.assert_allclose(other, reverse, rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", [*EDGES, *BRANCH_EDGES])
+def test_the_edge_of_a_step_sends_a_plain_zero(name):
+    """The limit that the conventions state: nan in reverse, where forward mode gives 0."""
+    edge = EDGES.get(name)
+    reverse, compiled, *forward = in_each_way(edge or BRANCH_EDGES[name])
+    assert np.isnan(compiled[0]) and (np.isnan(reverse[0]) if edge else reverse[0] == 0)
+    for other in (reverse, compiled, *forward):
+        assert other[1] == pytest.approx(forward[0][1], rel=1e-14)
+    assert forward[0][0] == forward[1][0] == 0

@@ -141,13 +141,84 @@ def test_in_loops():
     assert found.line == line_of(f, "np.sqrt") and found.function == "f"
 
 
-def test_loops_that_are_one_operation():
-    def f(x):
-        return cr.scan(lambda c, a: (np.log(c) * a, c), x, np.ones(3))[0]
+def logs(x):
+    def body(c, a):
+        d = c - a
+        return np.log(d), d  # logs
 
-    found = cr.explain_nan(f)(0.5)
-    assert found.operation == "scan" and np.isnan(found.number) and found.function == "f"
-    assert "as a loop of Python's" in str(found)
+    return cr.scan(body, x, np.array([0.5, 1.0, 2.0]))[0]
+
+
+def backwards(x):
+    at = np.array([1.0, 0.0, 2.0])
+    return np.sum(cr.scan(lambda c, a: (c, np.log(a * c)), x, at, reverse=True)[1])  # backwards
+
+
+def counted(x):
+    return cr.fori(2, 6, lambda i, c: np.sqrt(c - 1.0), x)  # counted
+
+
+def watched(x):
+    return cr.while_loop(lambda c: c > -1.0, lambda c: np.sqrt(c - 1.0) * 1, x)  # watched
+
+
+def branch(x):
+    return cr.fori(0, 2, lambda i, c: cr.cond(i > 0, lambda c: np.log(c - 5), lambda c: c, c), x)  # branch
+
+
+def nested(x):
+    def inner(c, a):
+        return cr.fori(0, 2, lambda i, y: np.sqrt(y) * a, c)  # nested
+
+    return np.sum(cr.scan(lambda c, a: (c, inner(c, a)), x, np.array([1.0, 0.0]))[1])
+
+
+def around(w):
+    return cr.scan(lambda c, _: (np.sqrt(w) * c, None), 1.0, length=3)[0]  # around
+
+
+LOOPS = [
+    (logs, 4.0, "log", "forward", ("step 2 of scan",)),
+    (backwards, 1.0, "log", "forward", ("step 1 of scan",)),
+    (counted, 3.0, "sqrt", "forward", ("step 2 of fori",)),
+    (watched, 3.0, "sqrt", "forward", ("step 2 of while_loop",)),
+    (branch, 1.0, "log", "forward", ("step 1 of fori",)),
+    (nested, 0.0, "divide", "backward", ("step 1 of scan", "step 1 of fori")),
+    (around, 0.0, "divide", "backward", ("step 2 of scan",)),
+]
+
+
+@pytest.mark.parametrize("f, x, operation, phase, steps", LOOPS, ids=[f.__name__ for f, *_ in LOOPS])
+def test_in_loops_that_are_one_operation(f, x, operation, phase, steps):
+    """The operation of the body, its step, its line, in any phase; of what was recorded earlier too."""
+    asked = [lambda: cr.explain_nan(f)(x), lambda: cr.explain_nan(cr.compile(f))(x)]
+    if f is not watched:  # whose operations are in the graph, without lines
+        asked.append(lambda: cr.explain_nan(recorded(f, x)))
+    if phase == "backward":
+        asked.append(lambda: cr.explain_nan(cr.grad(f))(x))
+    for ask in asked:
+        found = ask()
+        assert (found.operation, found.phase, found.steps) == (operation, phase, steps)
+        assert found.text.endswith(f"# {f.__name__}") and f"in {steps[-1]}" in str(found)
+        assert phase == "forward" or found.derivative_of == ("sqrt",)
+
+
+def recorded(f, x):
+    with np.errstate(all="ignore"):
+        return f(Value(x))
+
+
+def test_a_watched_loop_gives_what_it_gives():
+    """Looking changes no number and no derivative."""
+
+    def f(x):
+        c, ys = cr.scan(lambda c, a: ((c[0] * a, c[1] + 1), {"y": c[0] ** 2 + a}), (x, 0), np.arange(3.0) + 1)
+        return np.sum(ys["y"]) + c[0] * c[1]
+
+    seen = []
+    found = cr.explain_nan(lambda x: seen.append(cr.value_and_grad(f)(x)) or np.sum(x))(2.0)
+    (value, gradient), want = seen[0], cr.value_and_grad(f)(2.0)
+    assert not found and (value.data, gradient.data) == want
 
 
 def test_containers_and_what_holds_no_numbers():

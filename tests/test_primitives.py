@@ -14,6 +14,7 @@ import chainrule as cr
 from chainrule import Value, check_grads
 from chainrule.primitives import Bilinear, Elementwise, Lanes, Linear, Primitive, Special, fit
 from chainrule.rules.arithmetic import add, divide, multiply, power
+from chainrule.rules.convolution import correlate
 from chainrule.rules.elementary import exp, log
 
 # -------------------------------------------------------------------- recording
@@ -271,6 +272,53 @@ def test_a_dead_lane_stays_dead_through_every_family(x):
             assert np.isfinite(g).all(), name
             assert_array_equal(np.asarray(g) != 0, np.asarray(x) > 0)
             assert_allclose(cr.jvp(h, (x,), (x * 0 + 1,))[1], np.sum(g), rtol=1e-15)
+
+
+def rows(x, w):
+    return np.sqrt(x) @ w
+
+
+def places(x, w):
+    y = correlate(np.sqrt(np.reshape(x, (1, 4, 2))), np.reshape(w, (2, 2, 3)), strides=(1,), dilation=(1,))
+    return np.reshape(y, (3, 3))
+
+
+def strided(x, w):
+    x, w = np.reshape(x, (1, 8, 1)), np.reshape(w[:2], (2, 1, 3))
+    return np.reshape(correlate(np.sqrt(x), w, strides=(3,), dilation=(2,)), (2, 3))
+
+
+def signal(x, w):
+    return np.reshape(np.convolve(np.sqrt(np.reshape(x, -1)), w[0])[2:8], (3, 2))
+
+
+def summed(x, w):
+    return np.einsum("ij,jk->ik", np.sqrt(x), w)
+
+
+# Of each the first row of the result comes from numbers that have no root, and others do not
+PRODUCTS = [(rows, 2), (summed, 2), (places, 4), (strided, 2), (signal, 4)]
+
+
+@pytest.mark.parametrize("f, columns", PRODUCTS, ids=lambda f: getattr(f, "__name__", ""))
+def test_a_dead_row_stays_dead_in_both_factors(f, columns):
+    """Neither the infinite derivative behind a factor, nor an infinity or nan in the other, becomes nan."""
+    rng = np.random.default_rng(0)
+    x, w = rng.uniform(1, 2, (4, 2)), rng.normal(size=(columns, 3))
+    x[0], x[1, 0] = (-1.0, 0.0), -2.0
+    with np.errstate(all="ignore"):
+        good = np.isfinite(f(x, w)) & (np.arange(len(f(x, w)))[:, None] > 0)
+    assert good.any() and not good.all()
+    h = lambda x, w: np.sum(np.where(good, f(x, w), 0.0) ** 2)
+    reverse = cr.grad(h, (0, 1))
+    with np.errstate(all="ignore"):
+        want = cr.jacobian(h, (0, 1), mode="forward")(x, w)
+        for found in (reverse(x, w), cr.compile(reverse)(x, w)):
+            for a, b in zip(found, want, strict=True):
+                assert np.isfinite(a).all() and np.any(a)
+                assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+        true = cr.grad(lambda x, w: np.sum(f(x, w)), (0, 1))(x, w)
+    assert not any(np.isfinite(g).all() for g in true)  # what is taken is not hidden
 
 
 def test_a_computed_zero_is_no_dead_lane():

@@ -7,6 +7,7 @@ they become loops of the program, where a Python loop would be unrolled.
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -15,11 +16,11 @@ import numpy as np
 import optree
 
 from chainrule.containers import flatten
-from chainrule.recording import kind_of
+from chainrule.recording import alias, kind_of
 from chainrule.rules.carry import Stack, conform, describe, operand, sort_of, truth
-from chainrule.rules.control import Plan, branch, loop, repeat
+from chainrule.rules.control import Plan, branch, loop, repeat, watch
 from chainrule.traced import Traced, current_trace
-from chainrule.value import Value
+from chainrule.value import Value, next_serial
 
 __all__ = ["cond", "fori", "scan", "while_loop"]
 
@@ -192,13 +193,25 @@ def while_loop(condition: Callable[[Any], Any], body: Callable[[Any], Any], init
     if current_trace() is not None:
         carry = repeat(Plan("while_loop", (holds, step), _title(body), labels), leaves)
     else:
-        likes, carry = [operand(x) for x in leaves], leaves
-        while truth("while_loop", "condition", holds(carry)):
+        likes, carry = [operand(x) for x in leaves], [_own(x) for x in leaves]
+        for number in itertools.count():
+            since = next_serial()
+            if not truth("while_loop", "condition", holds(carry)):
+                break
             carry = step(carry)
+            if watch.step is not None:
+                watch.step("while_loop", number, since, next_serial())
             for i, x in enumerate(carry):
                 same = conform("while_loop", labels[i], operand(x), likes[i])
                 carry[i] = x if type(x) is Value else same
     return optree.tree_unflatten(spec, carry)
+
+
+def _own(x: Any) -> Any:
+    """A carry that a body may write to, as the first of `scan`."""
+    if type(x) is Value:
+        return alias(x) if x.shape else x
+    return x.copy() if type(x) is np.ndarray else x
 
 
 def cond(predicate: Any, f: Callable[..., Any], g: Callable[..., Any], *operands: Any) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import linecache
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -16,8 +17,9 @@ from chainrule.containers import flatten
 from chainrule.derivatives import Argnums
 from chainrule.graph import order
 from chainrule.primitives import Elementwise, Primitive, as_array, fit
-from chainrule.rules.control import Parts
-from chainrule.running import Notes, Recorder, around, place
+from chainrule.rules.carry import differentiable
+from chainrule.rules.control import Parts, loop, scan, watch
+from chainrule.running import Recorder, Span, around, place
 from chainrule.sweeps.adjoint import _transpose_push, adjoint
 from chainrule.sweeps.tangent import tangent
 from chainrule.value import Value, current, next_serial
@@ -57,6 +59,8 @@ class NonFinite:
         In a sweep, the node of the computation whose derivative it is.
     module : str
         The module of `chainrule.nn` that was running, innermost.
+    steps : tuple of str
+        Of `chainrule.scan` and its kin that were running, the outermost first: ``"step 3 of scan"``.
     """
 
     operation: str | None = None
@@ -74,6 +78,7 @@ class NonFinite:
     node: Value | None = field(default=None, repr=False)
     origin: Value | None = field(default=None, repr=False)
     module: str = ""
+    steps: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.operation or self.source)
@@ -93,8 +98,7 @@ class NonFinite:
         lines += [f"    operand {i}: {_shown(x)}" for i, x in enumerate(self.operands)]
         if self.origin is not None:
             lines += [f"    {self.derivative_of[-1]} was of {' and '.join(map(_shown, self.origin.args))}"]
-        if isinstance(self.result, Parts):
-            lines += ["    the same as a loop of Python's shows which operation of its body it is"]
+        lines += [f"    in {step}" for step in self.steps]
         if self.file:
             lines += [f"    {self.file}, line {self.line}, in {self.function}"]
             lines += [f"        {self.text}"] if self.text else []
@@ -168,7 +172,7 @@ def explain_nan(f: Any, argnums: Argnums | None = None) -> Any:
 def find(run: Callable[[], Any], names: dict[int, str] | None = None) -> NonFinite:
     """What `explain_nan` gives, of a function without arguments; ``names`` of leaves are by identity."""
     recorder = _Recorder()
-    with np.errstate(all="ignore"), recorder:
+    with np.errstate(all="ignore"), recorder, _watching(recorder.steps):
         out = run()
         parts = flatten(out)[0]
         values = [v for v in parts if type(v) is Value]
@@ -222,7 +226,7 @@ def _culprit(bad: list[Value], recorder: _Recorder, names: dict[int, str]) -> No
     _, node, constant = oldest
     chain = recorder.chain(node)
     origin = chain[-1][1] if chain else None
-    where = _source(recorder.notes, node if origin is None else origin)
+    where = _source(recorder, node if origin is None else origin)
     if node.primitive is None or constant is not None:
         held = current(node) if constant is None else node.args[constant]
         number, index = first_entry(held)
@@ -231,6 +235,8 @@ def _culprit(bad: list[Value], recorder: _Recorder, names: dict[int, str]) -> No
             source=what or f"operand {constant} of {node.primitive.name}, a constant,",  # type: ignore[union-attr]
             number=number, index=index, node=node, **(where if constant is not None else {}),
         )  # fmt: skip
+    if node.primitive is scan and (within := find(lambda: _again(node))):  # it was recorded earlier
+        return within
     number, index = first_entry(node._data)
     return NonFinite(
         operation=node.primitive.name, phase=chain[0][0] if chain else "forward",
@@ -249,9 +255,37 @@ def _reached_by_bad(node: Value, i: int) -> bool:
     return True
 
 
-def _source(notes: Notes, node: Value) -> dict[str, Any]:
+@contextmanager
+def _watching(steps: list[Span]) -> Iterator[None]:
+    """Loops are recorded step by step meanwhile, and the steps noted."""
+
+    def step(name: str, number: int, first: int, last: int) -> None:
+        steps.append(Span(first, last, "loop", f"step {number} of {name}"))
+
+    before, watch.step = watch.step, step
+    try:
+        yield
+    finally:
+        watch.step = before
+
+
+def _again(node: Value) -> list[Any]:
+    """What a loop was given, through its steps."""
+    plan = node.params["f"]
+    n, c = len(plan.closed), plan.counts[0]
+    given = [Value(a) if differentiable(a) else a for a in map(current, node.args[n:])]
+    carry, ys, _ = loop(plan, given[:c], given[c:], node.params["length"], node.params["reverse"])
+    return [*carry, *ys]
+
+
+def _source(recorder: _Recorder, node: Value) -> dict[str, Any]:
+    notes = recorder.notes
     module = around(notes, node.serial, "module")
-    found: dict[str, Any] = {"module": "" if module is None else module.name}
+    loops = [s for s in recorder.steps if s.first < node.serial < s.last]
+    found: dict[str, Any] = {
+        "module": "" if module is None else module.name,
+        "steps": tuple(s.name for s in sorted(loops, key=lambda s: s.first)),
+    }
     at = place(notes, node.serial)
     if at is not None:
         scope = around(notes, node.serial, "scope")
@@ -267,11 +301,14 @@ class _Recorder(Recorder):
     ----------
     sweeps : list
         ``[first serial, last serial, phase, node]`` of each rule that ran.
+    steps : list of Span
+        Of loops.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.sweeps: list[list[Any]] = []
+        self.steps: list[Span] = []
 
     def called(self, frame: FrameType, event: str, arg: Any) -> Any:
         code = frame.f_code
@@ -303,9 +340,10 @@ class _Recorder(Recorder):
         serial = node.serial
         while True:
             spans = [s for s in self.sweeps if s[0] < serial < s[1] and s[3] is not None]
-            if not spans:
-                return found
-            _, _, phase, derived = spans[0]  # the outermost: what it calls is part of it
+            if not spans:  # a loop's derivative is that of its steps, which run again
+                return [f for f in found if f[1].primitive is not scan] or found
+            # the outermost: what it calls is part of it
+            _, _, phase, derived = next((s for s in spans if s[3].primitive is not scan), spans[0])
             found.append((phase, derived))
             serial = derived.serial
 

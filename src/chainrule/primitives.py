@@ -54,9 +54,10 @@ class Primitive:
     """
 
     scalar: Callable[..., Any] | None
-    # Of an operation whose result may lie in its operand's memory: what a write into the result makes of the
-    # operand, as ``put_back(base, new, **params)``; None where NumPy's result is read-only.
-    shares = False
+    # Of an operation whose result may lie in its operand's memory: whether it does, as
+    # ``window(result, operand, **params)``, and what a write into the result then makes of the operand, as
+    # ``put_back(base, new, **params)``; None where NumPy's result is read-only.
+    window: Callable[..., bool] | None = None
     put_back: Callable[..., Any] | None = None
     reach: Reach | None = None  # which elements move which, where they are not all
     takes_lanes = False  # whether `push` wants `Lanes` where only some elements of a tangent move
@@ -341,13 +342,23 @@ class Bilinear(Primitive):
     def pull(
         self, g: Any, y: Any, inputs: Sequence[Any], args: Sequence[Any], params: Any, since: int
     ) -> Contributions:
+        alive = None
         if type(g) is Lanes:
-            g = g.value
-        return [
-            (x, fit(transpose(g, *args, **params), x._data))
-            for x, transpose in zip(inputs, self.transposes, strict=True)
-            if type(x) is Value and x.serial >= since
-        ]
+            g, alive = g.value, g.alive
+
+        def contributions(args: Sequence[Any]) -> Contributions:
+            return [
+                (x, fit(transpose(g, *args, **params), x._data))
+                for x, transpose in zip(inputs, self.transposes, strict=True)
+                if type(x) is Value and x.serial >= since
+            ]
+
+        found = contributions(args)
+        if alive is None or self.reach is None or all(surely_finite(c) for _, c in found):
+            return found
+        # What only dead lanes depend on has no part in it, and neither have its infinities.
+        masks = self.reach.reaches(alive, *map(raw, args), **params)
+        return contributions([keep(reached(m), a) for m, a in zip(masks, args, strict=True)])
 
 
 class Special(Primitive):
@@ -421,7 +432,19 @@ class Reach(NamedTuple):
     """
 
     moves: Callable[..., Any]  # moves(*masks, **params): where the result moves, if the operands do there
-    reaches: Callable[..., Any]  # reaches(alive, *args, **params): for each operand what gets to the result
+    # reaches(alive, *args, **params): for each operand what gets to the result, perhaps as a function
+    reaches: Callable[..., Any]
+
+
+def reached(mask: Any) -> Any:
+    """A mask of `Reach.reaches`."""
+    return mask() if callable(mask) else mask
+
+
+def surely_finite(c: Any) -> bool:
+    """Whether a cotangent has no entry that is not; of one that is traced nobody knows."""
+    c = raw(c)
+    return type(c) is not Traced and math.isfinite(abs(np.sum(c)))
 
 
 def keep(mask: Any, c: Any) -> Any:

@@ -9,6 +9,7 @@ stands where the plain function would have left it.
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any
 
 import numpy as np
@@ -58,9 +59,11 @@ class Generator(np.random.Generator):
     ``standard_gamma``, ``gamma``, ``beta`` and ``dirichlet`` take Values as shapes too. A sample x then moves
     with a shape a as a quantile does, ``dx/da = -(∂F/∂a) / (∂F/∂x)`` with F the distribution function
     (M. Figurnov, S. Mohamed and A. Mnih, "Implicit reparameterization gradients", 2018); this needs SciPy.
+    (``dirichlet`` of shapes below 0.1 breaks a stick, as NumPy's does, but not of traced ones.)
 
     ``permutation`` and ``choice`` take them as what is picked from. Everything else is NumPy's, of plain
-    numbers. (A scale that is no plain number is not looked at for its sign.)
+    numbers; of traced ones too (a rate of ``poisson``), and then a program draws in its middle, when they are
+    there. (A scale that is no plain number is not looked at for its sign.)
 
     Parameters
     ----------
@@ -73,8 +76,8 @@ class Generator(np.random.Generator):
         If another parameter is a Value.
     chainrule.traced.TracedError
         While compiling: in the body of a loop or a branch of `chainrule.scan` and its kin, which runs as
-        often as numbers decide; for ``shuffle``, ``spawn``, ``bytes`` and ``out=``; for a shape that is
-        traced, because the numbers are drawn before the program runs.
+        often as numbers decide; for ``shuffle``, ``spawn``, ``bytes`` and ``out=``; for a ``size`` that is
+        traced; for a traced parameter of a generator that is made in the function.
     ImportError
         For a shape that is a Value, without SciPy.
 
@@ -152,11 +155,6 @@ class Generator(np.random.Generator):
     def _of_shapes(self, name: str, shapes: tuple[Any, ...], size: Any) -> Any:
         """A draw that depends on Values, as a function of them."""
         data = [current(x) for x in shapes]
-        if any(type(x) is Traced for x in data):
-            raise TracedError(
-                f"{where_in_user_code()}: {name}: a shape is {data!r}, expected plain numbers, because "
-                "what is random is drawn before the program runs; draw outside of the compiled function"
-            )
         try:
             from chainrule.rules.incomplete import beta_sample, gamma_sample
         except ImportError as error:
@@ -185,15 +183,25 @@ class Generator(np.random.Generator):
     def _draw(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """NumPy's method of that name: at once, or, of a generator from outside a capture, at each call."""
         for x in (*args, *kwargs.values()):
-            if not _plain(x):
-                error = TypeError if type(x) is Value else TracedError
-                raise error(
-                    f"{where_in_user_code()}: {name}: an argument is {x!r}, expected plain numbers, because "
-                    "NumPy draws; draw from a standard distribution and compute with what comes"
+            if type(x) is Value:
+                raise TypeError(
+                    f"{name}: an argument is {x!r}, expected plain numbers, because NumPy draws; draw from a "
+                    "standard distribution and compute with what comes"
                 )
         trace = current_trace() if capturing else None
         if trace is None or self.serial >= trace.start:
+            if not _plain(*args, *kwargs.values()):
+                raise TracedError(
+                    f"{where_in_user_code()}: {name}: an argument is traced, and the generator is made in "
+                    "the function that is compiled: make it outside, or let it be an argument"
+                )
             return getattr(np.random.Generator, name)(self, *args, **kwargs)
+        given = inspect.signature(getattr(np.random.Generator, name)).bind(self, *args, **kwargs).arguments
+        if not _plain(*_sizes(given.get("size"))):
+            raise TracedError(
+                f"{where_in_user_code()}: {name}: size is {given['size']!r}, expected plain integers: how "
+                "many are drawn must be known while compiling; name the argument in static_argnums"
+            )
         return trace.draw(self, name, args, kwargs)
 
 
@@ -208,6 +216,10 @@ def _drawing(name: str) -> Any:
 for _name in dir(np.random.Generator):
     if not _name.startswith("_") and _name not in vars(Generator) and _name != "bit_generator":
         setattr(Generator, _name, _drawing(_name))
+
+
+def _sizes(size: Any) -> Any:
+    return size if isinstance(size, tuple | list) else (size,)
 
 
 def _plain(*parameters: Any) -> bool:

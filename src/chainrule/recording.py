@@ -20,7 +20,7 @@ from chainrule.traced import Traced, is_array
 from chainrule.value import Value, versions
 from chainrule.versions import first, settle
 
-__all__ = ["Recording", "arguments", "hand_out", "kind_of", "match", "zeros_like"]
+__all__ = ["Recording", "arguments", "hand_out", "hidden", "kind_of", "match", "zeros_like"]
 
 # Passing a Value through it gives a node that a function can be differentiated at while staying
 # connected to the Value; the inner function's sweeps stop there.
@@ -76,6 +76,10 @@ class Recording:
         _running.leaves.append(self.leaves)
         try:
             out, self.aux = call(optree.tree_unflatten(self.spec, self.leaves)), None
+        except ValueError as error:
+            if (why := hidden(error)) is not None:
+                raise why from None
+            raise
         finally:
             _running.leaves.pop()
         if has_aux:
@@ -168,6 +172,12 @@ def _lift(name: str, path: tuple[Any, ...], x: Any) -> Value:
         f"{name}: {where} is {kind_of(x)}, expected floats, arrays or containers of them; "
         "name the arguments to differentiate with argnums"
     )
+
+
+def hidden(error: ValueError) -> TypeError | None:
+    """Why a Value or a traced number did not become an element of a plain array, where NumPy hides it."""
+    why = error.__cause__
+    return why if isinstance(why, TypeError) and "setting an array element" in str(error) else None
 
 
 def match(name: str, what: str, tree: Any, of: str, flat: list[Any], spec: Any) -> list[Any]:

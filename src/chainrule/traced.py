@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from chainrule.native.assignment import Memory
     from chainrule.native.capture import Trace
 
 __all__ = ["Changed", "Traced", "TracedError", "capturing", "is_array", "where_in_user_code"]
 
 _NONE: Mapping[str, Any] = {}
-_NO_NUMBER, _IN_PLACE = "it has no number yet", "a traced array is not changed in place"
+_NO_NUMBER, _IN_PLACE = "it has no number yet", "a traced array keeps its shape"
 
 
 class TracedError(TypeError):
@@ -31,17 +32,27 @@ class TracedError(TypeError):
 
 
 class Changed:
-    """Stands in the ``origin`` of a traced array that an operator has changed in place.
+    """Stands in the ``origin`` of a traced array that has been written to.
 
-    The node stays what it was, for what has read it. Its new numbers are another node's, which only the
-    name in front of the operator got; another name or a view would go on with the old ones. So whatever
-    takes an operand looks whose it is, and refuses this one.
+    The node stays what it was, for what has read it. To whoever has it as an array it now means another one:
+    so whatever takes an operand looks whose it is, and takes that (`chainrule.native.operations.current`).
+
+    Attributes
+    ----------
+    memory : Memory
+        Where its numbers lie now, with those of other names and views.
+    steps : tuple
+        The views between it and the whole.
+    seen, made : Traced or None
+        What it was last taken from, and the node that was made.
     """
 
-    __slots__ = ("line",)
+    __slots__ = ("made", "memory", "seen", "steps")
 
-    def __init__(self, line: str) -> None:
-        self.line = line
+    def __init__(self, memory: Memory, steps: tuple[Any, ...]) -> None:
+        self.memory, self.steps = memory, steps
+        self.seen: Traced | None = None
+        self.made: Traced | None = None
 
 
 class Traced:
@@ -155,7 +166,8 @@ _REFUSED: dict[str, tuple[str, str, str]] = {
     ),
     "__float__": (
         "float", _NO_NUMBER,
-        "use np functions instead of math's; for a[i] = x collect the parts in a list and np.stack it",
+        "use np functions instead of math's; for a[i] = x make a of x's kind, a = np.zeros(shape, like=x) or "
+        "np.zeros_like(x)",
     ),
     "__complex__": ("complex", _NO_NUMBER, "multiply by 1j"),
     "__int__": ("int", _NO_NUMBER, "name the argument in static_argnums"),
@@ -172,19 +184,12 @@ _REFUSED: dict[str, tuple[str, str, str]] = {
     "tolist": ("tolist", _NO_NUMBER, "return it from the compiled function"),
     "__array__": (
         "np.asarray", _NO_NUMBER,
-        "use the traced array as it is; join several with np.stack or chainrule.array, also for a[i] = x; "
-        "give functions of np whole arrays, without np.vectorize; a plain array is indexed by one as "
-        "cr.Value(a)[i], or goes through the xs of cr.scan",
-    ),
-    "__setitem__": (
-        "assignment to an element", _IN_PLACE,
-        "build the result: np.where(np.arange(n) == i, new, x) for x[i] = new, np.concatenate, np.stack",
+        "use the traced array as it is; join several with np.stack or chainrule.array; for a[i] = x make a "
+        "of x's kind, a = np.zeros(shape, like=x) or np.zeros_like(x); give functions of np whole arrays, "
+        "without np.vectorize; a plain array is indexed by one as cr.Value(a)[i], or goes through the xs of "
+        "cr.scan",
     ),
     "__delitem__": ("del", _IN_PLACE, "use np.delete"),
-    "fill": ("fill", _IN_PLACE, "write x = np.full_like(x, value)"),
-    "sort": ("sort", _IN_PLACE, "write x = np.sort(x)"),
-    "partition": ("partition", _IN_PLACE, "write x = np.partition(x, k)"),
-    "put": ("put", _IN_PLACE, "write x = np.where(mask, new, x)"),
     "resize": ("resize", _IN_PLACE, "write x = x.reshape(shape)"),
 }  # fmt: skip
 
@@ -231,11 +236,10 @@ def lend(v: Any, what: str, x: Traced) -> Traced:
     return x if trace is None else trace.lend(v, what, x)
 
 
-def given_back(v: Any, what: str, new: Any) -> None:
-    """Note that what was lent is assigned again."""
+def given_back(v: Any, what: str, new: Any) -> bool:
+    """Whether what is assigned is what was lent, see `chainrule.native.capture.Trace.given_back`."""
     trace = current_trace()
-    if trace is not None:
-        trace.given_back(v, what, new)
+    return trace is not None and trace.given_back(v, what, new)
 
 
 def scatter_traced(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
@@ -246,10 +250,49 @@ def scatter_traced(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
 
 
 def setitem_traced(x: Any, new: Any, index: Any) -> Any:
-    """``x`` with ``new`` at ``index``, where any of them is traced."""
+    """``x`` with ``new`` at ``index``, where any of them is traced.
+
+    Raises
+    ------
+    TracedError
+        For a traced index of several elements: which of two for one is the last is not known, and only that
+        has a derivative.
+    """
     from chainrule.native.indexing import setitem
 
+    parts = index if isinstance(index, tuple) else (index,)
+    if any(getattr(p, "shape", ()) for p in parts) and any(type(p) is Traced for p in parts):
+        raise TracedError(
+            f"{where_in_user_code()}: assignment to a Value at a traced array of indices, which may name an "
+            "element twice; add with np.add.at, or write np.where(mask, new, x)"
+        )
     return setitem(x, new, index)
+
+
+def is_view(x: Traced) -> bool:
+    """Whether NumPy's array would lie in its operand's memory; True as well if nobody knows."""
+    from chainrule.native.assignment import kind_of_view
+
+    return kind_of_view(x) != "copy"
+
+
+def check_view(x: Any) -> None:
+    """Refuse to write to an array, or to what it may be a view of, if nobody knows whether it is one.
+
+    Raises
+    ------
+    TracedError
+    """
+    if type(x) is not Traced:
+        return
+    from chainrule.native.assignment import kind_of_view
+
+    if kind_of_view(x) == "unknown":
+        raise TracedError(
+            f"{where_in_user_code()}: assignment to an array that was reshaped, or to its reshaped self: "
+            "whether NumPy's is a copy depends on its order in memory, which is not known while compiling; "
+            "write x.reshape(shape).copy(), or np.array(x, order='C') before"
+        )
 
 
 def getitem_traced(x: Any, index: Any) -> Any:

@@ -120,10 +120,11 @@ class Value:
                 "can be replaced; make a new leaf with Value(new)"
             )
         if capturing and (trace := self._outside()) is not None:
-            trace.write(self, _leaf_data(new), replaced=not trace.given_back(self, "data", new))
+            if not trace.given_back(self, "data", new):
+                trace.write(self, _leaf_data(new), replaced=True)
         elif type(new) is Traced:
-            given_back(self, "data", new)
-            self._adopt(_leaf_data(new))
+            if not given_back(self, "data", new):
+                self._adopt(_leaf_data(new))
         elif not (self.args and new is self.args[0]):  # v.data -= step has changed it already
             new = _leaf_data(new)
             if np.shape(new) != np.shape(self._data):
@@ -235,8 +236,9 @@ class Value:
     @grad.setter
     def grad(self, new: Any) -> None:
         if capturing and (type(new) is Traced or self._outside() is not None):
-            given_back(self, "grad", new)
-            self._gradient = data(new)
+            if not given_back(self, "grad", new):
+                g = data(new)
+                self._gradient = g.held() if type(g) is Traced else g
             return
         if new is not None:
             if type(self._data) is float or type(self._data) is Cell:
@@ -305,8 +307,8 @@ class Value:
     def __float__(self) -> float:
         raise _cut(
             "float",
-            "for a[i] = v make a a Value, a = chainrule.Value(np.zeros(n)), or collect the parts in a list "
-            "and np.stack it; np.sin and the like instead of math.sin; to log or plot a loss: loss.item()",
+            "for a[i] = v make a of v's kind, a = np.zeros(n, like=v) or np.zeros_like(v); np.sin and the "
+            "like instead of math.sin; to log or plot a loss: loss.item()",
         )
 
     def __int__(self) -> int:
@@ -322,8 +324,8 @@ class Value:
         raise TypeError(
             "np.asarray: a Value cannot become a plain array, because its derivative would be lost "
             "silently; write v.data for its numbers; chainrule.array([v, w]) or np.stack([v, w]) to join "
-            "Values, before np.sum, np.mean and the like; and for a[i] = v make a a Value: "
-            "a = chainrule.Value(np.zeros(n))"
+            "Values, before np.sum, np.mean and the like; and for a[i] = v make a of v's kind: "
+            "a = np.zeros(n, like=v) or np.zeros_like(v)"
         )
 
     def __reduce__(self) -> Any:

@@ -17,8 +17,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from chainrule.traced import capturing
+from chainrule.traced import Traced, capturing, check_view
 from chainrule.value import Cell, Value, versions
+
+_ARRAYS = {np.ndarray, Traced}
 
 __all__ = ["first", "mend", "outside", "settle", "twin", "window", "write"]
 
@@ -26,9 +28,9 @@ __all__ = ["first", "mend", "outside", "settle", "twin", "window", "write"]
 def window(x: Value) -> bool:
     """Whether the node's array lies in that of another Value."""
     p = x.primitive
-    if p is None or not p.shares or type(x.inputs[0]) is not Value:
+    if p is None or p.window is None or type(x.inputs[0]) is not Value or type(x._data) not in _ARRAYS:
         return False
-    return type(x._data) is not np.ndarray or np.may_share_memory(x._data, x.args[0])
+    return p.window(x._data, x.args[0], **x.params)
 
 
 def twin(x: Value) -> Value:
@@ -60,6 +62,7 @@ def write(x: Value, make: Callable[[Value], Value]) -> None:
         former[part].inputs = (former[base],)
     node = make(former[x])
     for part, base in pairwise(path):
+        check_view(part._data)
         put = part.primitive.put_back  # type: ignore[union-attr]
         if put is None:
             raise ValueError(
@@ -71,7 +74,7 @@ def write(x: Value, make: Callable[[Value], Value]) -> None:
     windows = path[-2::-1] + _tell_apart(node, former)
     _copy(node, path[-1], former[path[-1]])
     for part in windows:
-        _copy(part.primitive(part.inputs[0], **part.params), part, former[part])  # type: ignore[misc]
+        _take_anew(part, former[part])
 
 
 def _tell_apart(node: Value, former: dict[Value, Value]) -> list[Value]:
@@ -90,6 +93,11 @@ def _tell_apart(node: Value, former: dict[Value, Value]) -> list[Value]:
             else:
                 c.inputs = inputs
     return windows
+
+
+def _take_anew(part: Value, old: Value) -> None:
+    check_view(part._data)
+    _copy(part.primitive(part.inputs[0], **part.params), part, old)  # type: ignore[misc]
 
 
 def _copy(node: Value, x: Value, old: Value) -> None:
@@ -120,7 +128,7 @@ def settle(x: Value) -> None:
         if part.inputs[0].serial > part.serial:
             old = twin(part)
             old.inputs = (_at(part.inputs[0], part.serial), *part.inputs[1:])
-            _copy(part.primitive(part.inputs[0], **part.params), part, old)  # type: ignore[misc]
+            _take_anew(part, old)
 
 
 def first(x: Value) -> Value:
@@ -132,13 +140,8 @@ def first(x: Value) -> Value:
 
 def mend(node: Value) -> None:
     """Put into the node's inputs the versions of its own time."""
-    if any(type(x) is Value and (x.serial > node.serial or window(x)) for x in node.inputs):
-        node.inputs = tuple([_version(x, node.serial) if type(x) is Value else x for x in node.inputs])
-
-
-def _version(x: Value, serial: int) -> Value:
-    settle(x)
-    return _at(x, serial)
+    if any(type(x) is Value and x.serial > node.serial for x in node.inputs):
+        node.inputs = tuple([_at(x, node.serial) if type(x) is Value else x for x in node.inputs])
 
 
 def _at(x: Value, serial: int) -> Value:

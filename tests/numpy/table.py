@@ -623,9 +623,6 @@ FUNCTIONS |= {
     ],
 }  # fmt: skip
 
-# These write into an array, which a compiled function's own arrays do not allow; its Values do.
-WRITING = {"copyto", "put", "fill_diagonal", "put_along_axis"}
-
 # Of these the shape depends on the numbers, so that they are refused in a compiled program.
 DEPENDENT = {
     "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values", "trim_zeros", "arange",

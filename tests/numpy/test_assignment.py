@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import gc
+import re
+import tracemalloc
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 import chainrule as cr
 import chainrule.numpy as xp
 from chainrule import Value
+from chainrule.traced import TracedError
 
 X = np.array([0.5, 1.5, -2.5, 0.8, 1.1, -0.4])
 
@@ -21,7 +24,7 @@ X = np.array([0.5, 1.5, -2.5, 0.8, 1.1, -0.4])
 def total(*parts: Any) -> Any:
     """Every element counts otherwise."""
     return sum(
-        np.sum(p * np.cos(np.arange(p.size) + k).reshape(p.shape)) for k, p in enumerate(parts)
+        np.sum(p * np.cos(np.arange(np.size(p)) + k).reshape(np.shape(p))) for k, p in enumerate(parts)
     )
 
 
@@ -38,7 +41,7 @@ def program(seed: int) -> Callable[[Any], Any]:
         for what, first, second, third in draws:
             a = arrays[int(first * len(arrays))]
             b = arrays[int(second * len(arrays))]
-            kind, n = int(what * 9), a.shape[0]
+            kind, n = int(what * 11), a.shape[0]
             i, low = int(third * n), int(third * (n - 1))
             if kind == 0:
                 arrays.append(a[low:])
@@ -56,8 +59,12 @@ def program(seed: int) -> Callable[[Any], Any]:
                 a[[i, 0, i]] = b[:1] * np.arange(1.0, 4.0)
             elif kind == 7:
                 arrays.append(np.tanh(a) + b[:1])
-            else:
+            elif kind == 8:
                 kept.append(a * b[0])
+            elif kind == 9:
+                kept.append(a[i])  # a number, which nothing that is written changes
+            else:
+                a[i], a[low] = a[low], a[i]
         return total(*arrays, *kept)
 
     return f
@@ -80,6 +87,147 @@ def test_random_programs(start: int) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_second_order(seed: int) -> None:
     cr.check_grads(program(seed), (X,), order=2)
+
+
+# -------------------------------------------------------------------- what is a view in NumPy, and what a copy
+
+MASK = np.array([True, False, True])
+OF_MATRICES: dict[str, Callable[[Any], Any]] = {
+    "transposed": lambda y: y.T,
+    "transposed, raveled": lambda y: y.T.ravel(),
+    "transposed, reshaped": lambda y: y.T.reshape(-1),
+    "transposed twice, reshaped": lambda y: y.T.T.reshape(-1),
+    "transposed, computed, reshaped": lambda y: (y.T * 1.0).reshape(-1),
+    "raveled": lambda y: y.ravel(),
+    "raveled in columns": lambda y: y.ravel(order="F"),
+    "flattened": lambda y: y.flatten(),
+    "reshaped": lambda y: y.reshape(3, 2),
+    "row": lambda y: y[0],
+    "column": lambda y: y[:, 0],
+    "part of a row": lambda y: y[0][1:],
+    "rows by numbers": lambda y: y[[0, 1]],
+    "elements by numbers": lambda y: y[np.ix_([0, 1], [0, 2])],
+    "slice and numbers": lambda y: y[0:1, [0, 1]],
+    "by mask": lambda y: y[:, MASK],
+    "part, reshaped": lambda y: y[:, ::2].reshape(-1),
+    "first row, reshaped": lambda y: y[:1].reshape(-1),
+    "with an axis": lambda y: y[None],
+    "element with an axis": lambda y: y[0, 1, None],
+    "the same": lambda y: y[...],
+    "diagonal": np.diagonal,
+    "another diagonal": lambda y: np.diagonal(y, 1),
+    "diag": np.diag,
+    "einsum, transposed": lambda y: np.einsum("ij->ji", y),
+    "einsum, the same": lambda y: np.einsum("ij->ij", y),
+    "einsum, diagonal": lambda y: np.einsum("ii->i", y[:, :2]),
+    "swapaxes": lambda y: np.swapaxes(y, 0, 1),
+    "rot90": np.rot90,
+    "flip": np.flip,
+    "squeeze": np.squeeze,
+    "split": lambda y: np.split(y, 3, 1)[1],
+    "conj": lambda y: y.conj(),
+    "np.conj": np.conj,
+    "real": lambda y: y.real,
+    "real of complex": lambda y: (y + 1j * y).real,
+    "astype": lambda y: y.astype(float),
+    "astype, no copy": lambda y: y.astype(float, copy=False),
+    "copy": np.copy,
+    "positive": lambda y: +y,
+    "array": lambda y: np.array(y, like=y),
+    "asarray": lambda y: np.asarray(y, like=y),
+    "tile": lambda y: np.tile(y, 1),
+    "roll": lambda y: np.roll(y, 0),
+    "roll an axis": lambda y: np.roll(y, 0, 1),
+    "meshgrid": lambda y: np.meshgrid(y[0], y[1])[0],
+    "take": lambda y: np.take(y, [0, 1], 0),
+    "repeat": lambda y: np.repeat(y, 1),
+    "delete": lambda y: np.delete(y, 0, 0),
+    "resize": lambda y: np.resize(y, (2, 3)),
+    "compress": lambda y: np.compress(MASK, y, 1),
+    "extract": lambda y: np.extract(np.array([MASK, MASK]), y),
+    "take_along_axis": lambda y: np.take_along_axis(y, np.array([[0], [1]]), 1),
+    "sort": lambda y: np.sort(y, 1),
+    "where": lambda y: np.where(True, y, y),
+    "stack": lambda y: np.stack([y]),
+    "concatenate": lambda y: np.concatenate([y]),
+    "trim_zeros": lambda y: np.trim_zeros(y[0]),
+    "broadcast": lambda y: np.broadcast_to(y, (2, 2, 3)),
+    "unpacked": lambda y: np.stack(list(y[0])),
+    "element": lambda y: y[0, 1],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_MATRICES)
+@pytest.mark.parametrize("through", ["base", "result"])
+def test_views_and_copies_are_numpys(name: str, through: str) -> None:
+    make = OF_MATRICES[name]
+    x = np.array([[0.5, 1.5, -0.7], [2.0, 0.3, 0.4]])
+
+    def f(x: Any) -> Any:
+        y = np.exp(x)
+        part = make(y)
+        kept = part * 2.0
+        if through == "base":
+            y[...] = y * y + 1.0
+        else:
+            part[...] = part * part + 1.0
+        return total(part, y, kept)
+
+    try:
+        expected = f(x)
+    except ValueError:
+        with pytest.raises(ValueError, match="read-only"):
+            f(Value(x))
+        return
+    except TypeError:  # a number of NumPy's has no elements to assign
+        assert name == "element"
+        return
+    if (name, through) == ("einsum, diagonal", "result"):  # the one write of NumPy's that is refused
+        with pytest.raises(ValueError, match="read-only"):
+            f(Value(x))
+        return
+    value, gradient = cr.value_and_grad(f)(x)
+    assert np.isclose(value, expected, rtol=1e-13)
+    assert np.allclose(gradient, cr.jacobian(f, mode="forward")(x), rtol=1e-12)
+    step = 1e-6 * np.eye(6).reshape(6, 2, 3)
+    quotients = np.array([(f(x + h) - f(x - h)) / 2e-6 for h in step]).reshape(2, 3)
+    assert np.allclose(gradient, quotients, rtol=1e-5, atol=1e-5)
+    try:
+        fast, slope = cr.compile(cr.value_and_grad(f))(x)
+    except TracedError as error:
+        assert re.search("order in memory|depends on the numbers", str(error))
+    else:
+        assert np.isclose(fast, expected, rtol=1e-13) and np.allclose(slope, gradient, rtol=1e-12)
+
+
+def _recurrence(x: Any) -> Any:
+    a = x * 1.0
+    for i in range(1, len(x)):
+        a[i] = a[i - 1] * 0.5 + x[i] ** 2
+    return np.sum(a)
+
+
+def _states(x: Any) -> Any:
+    states = np.zeros((len(x), 4), like=x)
+    states[0] = x[:4]
+    for i in range(1, len(x)):
+        states[i] = states[i - 1] + 0.01 * np.sin(states[i - 1])
+    return np.sum(states)
+
+
+@pytest.mark.parametrize("f", [_recurrence, _states])
+def test_a_recurrence_takes_memory_in_proportion(f: Callable[[Any], Any]) -> None:
+    peaks = []
+    for n in (600, 2400):
+        tracemalloc.start()
+        cr.grad(f)(np.linspace(0.0, 1.0, n))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 6 * peaks[0]
+    x = np.linspace(0.0, 1.0, 600)
+    d = np.cos(np.arange(600.0))
+    quotient = (np.sum(f(x + 1e-6 * d)) - np.sum(f(x - 1e-6 * d))) / 2e-6
+    assert np.isclose(cr.grad(f)(x) @ d, quotient, rtol=1e-6)
 
 
 # -------------------------------------------------------------------- one by one
@@ -199,8 +347,6 @@ def test_a_loop_that_fills_an_array_takes_memory_in_proportion() -> None:
         for i in range(400):
             y[i] = x[i % 6] * i
         return np.sum(y)
-
-    import tracemalloc
 
     tracemalloc.start()
     g = cr.grad(f)(X)

@@ -13,6 +13,7 @@ from scipy.special import _ufuncs
 import chainrule as cr
 from chainrule import Value
 from chainrule.numpy import protocols
+from chainrule.numpy.constants import is_constant
 from chainrule.rules import special
 from chainrule.scipy import interpolate, linalg, signal, stats
 from chainrule.scipy import special as scipy_special
@@ -50,6 +51,9 @@ def test_derivative(expression: str, record_property: Any) -> None:
 def test_answer_without_a_derivative(expression: str) -> None:
     f, point = table.function(expression)
     got, want = f(*map(Value, point)), f(*point)
+    if type(got) is Value:  # an array made in the likeness of a Value, to assign elements to
+        assert is_constant(got) and want.dtype.kind == "f"
+        got = got.data
     assert type(got) is type(want)
     for a, b in zip(*map(leaves, (got, want)), strict=True):
         assert a == b if isinstance(a, str | np.dtype) else equal(a, b) is None

@@ -218,9 +218,23 @@ def test_every_operator_and_method_is_tried() -> None:
     operators = {f"__{r}{f.__name__}__" for f in ARITHMETIC for r in ("", "r")}
     operators |= {f"__i{f.__name__}__" for f in ARITHMETIC if f is not divmod}
     comparisons = {f"__{f.__name__}__" for f in COMPARISON}
-    tried = operators | comparisons | set(LIKE_ARRAYS) | set(PLAIN)
+    tried = operators | comparisons | set(LIKE_ARRAYS) | set(PLAIN) | {"__invert__"}
+    tried |= {f"__{r}{f.__name__.strip('_')}__" for f in BITWISE for r in ("", "r")}
     assert set(vars(Value)) - NOT_OF_ARRAYS - ELSEWHERE <= tried
     assert not {name for name in tried if not hasattr(Value, name)}
+
+
+BITWISE = operator.and_, operator.or_, operator.xor, operator.lshift, operator.rshift
+
+
+@pytest.mark.parametrize("operate", BITWISE)
+def test_bits_of_floats_are_refused_in_words(operate: Any) -> None:
+    v = Value(np.ones(3))
+    for x, y in (v, v), (v, np.array([True, False, True])), (np.arange(3), v), (1, v), (v, 1):
+        with pytest.raises(TypeError, match=r"integers, as plain arrays beside v"):
+            operate(x, y)
+    with pytest.raises(TypeError, match=r"invert: .*integers, as plain arrays beside v"):
+        operator.invert(v)
 
 
 # Of arrays, and of Values not; an array has them all.

@@ -1,23 +1,41 @@
-"""In-place operators on traced arrays, and assignments, which are refused.
+"""What NumPy writes into an array: ``h[i] = v``, ``h += y``, ``out=``, ``np.add.at`` and their kin.
 
-In NumPy ``h += y`` changes an array, and with it whatever shares its memory. A node of a program cannot
-change: the operator makes another one, which the name in front of it gets. That comes to the same as long
-as nobody uses the array under another name, or a view of it. So those are marked (`Changed`), and refused
-when they are used. What the caller of the function would see change is refused at once.
+A node of a program never changes. What is written makes another node, and the array's names and its views
+are marked (`Changed`): from then on they mean that one, or what they show of it.
+
+What the caller of the function would see change is refused: its arguments, and arrays around it. So is what
+a loop's body would change outside of itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from chainrule.native.operations import cast
-from chainrule.native.ufuncs import apply_ufunc
+from chainrule.native.indexing import getitem, setitem
+from chainrule.native.operations import (
+    ELEMENTWISE,
+    VIEWS,
+    Step,
+    broadcast_to,
+    call,
+    cast,
+    copied,
+    lift,
+    reshape,
+    transpose,
+)
+from chainrule.native.reference import run
+from chainrule.native.ufuncs import apply_ufunc, where
 from chainrule.traced import Changed, Traced, TracedError, current_trace, where_in_user_code
 from chainrule.value import Value
 
-__all__ = ["OPERATORS", "in_place", "not_written"]
+__all__ = [
+    "OPERATORS", "WRITING", "Memory", "assign", "in_order", "in_place", "not_written", "replace", "write",
+    "write_at",
+]  # fmt: skip
 
 OPERATORS = {
     "add": ("+", np.add), "sub": ("-", np.subtract), "mul": ("*", np.multiply), "truediv": ("/", np.divide),
@@ -27,62 +45,294 @@ OPERATORS = {
 }  # fmt: skip
 
 
+class Memory:
+    """What lies behind an array and its views.
+
+    Attributes
+    ----------
+    now : Traced or None
+        The whole, with its numbers of now; None if they are not known.
+    line : str
+        Where it was last written to.
+    row_major : bool or None
+        Whether the last axis is surely the densest; None as long as nobody has asked.
+    """
+
+    __slots__ = ("line", "now", "row_major")
+
+    def __init__(self, now: Traced | None = None, line: str = "") -> None:
+        self.now, self.line = now, line
+        self.row_major: bool | None = None
+
+
+def write(what: str, x: Traced, make: Callable[[Traced], Traced]) -> Traced:
+    """Give ``x``, and what shares its memory, the numbers of ``make(x)``, of the same shape and dtype.
+
+    Raises
+    ------
+    TracedError
+        If somebody outside of the function, or of the loop that is being captured, would see it.
+    ValueError
+        If it is read-only, as in NumPy.
+    """
+    trace, line = current_trace(), where_in_user_code()
+    assert trace is not None
+    x = lift(x)
+    whole, steps = trace.views.get(x, (x, ()))
+    _check(trace, f"{line}: {what}", whole)
+    memory = trace.memories.get(whole) or Memory()
+    family = [(whole, ()), *[(y, trace.views[y][1]) for y in trace.shown.pop(whole, ())]]
+    cut = next((k for k in range(len(steps), 0, -1) if _kind(memory, whole, steps[:k]) != "view"), 0)
+    if cut:  # a reshape that is none, or nobody knows: it stands for itself
+        known = _kind(memory, whole, steps[:cut]) == "copy"
+        mine = [(y, s) for y, s in family if len(s) >= cut and s[cut - 1].node is steps[cut - 1].node]
+        for y, s in family:
+            if all(y is not other for other, _ in mine):
+                if not known:
+                    _mark(trace, y, Memory(None, line), s)
+                elif s:
+                    trace.shown.setdefault(whole, []).append(y)
+        whole, steps, memory = steps[cut - 1].node, steps[cut:], Memory()
+        family = [(y, s[cut:]) for y, s in mine]
+    new = make(x)
+    for step in reversed(steps):
+        new = _put_back(step, new)
+    if new in trace.views or new.op in ("input", "constant"):
+        new = copied(new)
+    for y, s in family:
+        kind = _kind(memory, whole, s)
+        if kind != "copy":
+            _mark(trace, y, memory if kind == "view" else Memory(None, line), s)
+        else:
+            trace.views.pop(y)
+    memory.now, memory.line = new, line
+    trace.memories.pop(whole, None)
+    trace.memories[new] = memory
+    trace.written(whole, new)
+    return lift(x)
+
+
+def _check(trace: Any, what: str, whole: Traced) -> None:
+    """Refuse to write what others would see."""
+    if whole.origin is not trace:
+        raise TracedError(
+            f"{what} on a traced array that is from outside of the loop or branch, or a view of one: while "
+            "compiling its function is captured once and can only return things: make it part of the carry"
+        )
+    if whole.op == "input" and whole not in trace.own_inputs:
+        raise TracedError(
+            f"{what} on a traced array that is an argument of the function, or from around it, or a view of "
+            "one: NumPy would change it for all who have it, a compiled function does not; write "
+            "x = x.copy() first"
+        )
+    if trace.shows_only(whole):
+        raise ValueError(
+            f"{what} on what a Value that is a result shows, which is read-only; write d = v.data.copy()"
+        )
+
+
+def _mark(trace: Any, y: Traced, memory: Memory, steps: tuple[Step, ...]) -> None:
+    mark: Any = Changed(memory, steps)
+    y.origin = mark
+    trace.views.pop(y, None)
+
+
+# -------------------------------------------------------------------- views
+
+
+def _kind(memory: Memory, whole: Traced, steps: tuple[Step, ...]) -> str:
+    """Whether in NumPy this is a view of the whole, or a copy; or that it is unknown."""
+    if not any(map(_merges, steps)):
+        return "view"
+    if memory.row_major is None:
+        memory.row_major = _row_major(whole)
+    if not memory.row_major:
+        return "unknown"
+    a: Any = np.empty(whole.shape, np.int8)
+    b = a
+    for step in steps:
+        b = _in_numpy(step, b)
+    return "view" if np.may_share_memory(a, b) else "copy"
+
+
+def kind_of_view(y: Traced) -> str:
+    """What `_kind` says of an array and its operand."""
+    trace = current_trace()
+    whole, steps = trace.views.get(lift(y), (y, ())) if trace is not None else (y, ())
+    while len(steps) > 1 and _kind(Memory(), whole, steps[:-1]) == "copy":
+        whole, steps = steps[0].node, steps[1:]
+    return _kind(Memory(), whole, steps) if steps else "view"
+
+
+def in_order(x: Traced, order: str) -> Traced:
+    """A fresh array, whose order in memory is known."""
+    if order == "C" and x.ndim > 1:
+        memory = x.origin.memories[x] = Memory()
+        memory.row_major = True
+    return x
+
+
+def _merges(step: Step) -> bool:
+    """Whether it joins axes, of which the order in memory decides if they can be."""
+    long = [n for n in step.operand.shape if n != 1]
+    return step.node.op == "reshape" and len(long) > 1 and long != [n for n in step.node.shape if n != 1]
+
+
+def _row_major(x: Traced) -> bool:
+    """Whether NumPy's array is surely in row-major order: elementwise operations keep that of operands."""
+    waiting, seen = [x], {x}
+    while waiting:
+        x = waiting.pop()
+        if x.ndim < 2 or (x.op == "constant" and x.params["value"].flags.c_contiguous):
+            continue
+        if x.op in ("transpose", "input", "constant", "call", "item"):
+            return False
+        if x.op in ELEMENTWISE or x.op in ("concatenate", "slice"):
+            waiting += [i for i in x.inputs if i not in seen]
+            seen.update(x.inputs)
+    return True
+
+
+def _in_numpy(step: Step, a: Any) -> Any:
+    """The view of another array, of NumPy's."""
+    y = step.node
+    if y.op in VIEWS:
+        return run(y, [a])
+    source = y.inputs[0] if y.op == "item" else y
+    b = run(source, [a if i is step.operand else np.ones(i.shape, i.dtype) for i in source.inputs])
+    return b[y.params["index"]] if y.op == "item" else b
+
+
+def _put_back(step: Step, new: Traced) -> Traced:
+    """What the operand becomes when its view becomes ``new``."""
+    y, x = step
+    if y.op == "reshape":
+        return reshape(new, x.shape)
+    if y.op == "transpose":
+        return transpose(new, tuple(int(i) for i in np.argsort(y.params["axes"])))
+    if x.dtype != y.dtype:
+        raise TracedError(
+            f"{where_in_user_code()}: a part of complex numbers is written to; write z = real + 1j * imag"
+        )
+    at = _in_numpy(step, np.arange(x.size).reshape(x.shape))
+    if not at.flags.writeable:
+        raise ValueError("assignment destination is read-only, as in NumPy; write x = x.copy() first")
+    return reshape(setitem(reshape(x, (x.size,)), new, at), x.shape)
+
+
+# -------------------------------------------------------------------- what writes
+
+
+def assign(x: Traced, index: Any, new: Any) -> None:
+    """``x[index] = new``."""
+    if type(new) is Value:
+        raise TypeError(
+            "x[i] = v: x is a plain array, which cannot hold a Value's derivative; make it one: "
+            "x = chainrule.Value(x), or np.zeros_like(v)"
+        )
+    if not x.shape:
+        raise TypeError("x[i] = v: x is a number, which has no elements")
+    if not _stands_there(x, index, new):
+        write("assignment to an element", x, lambda old: setitem(old, new, index))
+
+
+def _stands_there(x: Traced, index: Any, new: Any) -> bool:
+    """Whether ``new`` is ``x[index]`` as it is: ``x[index] += y`` has written it already."""
+    trace = current_trace()
+    if trace is None or type(new) is not Traced or (shown := trace.views.get(lift(new))) is None:
+        return False
+    x = lift(x)
+    if trace.views.get(x, (x,))[0] is not shown[0]:
+        return False
+    there = trace.views.get(getitem(x, index))
+    return there is not None and _same(there[1], shown[1])
+
+
+def _same(a: tuple[Step, ...], b: tuple[Step, ...]) -> bool:
+    plain = all(s.node.op in VIEWS for s in (*a, *b))
+    kinds = [[(s.node.op, s.node.shape, s.node.params) for s in steps] for steps in (a, b)]
+    return plain and kinds[0] == kinds[1]
+
+
 def in_place(symbol: str, ufunc: np.ufunc, operator: Any) -> Any:
-    """The method behind ``x += y``, of what is behind ``x + y``: it gives the name ``x`` another node."""
+    """The method behind ``x += y``, of what is behind ``x + y``."""
 
     def method(self: Traced, other: Any) -> Any:
         if not self.shape:  # a number, which in NumPy too is not changed
-            made = operator(self, other)
-            if made is not NotImplemented:
-                made.origin.grown[made] = self
-            return made
+            return operator(self, other)
         if type(other) is Value:
             raise TypeError(
                 f"{symbol}=: a plain array is on its left, which cannot hold a Value's derivative; "
                 f"write a = a {symbol} v for a {symbol}= v"
             )
-        made = apply_ufunc(ufunc, self, other)
-        if made.shape != self.shape:
-            raise ValueError(
-                f"{symbol}=: the result has shape {made.shape}, expected that of the array on the left, "
-                f"{self.shape}; write x = x {symbol} y, which makes a new array"
-            )
-        if not np.can_cast(made.dtype, self.dtype, "same_kind"):
-            raise TypeError(
-                f"{symbol}=: the result is {made.dtype}, which the array on the left, of {self.dtype}, "
-                f"cannot hold; write x = x {symbol} y, which makes a new array"
-            )
-        made = cast(made, self.dtype)
-        _mark(self, symbol)
-        made.origin.grown[made] = made.origin.grown.get(self, self)
-        return made
+        return replace(f"{symbol}=", self, apply_ufunc(ufunc, self, other))
 
     return method
 
 
-def _mark(x: Traced, symbol: str) -> None:
-    """Mark ``x`` and what shares its memory as changed."""
-    trace = current_trace()
-    assert trace is not None
-    base = trace.views.get(x, x)
-    if x.origin is not trace or base.op == "input":
-        whose = "an argument of the function" if x.origin is trace else "from outside of the loop or branch"
-        raise TracedError(
-            f"{where_in_user_code()}: {symbol}= on a traced array that is {whose}, or a view of one: "
-            "NumPy would change it for all who have it, a compiled function does not; write "
-            f"x = x {symbol} y, which makes a new array"
+def replace(what: str, x: Traced, made: Any, mask: Any = True) -> Traced:
+    """Write a result into ``x``, as ``+=`` and ``out=`` do."""
+    made = lift(made)
+    if made.shape != x.shape:
+        raise ValueError(
+            f"{what}: the result has shape {made.shape}, expected that of the array that is to hold it, "
+            f"{x.shape}; give the result a name of its own"
         )
-    changed: Any = Changed(where_in_user_code())
-    for y in (x, base, *[v for v, b in trace.views.items() if b is base]):
-        if y.shape:
-            y.origin = changed
-            if y in trace.owed:
-                trace.owed[y] = True
+    if not np.can_cast(made.dtype, x.dtype, "same_kind"):
+        raise TypeError(
+            f"{what}: the result is {made.dtype}, which the array that is to hold it, of {x.dtype}, cannot "
+            "hold; give the result a name of its own"
+        )
+    made = cast(made, x.dtype)
+    return write(what, x, lambda old: made if mask is True else where(mask, made, old))
 
 
-def not_written(what: str, remedy: str) -> TracedError:
-    """The error for what writes into an array: ``out=``, and functions that change an argument."""
+def write_at(ufunc: np.ufunc, x: Any, index: Any, *new: Any) -> None:
+    """``ufunc.at``: what is done to one element twice is done twice."""
+    if type(x) is not Traced:
+        raise not_written(f"{ufunc.__name__}.at")
+
+    def at(a: Any, *given: Any) -> Any:
+        a = np.array(a)
+        ufunc.at(a, *given)
+        return a
+
+    at.__name__ = f"{ufunc.__name__}.at"
+    write(at.__name__, x, lambda old: call(at, (old, index, *new), {}))
+
+
+def _copyto(dst: Traced, src: Any, casting: Any = "same_kind", where: Any = True) -> None:
+    made = lift(src)
+    if not np.can_cast(made.dtype, dst.dtype, casting):
+        raise TypeError(f"copyto: cannot cast {made.dtype} to {dst.dtype} by casting={casting!r}")
+    replace("copyto", dst, broadcast_to(cast(made, dst.dtype), dst.shape), where)
+
+
+def _by_numpy(function: Callable[..., Any]) -> Callable[..., None]:
+    """A function of NumPy's that writes into its first argument."""
+
+    def written(a: Any, *args: Any, **options: Any) -> Any:
+        a = np.array(a)
+        function(a, *args, **options)
+        return a
+
+    written.__name__ = function.__name__
+
+    def write_into(x: Any, *args: Any, **options: Any) -> None:
+        write(function.__name__, x, lambda old: call(written, (old, *args), options))
+
+    return write_into
+
+
+WRITING: dict[Callable[..., Any], Callable[..., None]] = {
+    np.copyto: _copyto,
+    **{f: _by_numpy(f) for f in (np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask)},
+}
+
+
+def not_written(what: str) -> TracedError:
+    """The error for what would write traced numbers into a plain array."""
     return TracedError(
-        f"{where_in_user_code()}: {what}: a traced array is not written into, and a plain array cannot hold "
-        f"traced values; {remedy}"
+        f"{where_in_user_code()}: {what}: a plain array cannot hold traced values; make it of their kind: "
+        "np.zeros(shape, like=x) or np.zeros_like(x), or give the result a name of its own"
     )

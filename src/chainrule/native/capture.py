@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+import optree
 
 import chainrule.native.protocols  # noqa: F401  (attaches the operators and methods of traced arrays)
 from chainrule.containers import flatten
+from chainrule.native.assignment import Memory, write
 from chainrule.native.figures import Figures
-from chainrule.native.operations import FLOAT64, broadcast_to, cast, copied, lift, stale
+from chainrule.native.operations import FLOAT64, Step, broadcast_to, call, cast, copied, lift
 from chainrule.random import Generator
+from chainrule.recording import hidden
 from chainrule.traced import (
-    Changed,
     Traced,
     TracedError,
     capturing,
@@ -45,9 +47,10 @@ class Slot(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """Random numbers drawn at each call, before the program runs: NumPy's method and what it is given.
+    """Random numbers drawn at each call: NumPy's method and what it is given.
 
-    ``argument`` is the generator's number among the flattened arguments; None for ``generator`` itself.
+    They are drawn before the program runs; in the middle of it, where a parameter is traced, and from there
+    on. ``argument`` is the generator's number among the flattened arguments; None for ``generator`` itself.
     """
 
     generator: np.random.Generator
@@ -55,12 +58,35 @@ class Draw(NamedTuple):
     name: str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    midway: Midway | None = None
 
     def of(self, leaves: Sequence[Any]) -> np.random.Generator:
         return self.generator if self.argument is None else leaves[self.argument]
 
     def __call__(self, generator: np.random.Generator) -> Any:
         return getattr(np.random.Generator, self.name)(generator, *self.args, **self.kwargs)
+
+
+class Midway:
+    """A draw in the middle of a program, of parameters that it computes.
+
+    ``generator`` is set while the program runs; without it the last numbers are given again.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = self.__name__ = name
+        self.generator: np.random.Generator | None = None
+        self.last: Any = None
+
+    def __call__(self, _before: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.generator is not None:
+            self.last = getattr(np.random.Generator, self.name)(self.generator, *args, **kwargs)
+        return self.last
+
+    def trial(self, _before: Any, *args: Any, **kwargs: Any) -> Any:
+        """For shape and dtype."""
+        self.last = getattr(np.random.default_rng(0), self.name)(*args, **kwargs)
+        return self.last
 
 
 @dataclass
@@ -104,6 +130,8 @@ class Trace:
         Those that were met, which are inputs: whole ones and windows of them, as they are.
     draws : list of Draw
         In the order of the function; ``drawn`` are numbers to be taken in their place, if there are some.
+    midway : list of Traced
+        The nodes of those that are drawn in the middle of the program.
     """
 
     def __init__(self) -> None:
@@ -118,13 +146,16 @@ class Trace:
         self.arrays: list[tuple[str, np.ndarray]] = []
         self._held: dict[int, Traced] = {}
         self.draws: list[Draw] = []
+        self.midway: list[Traced] = []  # what is drawn in the middle of the program
         self.drawn: Iterator[Any] | None = None
         self.refused: Exception | None = None  # a branch on a traced value
         self.calls: dict[int, Any] = {}  # the last call of each module, by identity, while it goes on
-        self.views: dict[Traced, Traced] = {}  # what lies, in NumPy, in the memory of what
-        self.grown: dict[Traced, Traced] = {}  # what in-place operators made, and of what
+        self.own_inputs: set[Traced] = set()  # what a loop's body may write to: its carries
+        self.views: dict[Traced, tuple[Traced, tuple[Step, ...]]] = {}  # whose memory theirs is
+        self.shown: dict[Traced, list[Traced]] = {}  # the views of each that has some
+        self.memories: dict[Traced, Memory] = {}  # of what has been written to
         self.lent: dict[tuple[int, str], tuple[Value, Traced, Traced]] = {}  # data and gradients, to the user
-        self.owed: dict[Traced, bool] = {}  # of what was lent: whether it has been changed in place
+        self.lenders: dict[Traced, tuple[Value, str, Traced]] = {}  # whose they are, by what they are now
         self.lines: dict[Traced, str] | None = None
         self.products: dict[tuple[Any, ...], Traced] = {}  # of a loop's carries, of all steps, by factors
 
@@ -153,15 +184,33 @@ class Trace:
         if self.drawn is not None:
             return next(self.drawn)
         draw = Draw(generator, self.generators.get(id(generator)), name, args, kwargs)
+        given: Any = (args, kwargs)
+        if self.midway or any(type(x) is Traced for x in optree.tree_leaves(given, none_is_leaf=True)):
+            return self._draw_midway(draw)
         if name not in _NO_DRAWS and kwargs.get("out") is None:
             sample = draw(np.random.Generator(np.random.PCG64(0)))  # for its shape and dtype
             if np.asarray(sample).dtype.kind in "fciub":
                 self.draws.append(draw)
-                return self.input(Slot("argument", self.leaves + len(self.draws) - 1), sample)
+                return copied(self.input(Slot("argument", self.leaves + len(self.draws) - 1), sample))
         raise TracedError(
             f"{where_in_user_code()}: {name} of a random generator while compiling: "
             f"{_NO_DRAWS.get(name, 'it writes to out=, or gives no numbers; draw numbers and return them')}"
         )
+
+    def _draw_midway(self, draw: Draw) -> Any:
+        """A node for what is drawn when its parameters are there, and what was drawn before."""
+        midway = Midway(draw.name)
+        before = self.midway[-1] if self.midway else None
+        try:
+            made = call(midway, (before, *draw.args), draw.kwargs, trial=midway.trial)
+        except ValueError as error:
+            raise TracedError(
+                f"{where_in_user_code()}: {draw.name} of a random generator, with a traced argument: it was "
+                f"tried with ones, and NumPy said: {error}; draw outside and pass the numbers"
+            ) from None
+        self.draws.append(draw._replace(midway=midway))
+        self.midway.append(made)
+        return cast(made, FLOAT64, True) if type(midway.last) is float else copied(made)
 
     # ---------------------------------------------------------------- Values from outside
 
@@ -191,6 +240,10 @@ class Trace:
         state.data = cast(new, v.dtype, weak)
         state.data_changed = True
         state.replaced = replaced
+        lent = self.lent.pop((id(v), "data"), None)
+        if lent is not None and not replaced:  # what was handed out follows
+            write("Value.data", lent[2], lambda _: copied(state.data))
+            self.lent[id(v), "data"] = v, state.data, lent[2]
 
     def read_grad(self, v: Value) -> Any:
         state = self.state(v)
@@ -225,29 +278,48 @@ class Trace:
             return known[2]
         lent = copied(x)
         self.lent[id(v), what] = v, x, lent
-        self.owed[lent] = False
+        self.lenders[lent] = v, what, lent
         return lent
 
     def given_back(self, v: Value, what: str, new: Any) -> bool:
-        """Whether what is assigned to ``v.data`` or ``v.grad`` is what was lent, changed by an operator."""
-        if type(new) is not Traced or new not in self.grown:
+        """Whether what is assigned to ``v.data`` or ``v.grad`` is what was lent: then it is there already."""
+        known = self.lent.get((id(v), what))
+        if known is None or type(new) is not Traced:
             return False
-        if new.shape:
-            lent, known = self.grown[new], self.lent.get((id(v), what))
-            if known is None or known[2] is not lent:
-                return False
-            self.owed.pop(lent, None)
-            self.owed[new] = False
-        return True
+        owner = self.lenders.get(lift(new))
+        return owner is not None and owner[2] is known[2]
 
-    def finish(self) -> None:
-        """Refuse what an operator changed in place of a Value, if it has not been assigned to it."""
-        for x, changed in self.owed.items():
-            if changed:
-                raise TracedError(
-                    f"{x.origin.line}: an array that Value.data or Value.grad gave out is changed in place; "
-                    "while compiling the Value does not follow: write v.data -= y, or v.data = v.data - y"
-                )
+    def shows_only(self, x: Traced) -> bool:
+        """Whether this is what a result of an operation has handed out, which nobody writes to."""
+        return x in self.lenders and self.lenders[x][0].primitive is not None
+
+    def written(self, old: Traced, new: Traced) -> None:
+        """Let a Value follow what was written into the array that it has handed out."""
+        owner = self.lenders.pop(old, None)
+        if owner is None:
+            return
+        self.lenders[new] = owner
+        v, what, lent = owner
+        known = self.lent.get((id(v), what))
+        if known is None or known[2] is not lent or self._of(v, what) is not known[1]:
+            return  # it has got others since
+        x = copied(new)
+        self.lent[id(v), what] = v, x, lent
+        if v.serial < self.start:
+            state = self.state(v)
+            if what == "data":
+                state.data, state.data_changed = x, True
+            else:
+                state.grad, state.grad_changed = x, True
+        elif what == "data":
+            v._data = x
+        else:
+            v._grad = x
+
+    def _of(self, v: Value, what: str) -> Any:
+        if v.serial >= self.start:
+            return v._data if what == "data" else v._grad
+        return self.state(v).data if what == "data" else self.state(v).grad
 
 
 def owner(x: Any) -> Any:
@@ -333,7 +405,8 @@ class Captured:
         self.outputs = [o if o.kind == "plain" else Output(o.kind, None) for o in self.outputs]
         for s in self.states:
             s.data, s.grad = None, None if s.grad is None else False
-        for kept in (self.trace.views, self.trace.grown, self.trace.lent, self.trace.owed):
+        t = self.trace
+        for kept in (t.views, t.shown, t.memories, t.lent, t.lenders):
             kept.clear()
 
     def root_slots(self) -> list[Slot | None]:
@@ -344,17 +417,17 @@ class Captured:
                 found.append(Slot("data", number) if s.argument is None else None)
             if s.grad_changed and s.grad is not None:
                 found.append(Slot("grad", number))
-        return found
+        return found + [None for _ in self.trace.midway]
 
     def roots(self) -> list[Traced]:
-        """Every node that has to be computed, in a fixed order: outputs, new data, new gradients."""
+        """Every node that has to be computed: outputs, new data and gradients, what is drawn midway."""
         found = [o.node for o in self.outputs if o.kind != "plain"]
         for s in self.states:
             if s.data_changed:
                 found.append(s.data)
             if s.grad_changed and s.grad is not None:
                 found.append(s.grad)
-        return found
+        return found + self.trace.midway
 
 
 def capture(
@@ -391,13 +464,12 @@ def capture(
                 given.append(trace.input(Slot("argument", i), x))
         try:
             result = call(given)
-        except ValueError as error:  # NumPy's, for plain[i] = x
-            if isinstance(error.__cause__, TracedError):
-                raise error.__cause__ from None
+        except ValueError as error:
+            if (why := hidden(error)) is not None:
+                raise why from None
             raise
         if trace.refused is not None:
             raise trace.refused
-        trace.finish()
         flat, spec = flatten(result, none_is_leaf=True)
         outputs = [_output(name, trace, x) for x in flat]
         for s in trace.states.values():
@@ -414,9 +486,7 @@ def capture(
 
 def _output(name: str, trace: Trace, x: Any) -> Output:
     if type(x) is Traced:
-        if type(x.origin) is Changed:
-            raise stale(x, f"compile: the result of {name}")
-        return Output("array", x)
+        return Output("array", lift(x))
     if type(x) is Value:
         if x.serial < trace.start:
             return Output("plain", x)

@@ -16,6 +16,8 @@ from chainrule.native.operations import (
     broadcast_to,
     call,
     cast,
+    concatenate,
+    copied,
     lift,
     node,
     reshape,
@@ -23,7 +25,7 @@ from chainrule.native.operations import (
     unslice,
     view,
 )
-from chainrule.traced import Traced, TracedError, where_in_user_code
+from chainrule.traced import Changed, Traced, TracedError, where_in_user_code
 from chainrule.value import Value
 
 __all__ = ["gather", "getitem", "scatter", "scatter_add", "setitem"]
@@ -31,6 +33,9 @@ __all__ = ["gather", "getitem", "scatter", "scatter_add", "setitem"]
 
 def getitem(x: Traced, index: Any) -> Traced:
     """``x[index]``; a mask must be known while compiling."""
+    x = lift(x)
+    if x.op == "concatenate" and (number := _number_of(x, index)) is not None:
+        return number
     return _indexed(x, index)[0]
 
 
@@ -47,7 +52,8 @@ def _indexed(x: Traced, index: Any) -> tuple[Traced, Callable[[Traced], Traced]]
         elif type(p) is Traced and p.dtype == BOOL:
             raise TracedError(
                 f"{where_in_user_code()}: indexing with a traced mask: how many elements it picks is not "
-                "known while compiling; use np.where(mask, x, 0), or np.where(mask, new, x) for x[mask] = new"
+                "known while compiling; use np.where(mask, x, 0), or x = np.where(mask, 2 * x, x) for "
+                "x[mask] *= 2"
             )
         elif type(p) is Value:
             raise TypeError("getitem: the index is a Value; indices are integers, which have no derivative")
@@ -182,29 +188,135 @@ def scatter(g: Any, index: Any, shape: tuple[int, ...]) -> Traced:
 
 
 def setitem(x: Any, new: Any, index: Any) -> Any:
-    """``x`` with ``new`` at ``index``: a choice between the two, by a mask that is known while compiling.
+    """``x`` with ``new`` at ``index``; of two for one element the last counts.
 
     Raises
     ------
     TracedError
-        For traced index arrays, which may name an element twice; a traced integer may be an index.
+        For a traced mask with as many new numbers as it picks, which is not known.
     """
-    x = lift(x)
+    x, new = lift(x), lift(new)
+    if new.dtype.kind == "c" and x.dtype.kind != "c":
+        raise TypeError("x[i] = v: complex numbers into a real array would lose their imaginary part")
+    new = cast(new, x.dtype)
     parts = index if isinstance(index, tuple) else (index,)
+    parts = tuple([np.asarray(p) if isinstance(p, list) else p for p in parts])
     if any(type(p) is Traced for p in parts):
-        if any(isinstance(p, list) or getattr(p, "shape", ()) for p in parts):
-            raise TracedError(
-                f"{where_in_user_code()}: assignment at a traced array of indices, which may name an element "
-                "twice; add with np.add.at, or write np.where(mask, new, x)"
-            )
-        put: Any = scatter(np.ones(()), index, x.shape)
-        mask = put > 0.5
-    else:
-        mask, numbers = np.zeros(x.shape, bool), np.zeros(x.shape, int)
-        mask[index] = True
-        count = numbers[index].size
-        numbers[index] = np.arange(count).reshape(numbers[index].shape)
-        new = np.broadcast_to(lift(new), numbers[index].shape)
-        last = numbers[index] == np.arange(count).reshape(new.shape)
-        new = new if last.all() else np.where(last, new, 0.0)
-    return np.where(mask, scatter(cast(lift(new), x.dtype), index, x.shape), x)
+        if any(type(p) is Traced and p.dtype == BOOL for p in parts):
+            return _at_mask(x, new, parts)
+        if any(getattr(p, "shape", ()) for p in parts):
+            return call(_assigned, (x, new, parts), {})
+        here: Any = scatter(np.ones(()), index, x.shape)
+        return np.where(here > 0.5, scatter(new, index, x.shape), x)
+    numbers = np.arange(x.size).reshape(x.shape)
+    picked = numbers[index]
+    while new.ndim > picked.ndim and new.shape[0] == 1:
+        new = reshape(new, new.shape[1:])
+    try:
+        new = broadcast_to(new, picked.shape)
+    except ValueError:
+        raise ValueError(
+            f"x[i] = v: v has shape {new.shape}, expected what broadcasts to that of x[i], {picked.shape}"
+        ) from None
+    if (run := _run(parts, x.shape)) is not None:
+        axis, start, stop = run
+        new = reshape(new, (*x.shape[:axis], stop - start, *x.shape[axis + 1 :]))
+        return _spliced(x, axis, start, stop, copied(new) if picked.shape else new)
+    mask, last = np.zeros(x.shape, bool), np.full(x.size, -1)
+    mask[index] = True
+    count = np.arange(picked.size).reshape(picked.shape)
+    last[picked] = count
+    if not (last[picked] == count).all():
+        new = np.where(last[picked] == count, new, 0.0)
+    return np.where(mask, cast(scatter(new, index, x.shape), x.dtype), x)
+
+
+def _run(parts: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[int, int, int] | None:
+    """Axis, start and stop of a basic index that leaves all other axes whole; None if it is no such one."""
+    if any(type(p) not in (int, slice, type(Ellipsis)) and not isinstance(p, np.integer) for p in parts):
+        return None
+    at = next((i for i, p in enumerate(parts) if p is Ellipsis), len(parts))
+    rest = parts[at + 1 :]
+    parts = (*parts[:at], *(slice(None),) * (len(shape) - len(parts) + (at < len(parts))), *rest)
+    found = []
+    for axis, (p, n) in enumerate(zip(parts, shape, strict=True)):
+        start, stop, step = p.indices(n) if isinstance(p, slice) else (int(p) % n, int(p) % n + 1, 1)
+        if step != 1:
+            return None
+        if (start, stop) != (0, n):
+            found.append((axis, start, max(start, stop)))
+    return found[0] if len(found) == 1 else (0, 0, shape[0]) if shape and not found else None
+
+
+def _spliced(x: Traced, axis: int, start: int, stop: int, new: Traced) -> Traced:
+    """``x`` with ``new`` from ``start`` to ``stop``: its parts joined, of what was joined before the parts.
+
+    So an array that a Python loop fills is one join of what it was filled with.
+    """
+    if start == stop:
+        return copied(x)
+    found, at, parts = [], 0, x.inputs if x.op == "concatenate" and x.params["axis"] == axis else (x,)
+    if any(type(p.origin) is Changed for p in parts):  # they mean others now
+        parts = (x,)
+    for p in parts:
+        end = at + p.shape[axis]
+        if end <= start or at >= stop:
+            found.append(p)
+        else:
+            if at < start:
+                found.append(_part(p, axis, 0, start - at))
+            if at <= start:
+                found.append(new)
+            if end > stop:
+                found.append(_part(p, axis, stop - at, end - at))
+        at = end
+    return concatenate(found, axis)
+
+
+def _part(x: Traced, axis: int, start: int, stop: int) -> Traced:
+    """Some entries along an axis, which nobody else has: no view."""
+    shape = (*x.shape[:axis], stop - start, *x.shape[axis + 1 :])
+    if x.dtype.kind == "c":
+        return call(operator.getitem, (x, (slice(None),) * axis + (slice(start, stop),)), {})  # type: ignore[no-any-return]
+    starts = tuple(start if k == axis else 0 for k in range(x.ndim))
+    return node("slice", (x,), shape, x.dtype, False, {"starts": starts, "steps": (1,) * x.ndim})
+
+
+def _number_of(x: Traced, index: Any) -> Traced | None:
+    """``x[index]``, if it is a number that was joined with others to ``x``."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if len(parts) != x.ndim or any(type(i) is not int and not isinstance(i, np.integer) for i in parts):
+        return None
+    axis = x.params["axis"]
+    i = int(parts[axis]) + (x.shape[axis] if parts[axis] < 0 else 0)
+    if i < 0:
+        return None
+    for p in x.inputs:
+        n = p.shape[axis]
+        if i < n:
+            single = p.op == "reshape" and not p.inputs[0].shape
+            ok = single and p.inputs[0].dtype == x.dtype and not p.inputs[0].weak
+            return p.inputs[0] if ok else None
+        i -= n
+    return None
+
+
+def _at_mask(x: Traced, new: Traced, parts: tuple[Any, ...]) -> Any:
+    """``x[mask] = new`` for a mask of x's first axes."""
+    mask = parts[0]
+    if len(parts) > 1 or mask.shape != x.shape[: mask.ndim]:
+        raise IndexError(f"x[mask] = v: the mask has shape {mask.shape}, expected that of x, {x.shape}")
+    rest = x.ndim - mask.ndim
+    if new.ndim > rest and new.shape[: new.ndim - rest] != (1,) * (new.ndim - rest):
+        raise TracedError(
+            f"{where_in_user_code()}: x[mask] = v with a traced mask, and v of shape {new.shape}: how many "
+            "elements it picks is not known while compiling; write x = np.where(mask, v, x), v of x's shape"
+        )
+    new = reshape(new, new.shape[max(new.ndim - rest, 0) :])
+    return np.where(reshape(mask, mask.shape + (1,) * rest), new, x)
+
+
+def _assigned(x: Any, new: Any, parts: tuple[Any, ...]) -> Any:
+    y = np.array(x)
+    y[parts] = new
+    return y

@@ -162,7 +162,6 @@ def _inner(name: str) -> Iterator[Inner]:
     capturing.append(trace)
     try:
         yield trace
-        trace.finish()
     finally:
         capturing.remove(trace)
         set_trace(parent)
@@ -222,6 +221,7 @@ def capture_scan(plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool) -
     while True:  # until what comes out as a Value goes in as one
         with _inner(name) as trace:
             before = [trace.placeholder(c.shape, c.dtype, c.weak) for c in first]
+            trace.own_inputs = {c for c, t in zip(before, tracked) if not t}
             entries = [trace.placeholder(x.shape[1:], x.dtype) for x in rows]
             new, ys, terms = body(_wrapped(before, tracked), _wrapped(entries, moved))
             values, outside = _seen([*new, *terms, *ys], trace)
@@ -413,6 +413,7 @@ def capture_while(plan: Plan, init: Flat) -> Ran:
     while True:
         with _inner(name) as trace:
             before = [trace.placeholder(c.shape, c.dtype, c.weak) for c in first]
+            trace.own_inputs = {c for c, t in zip(before, tracked) if not t}
             holds = trace.own(truth(name, "condition", condition(_wrapped(before, tracked))))
             new = body(_wrapped(before, tracked))
             values, outside = _seen(new, trace)

@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import optree
@@ -68,10 +68,7 @@ def node(
     trace = current_trace()
     for x in inputs:
         if x.origin is not trace:
-            for i in inputs:
-                if type(i.origin) is Changed:
-                    raise stale(i)
-            adopted = [None if trace is None else trace.adopt(i) for i in inputs]
+            adopted = [None if trace is None else trace.adopt(current(i)) for i in inputs]
             if any(i is None for i in adopted):
                 raise leaked(op)
             inputs = tuple(adopted)  # type: ignore[arg-type]
@@ -91,22 +88,33 @@ def leaked(op: str) -> TracedError:
     )
 
 
-def stale(x: Traced, where: str = "") -> TracedError:
-    """The error for an array that was changed in place under another name."""
-    return TracedError(
-        f"{where or where_in_user_code()}: here stands a traced array that was changed in place, under "
-        f"another name or through a view, by {x.origin.line}; only the name in front of the operator got the "
-        "new numbers: write h = h + y there instead of h += y (any operator), or begin with h = h.copy()"
-    )
+def current(x: Traced) -> Traced:
+    """The node that now has the numbers of an array, if it has been written to since ``x`` was made."""
+    changed = x.origin
+    if type(changed) is not Changed:
+        return x
+    whole = changed.memory.now
+    if whole is None:
+        raise TracedError(
+            f"{where_in_user_code()}: here stands a traced array that may share memory with one that was "
+            f"written to by {changed.memory.line}: whether NumPy's reshape or ravel made a view or a copy "
+            "depends on the order in memory, which is not known while compiling; begin with h = h.copy()"
+        )
+    if changed.seen is not whole:
+        y = whole
+        for step in changed.steps:
+            y = step.again(y)
+        if whole.origin is not current_trace():  # seen from the body of a loop, whose nodes stay there
+            return y
+        changed.seen, changed.made = whole, y
+    return changed.made  # type: ignore[return-value]
 
 
 def lift(x: Any) -> Traced:
     """Anything that can be an operand, as a node: numbers and plain arrays become constants."""
     kind = type(x)
     if kind is Traced:
-        if type(x.origin) is Changed:
-            raise stale(x)
-        return x  # type: ignore[no-any-return]
+        return x if type(x.origin) is not Changed else current(x)
     trace = current_trace()
     if trace is None:
         raise leaked("an operation")
@@ -154,8 +162,9 @@ def copied(x: Traced) -> Traced:
 
 
 def held(x: Traced) -> Traced:
-    """What the engine keeps of an array that its owner may change in place; arguments never are."""
-    return x if x.op == "input" else copied(x)
+    """What the engine keeps of an array that its owner may write to; that nobody does to arguments."""
+    kept = x.op == "input" and type(x.origin) is not Changed and x not in x.origin.own_inputs
+    return x if kept else copied(x)
 
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
@@ -188,6 +197,8 @@ def call(
     flat: list[Any]
     flat, spec = optree.tree_flatten((args, kwargs), none_is_leaf=True)  # type: ignore[arg-type]
     traced = [i for i, x in enumerate(flat) if type(x) is Traced]
+    if not traced:  # np.zeros(shape, like=x)
+        return lift(function(*args, **kwargs))
     name = getattr(function, "__name__", str(function))
     depends = function in _DATA_DEPENDENT
     if function in (np.compress, np.extract):  # a condition that is known says how many there are
@@ -233,10 +244,39 @@ def call(
 
 def _note_view(y: Traced, sample: Any, made: Traced, operands: list[Any]) -> None:
     """Note a result of ``made`` as a view, if in the trial NumPy made it one of an operand."""
-    views = made.origin.views
     for x, a in zip(made.inputs, operands, strict=True):
         if isinstance(a, np.ndarray) and np.may_share_memory(a, sample):
-            views[y] = views.get(x, x)
+            _note(y, x)
+            return
+
+
+class Step(NamedTuple):
+    """A node whose numbers lie, in NumPy, where those of its operand do."""
+
+    node: Traced
+    operand: Traced
+
+    def again(self, x: Traced) -> Traced:
+        """The same view of another array."""
+        y = self.node
+        if y.op in VIEWS:
+            return view(y.op, x, y.shape, y.params)
+        source = y.inputs[0] if y.op == "item" else y
+        inputs = tuple([x if i is self.operand else i for i in source.inputs])
+        made = node("call", inputs, source.shape, source.dtype, False, source.params)
+        if y.op == "item":
+            made = node("item", (made,), y.shape, y.dtype, False, y.params)
+        _note(made, x)
+        return made
+
+
+def _note(y: Traced, x: Traced) -> None:
+    """Note ``y`` as a view of ``x``: what is written to one is written to both."""
+    if y.shape:
+        trace = y.origin
+        whole, steps = trace.views.get(x, (x, ()))
+        trace.views[y] = whole, (*steps, Step(y, x))
+        trace.shown.setdefault(whole, []).append(y)
 
 
 # -------------------------------------------------------------------- shape
@@ -246,7 +286,7 @@ def view(op: str, x: Traced, shape: tuple[int, ...], params: Any = _NONE) -> Tra
     """A node whose numbers lie, in NumPy, where those of ``x`` do: what changes one in place changes both."""
     made = node(op, (x,), shape, x.dtype, False, params)
     if x.shape:
-        made.origin.views[made] = made.origin.views.get(made.inputs[0], made.inputs[0])
+        _note(made, made.inputs[0])
     return made
 
 

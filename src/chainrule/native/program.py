@@ -181,6 +181,7 @@ class Program:
                     self._writes.append((state.value, kind, self._reader(root, made, "array")))
                     if kind == "grad" and s.entry != CELLS and made not in image.early:
                         self._held_as_grad[s.entry] = state.value
+        self._midway = [self._raw_reader(root, made) for root, made in roots]
 
     def _hold(self, entry: int, a: np.ndarray, x: Traced) -> None:
         """Read a large array where it is, or, where that cannot be, copy it at each call."""
@@ -286,7 +287,7 @@ class Program:
             return self._run(leaves)
 
     def drawing(self, leaves: list[Any]) -> tuple[list[Any], Any]:
-        """The same with random numbers drawn first: the arguments with these behind them, and the results.
+        """The same with random numbers drawn: the arguments with these behind them, and the results.
 
         After an error the generators stand where they stood.
         """
@@ -294,13 +295,22 @@ class Program:
             generators = [d.of(leaves) for d in self.draws]
             before = {g: g.bit_generator.state for g in generators}
             try:
-                drawn = [d(g) for d, g in zip(self.draws, generators, strict=True)]
-                leaves = [*leaves, *drawn]
-                return leaves, self._run(leaves)
+                drawn: list[Any] = [None if d.midway else d(g) for d, g in zip(self.draws, generators)]
+                for d, g in zip(self.draws, generators):
+                    if d.midway:
+                        d.midway.generator = g
+                values = self._run([*leaves, *drawn])
+                midway = iter(self._midway)
+                drawn = [next(midway)() if d.midway else x for d, x in zip(self.draws, drawn)]
+                return [*leaves, *drawn], values
             except BaseException:
                 for g, state in before.items():
                     g.bit_generator.state = state
                 raise
+            finally:
+                for d in self.draws:
+                    if d.midway:
+                        d.midway.generator = None
 
     def _run(self, leaves: list[Any]) -> Any:
         numbers, arrays, table = self._numbers, self._arrays, self._table

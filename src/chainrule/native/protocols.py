@@ -10,7 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.native.assignment import OPERATORS, in_place, not_written
+from chainrule.native.assignment import (
+    OPERATORS,
+    WRITING,
+    assign,
+    in_order,
+    in_place,
+    not_written,
+    replace,
+    write_at,
+)
 from chainrule.native.indexing import getitem
 from chainrule.native.linalg import LINALG
 from chainrule.native.operations import (
@@ -54,12 +63,10 @@ def array_ufunc(self: Traced, ufunc: np.ufunc, method: str, *inputs: Any, **opti
         return apply_ufunc(ufunc, *inputs)
     name = ufunc.__name__
     if method == "at":
-        raise not_written(f"{name}.at", "make a new array with np.where, np.concatenate or np.stack")
+        return write_at(ufunc, *inputs)
     if "out" in options:
-        raise not_written(
-            f"{name} with out=, or an in-place operator on a plain array",
-            f"use the result: y = np.{name}(...), or a = a + x for a += x",
-        )
+        (out,), mask = options.pop("out"), options.pop("where", True)
+        return _into(f"{name} with out=", out, getattr(ufunc, method)(*inputs, **options), mask)
     if method == "reduce" and name in _REDUCE_NAMES:
         return REDUCE[_REDUCE_NAMES[name]](inputs[0], **{"axis": 0, **options})
     if method == "accumulate" and name in ("add", "multiply"):
@@ -108,29 +115,36 @@ FUNCTIONS[np.permute_dims] = transpose
 FUNCTIONS |= LINALG
 
 
-_WRITING = {np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask}
+def _into(what: str, out: Any, made: Any, mask: Any = True) -> Any:
+    """A result in the array that is to hold it."""
+    if type(out) is not Traced:
+        raise not_written(f"{what}, or an in-place operator on a plain array")
+    return replace(what, out, made, mask)
 
 
 @functools.cache
-def _place_of_out(function: Callable[..., Any]) -> int:
-    """Where among the positional arguments ``out`` would be; beyond them all, if nowhere."""
+def _positional(function: Callable[..., Any]) -> list[str]:
+    """The names of the arguments that may be given by position; none, if they are not known."""
     try:
         parameters = inspect.signature(function).parameters
-    except ValueError:  # it is not known
-        return sys.maxsize
-    positional = [k for k, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return positional.index("out") if "out" in positional else sys.maxsize
+    except ValueError:
+        return []
+    return [k for k, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
 def array_function(self: Traced, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
     if Value in types:
         return NotImplemented
-    at = _place_of_out(function)
-    if function in _WRITING or kwargs.get("out", args[at] if at < len(args) else None) is not None:
-        name = function.__name__
-        if function in _WRITING:
-            raise not_written(name, "make a new array with np.where, np.concatenate or np.stack")
-        raise not_written(f"{name} with out=", f"use the result: y = np.{name}(...)")
+    names = _positional(function)
+    at = names.index("out") if "out" in names else sys.maxsize
+    if function in WRITING:
+        if type(args[0] if args else kwargs.get("dst")) is not Traced:
+            raise not_written(function.__name__)
+        return WRITING[function](*args, **kwargs)
+    if (out := kwargs.get("out", args[at] if at < len(args) else None)) is not None:
+        args, rest = args[:at], {**kwargs, **dict(zip(names[at + 1 :], args[at + 1 :]))}
+        rest.pop("out", None)
+        return _into(f"{function.__name__} with out=", out, function(*args, **rest))
     f = FUNCTIONS.get(function)
     if f is not None and not (function is np.where and len(args) == 1):
         return f(*args, **kwargs)
@@ -238,6 +252,7 @@ _ATTACHED: dict[str, Any] = {
     "__divmod__": lambda self, other: (self // other, self % other),
     "__rdivmod__": lambda self, other: (other // self, other % self),
     "__getitem__": getitem,
+    "__setitem__": assign,
     "__iter__": _iterate,
     "__len__": _length,
     "T": property(transpose),
@@ -256,8 +271,12 @@ _ATTACHED: dict[str, Any] = {
     "transpose": transpose,
     "squeeze": squeeze,
     "swapaxes": swapaxes,
-    "copy": lambda self, order="C": copied(self),
+    "copy": lambda self, order="C": in_order(copied(self), order),
     "held": held,
+    "fill": lambda self, value: assign(self, ..., value),
+    "sort": lambda self, *a, **k: assign(self, ..., np.sort(self, *a, **k)),
+    "partition": lambda self, *a, **k: assign(self, ..., np.partition(self, *a, **k)),
+    "put": lambda self, *a, **k: WRITING[np.put](self, *a, **k),
     **{
         name: (lambda f: lambda self, *a, **k: array_function(self, f, (), (self, *a), k))(getattr(np, name))
         for name in (

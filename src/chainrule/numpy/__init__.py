@@ -30,13 +30,12 @@ from typing import Any
 
 import numpy as _numpy
 
-from chainrule.numpy import fft, linalg, operators, protocols, standard  # noqa: F401  (they attach)
-from chainrule.numpy.creation import HERE
+from chainrule.numpy import creation, fft, linalg, operators, protocols, standard  # noqa: F401  (they attach)
 
-__all__ = sorted({*_numpy.__all__, *HERE} - {"__version__"})
+_OWN: dict[str, Any] = {**creation.HERE, **standard.HERE, "fft": fft, "linalg": linalg}
+
+__all__ = sorted({*_numpy.__all__, *_OWN} - {"__version__"})
 __array_api_version__ = _numpy.__array_api_version__
-
-_OWN = {**HERE, "fft": fft, "linalg": linalg}
 
 # Names of this module, rather than looked up when asked for: as quick as in NumPy, and `dir` shows them.
 globals().update({name: _OWN.get(name, getattr(_numpy, name)) for name in __all__})

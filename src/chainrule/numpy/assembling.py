@@ -32,6 +32,7 @@ from chainrule.numpy.manipulation import (
 from chainrule.numpy.rearranging import diag, take
 from chainrule.primitives import as_array
 from chainrule.rules import shape as sh
+from chainrule.rules.arithmetic import positive
 from chainrule.traced import Traced
 from chainrule.value import current
 
@@ -156,18 +157,13 @@ def resize(a: Any, new_shape: Any) -> Any:
 def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
     """Without the zeros in front and behind: which those are, the data say."""
     filt = as_operand(filt)
-    return _from(_trimmed(current(filt), trim, axis), filt)
-
-
-def _trimmed(data: Any, trim: str, axis: Any) -> Any:
-    places = np.arange(data.size).reshape(data.shape)
-    axes = range(data.ndim) if axis is None else ordered_axes("trim_zeros", data, axis)
-    found = np.argwhere(data)
-    for k in axes:
-        low, high = (found[:, k].min(), found[:, k].max() + 1) if len(found) else (0, 0)
-        part = slice(low if "f" in trim.lower() else 0, high if "b" in trim.lower() else data.shape[k])
-        places = places[(slice(None),) * k + (part,)]
-    return places
+    found = np.argwhere(current(filt))
+    shape = shape_of(filt)
+    parts = [slice(None)] * len(shape)
+    for k in range(len(shape)) if axis is None else ordered_axes("trim_zeros", filt, axis):
+        low, high = (int(found[:, k].min()), int(found[:, k].max()) + 1) if len(found) else (0, 0)
+        parts[k] = slice(low if "f" in trim.lower() else 0, high if "b" in trim.lower() else shape[k])
+    return sh.getitem(filt, tuple(parts))
 
 
 def block(arrays: Any) -> Any:
@@ -277,11 +273,12 @@ def array(object: Any, dtype: Any = None, *, copy: Any = True, **options: Any) -
         return stack([joined(part) for part in x]) if x else np.zeros(0)
 
     y = joined(object)
-    return y if dtype is None else astype(y, dtype)
+    y = y if dtype is None or np.dtype(dtype) == current(y).dtype else astype(y, dtype)
+    return positive(y) if copy and y is object else y
 
 
-def asarray(a: Any, dtype: Any = None, order: Any = None, **options: Any) -> Any:
-    return array(a, dtype)
+def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: Any = None, **options: Any) -> Any:
+    return array(a, dtype, copy=copy)
 
 
 asanyarray = asarray

@@ -16,6 +16,7 @@ import numpy as np
 from chainrule.numpy.arguments import as_operand, axis_of, shape_of
 from chainrule.numpy.rearranging import as_index
 from chainrule.primitives import Primitive, as_array, cast, raw
+from chainrule.primitives import where as _where
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import shape as sh
 from chainrule.traced import Traced, TracedError, where_in_user_code
@@ -27,7 +28,7 @@ __all__ = [
     "set_item", "write_out",
 ]  # fmt: skip
 
-LARGE = 1 << 16  # bytes from which an array is written over rather than copied
+LARGE = 1 << 12  # bytes from which an array is written over rather than copied
 
 
 def set_item(x: Any, index: Any, new: Any) -> None:
@@ -52,6 +53,10 @@ def set_item(x: Any, index: Any, new: Any) -> None:
 
 
 def assign(x: Value, index: Any, new: Any) -> None:
+    if type(index) is Traced and index.dtype == bool:
+        _at_mask(x, index, new)
+        return
+
     def make(old: Value) -> Any:
         try:
             node = _over(old, x, new, index)
@@ -63,6 +68,19 @@ def assign(x: Value, index: Any, new: Any) -> None:
             ) from None
 
     _write(x, make)
+
+
+def _at_mask(x: Value, mask: Any, new: Any) -> None:
+    """``x[mask] = new`` in a capture, where nobody knows how many elements a mask picks."""
+    rest = len(x.shape) - mask.ndim
+    if mask.shape != x.shape[: mask.ndim] or len(np.shape(raw(new))) > rest:
+        raise TracedError(
+            f"{where_in_user_code()}: x[mask] = v with a traced mask of shape {mask.shape}, x of shape "
+            f"{x.shape} and v of shape {np.shape(raw(new))}: how many elements it picks is not known while "
+            "compiling; write x = np.where(mask, v, x), v of x's shape"
+        )
+    mask = mask.reshape(mask.shape + (1,) * rest)
+    _write(x, lambda old: _as("setitem", _where(mask, as_operand(new), old), old))
 
 
 def _over(old: Value, x: Value, new: Any, index: Any) -> Value | None:
@@ -80,8 +98,29 @@ def _over(old: Value, x: Value, new: Any, index: Any) -> Value | None:
     array.setflags(write=True)
     array[index] = raw(new)
     array.setflags(write=False)
-    x._data = old._data = np.broadcast_to(np.array(np.nan, array.dtype), array.shape)
+    x._data = old._data = _hollow(array)
     return result(array, sh.setitem, (old, new), (old._data, raw(new)), {"index": index})
+
+
+def _hollow(array: Any) -> Any:
+    """Something of the same shape and dtype that takes no memory."""
+    return np.broadcast_to(np.array(np.nan, array.dtype), array.shape)
+
+
+def _let_go(part: Any) -> None:
+    """Let a part that was picked not hold the large array it is from: its rule asks for the shape alone.
+
+    So a loop that reads what it has written, as recurrences do, can write over the array.
+    """
+    if type(part) is not Value or type(part.args[0]) is not np.ndarray or part.inputs[0].primitive is None:
+        return
+    array, y = part.args[0], part._data
+    if array.nbytes < LARGE or y.nbytes * 4 > array.nbytes:
+        return
+    if type(y) is np.ndarray and y.base is not None:
+        part._data = y = y.copy()
+        y.setflags(write=False)
+    part.args = (_hollow(array),)
 
 
 def _check(name: str, x: Any, new: Any) -> None:
@@ -262,10 +301,12 @@ def _follow_windows() -> None:
         if versions.happened:
             return
         names = [n for n in vars(Value) if n.startswith("__") and n[2:-2] in _OPERATORS]
-        for name in (*names, "_current", "backward"):
+        for name in names:
+            setattr(Value, name, _following_two(getattr(Value, name)))
+        for name in ("_current", "backward"):
             setattr(Value, name, _following(getattr(Value, name)))
         Value.data = Value.data.getter(_following(Value.data.fget))  # type: ignore[method-assign,attr-defined]
-        Primitive.__call__ = _following(Primitive.__call__)  # type: ignore[method-assign]
+        Primitive.__call__ = _calling(Primitive.__call__)  # type: ignore[method-assign]
         versions.happened = True
 
 
@@ -277,10 +318,35 @@ _OPERATORS = {
 
 def _following(method: Any) -> Any:
     @wraps(method)
-    def follow(self: Any, *operands: Any, **options: Any) -> Any:
-        for x in (self, *operands):
-            if type(x) is Value and x.primitive is not None and x.primitive.shares:
-                settle(x)
-        return method(self, *operands, **options)
+    def follow(self: Value, *args: Any, **options: Any) -> Any:
+        if (p := self.primitive) is not None and p.window is not None:
+            settle(self)
+        return method(self, *args, **options)
 
     return follow
+
+
+def _following_two(method: Any) -> Any:
+    @wraps(method)
+    def follow(self: Value, other: Any) -> Any:
+        if (p := self.primitive) is not None and p.window is not None:
+            settle(self)
+        if type(other) is Value and (p := other.primitive) is not None and p.window is not None:
+            settle(other)
+        return method(self, other)
+
+    return follow
+
+
+def _calling(method: Any) -> Any:
+    @wraps(method)
+    def call(self: Primitive, *operands: Any, **params: Any) -> Any:
+        for x in operands:
+            if type(x) is Value and (p := x.primitive) is not None and p.window is not None:
+                settle(x)
+        y = method(self, *operands, **params)
+        if self is sh._getitem_p:
+            _let_go(y)
+        return y
+
+    return call

@@ -100,44 +100,6 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> A
     return fn.astype(x, dtype)
 
 
-def sort(a: Any, axis: Any = -1, kind: Any = None, *, descending: bool = False, **options: Any) -> Any:
-    """NumPy's, stable as the standard wants it, and in descending order too."""
-    if descending:
-        return np.take_along_axis(a, argsort(a, axis, kind, descending=True, **options), axis)
-    return np.sort(a, axis, **_stable(kind, options))
-
-
-def argsort(a: Any, axis: Any = -1, kind: Any = None, *, descending: bool = False, **options: Any) -> Any:
-    """NumPy's, stable as the standard wants it, and in descending order too."""
-    if not descending:
-        return np.argsort(a, axis, **_stable(kind, options))
-    order = np.argsort(np.flip(a, axis), axis, **_stable(kind, options))
-    return np.flip(order.shape[axis] - 1 - order, axis)
-
-
-def _stable(kind: Any, options: dict[str, Any]) -> dict[str, Any]:
-    return {"stable": True, **options} if kind is None else {"kind": kind, **options}
-
-
-def finfo(dtype: Any, /) -> Any:
-    """What NumPy knows of a dtype of floats, or of an array's."""
-    return np.finfo(_dtype(dtype))
-
-
-def iinfo(type: Any, /) -> Any:
-    """What NumPy knows of a dtype of integers, or of an array's."""
-    return np.iinfo(_dtype(type))
-
-
-def _dtype(x: Any) -> Any:
-    return x.dtype if isinstance(x, Value | Traced | np.ndarray | np.generic) else x
-
-
-def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Any:
-    """Another library's array: floats as a constant, with numbers of its own."""
-    return asarray(x if type(x) is Value else np.from_dlpack(x), device=device, copy=copy)
-
-
 HERE = {
     name: making(getattr(np, name))
     for name in (
@@ -146,4 +108,4 @@ HERE = {
     ).split()
 }
 HERE |= dict.fromkeys(("asarray", "asanyarray", "ascontiguousarray"), asarray)
-HERE |= {f.__name__: f for f in (array, astype, sort, argsort, finfo, iinfo, from_dlpack)}
+HERE |= {f.__name__: f for f in (array, astype)}

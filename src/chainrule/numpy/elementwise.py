@@ -109,7 +109,7 @@ def sinc(x: Any) -> Any:
 
 
 def real(val: Any) -> Any:
-    return ar.real(val)
+    return ar.real(val) if np.iscomplexobj(current(val)) else val
 
 
 def imag(val: Any) -> Any:

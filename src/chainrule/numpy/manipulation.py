@@ -12,8 +12,10 @@ import numpy as np
 from chainrule.numpy.arguments import as_operand, axis_of, ordered_axes, refuse, shape_of, sizes_of
 from chainrule.numpy.elementwise import astype
 from chainrule.primitives import broadcast_to as _broadcast_to
+from chainrule.rules import arithmetic as ar
 from chainrule.rules import matrix as mx
 from chainrule.rules import shape as sh
+from chainrule.rules.arithmetic import positive
 
 # -------------------------------------------------------------------- shape
 
@@ -22,7 +24,7 @@ def reshape(a: Any, /, shape: Any = None, order: str = "C", *, newshape: Any = N
     shape = newshape if shape is None else shape
     shape = sizes_of("reshape", shape)
     if order == "F":  # the first axis fastest: everything turned round
-        return transpose(reshape(transpose(a), shape[::-1]))
+        return transpose(reshape(transpose(a), shape[::-1], copy=copy))
     if order != "C":
         raise TypeError(
             f"reshape: order={order!r} is not supported for Values, expected 'C' or 'F': where a Value's "
@@ -35,11 +37,17 @@ def reshape(a: Any, /, shape: Any = None, order: str = "C", *, newshape: Any = N
             f"reshape: an array of shape {shape_of(a)} ({size} elements) does not fit shape {shape}; "
             "the sizes must multiply to the same number, one of them may be -1"
         )
+    a = ar.positive(a) if copy else a
     return sh.reshape(a, tuple(size // known if n == -1 else n for n in shape))
 
 
 def ravel(a: Any, order: str = "C") -> Any:
     return reshape(a, (-1,) if math.prod(shape_of(a)) else (0,), order)
+
+
+def flatten(a: Any, order: str = "C") -> Any:
+    """`ravel`, and a copy always."""
+    return positive(ravel(a, order))
 
 
 def transpose(a: Any, axes: Any = None) -> Any:
@@ -156,7 +164,8 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
     grids = [reshape(x, (1,) * i + (-1,) + (1,) * (n - i - 1)) for i, x in enumerate(xi)]
     if indexing == "xy" and n > 1:
         grids = [swapaxes(g, 0, 1) for g in grids]
-    return tuple(grids) if sparse else broadcast_arrays(*grids)
+    made = grids if sparse else broadcast_arrays(*grids)
+    return tuple(map(positive, made)) if copy else tuple(made)
 
 
 # -------------------------------------------------------------------- joining, splitting, repeating
@@ -277,4 +286,5 @@ def tile(A: Any, reps: Any) -> Any:
     shape, reps = (1,) * (n - len(shape)) + shape, (1,) * (n - len(reps)) + reps
     pairs = tuple(x for k, r in zip(shape, reps, strict=True) for x in (r, k))
     wide = sh.reshape(A, tuple(x for k in shape for x in (1, k)))
-    return sh.reshape(broadcast_to(wide, pairs), tuple(k * r for k, r in zip(shape, reps, strict=True)))
+    made = sh.reshape(broadcast_to(wide, pairs), tuple(k * r for k, r in zip(shape, reps, strict=True)))
+    return positive(made) if math.prod(reps) == 1 else made

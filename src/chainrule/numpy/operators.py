@@ -11,6 +11,7 @@ import numpy as np
 
 from chainrule.numpy import functions as fn
 from chainrule.numpy.assignment import fill, in_place, set_item
+from chainrule.numpy.manipulation import flatten
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.traced import Traced, is_array
@@ -82,6 +83,12 @@ def _accepts(x: Any) -> bool:
     return isinstance(x, Value | list | tuple) or is_array(x)
 
 
+# The standard asks every array for them; NumPy's functions say why floats have none.
+_BITWISE: dict[str, Any] = {
+    "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor,
+    "lshift": np.left_shift, "rshift": np.right_shift,
+}  # fmt: skip
+
 for _name, _sign, _apply, _scalar in (
     ("add", "+", ar.add, ar.add),
     ("sub", "-", ar.subtract, ar.subtract),
@@ -92,6 +99,7 @@ for _name, _sign, _apply, _scalar in (
     ("floordiv", "//", ar.floor_divide, None),
     ("divmod", None, fn.divmod, None),
     ("matmul", "@", fn.matmul, None),
+    *((_name, None, _bits, None) for _name, _bits in _BITWISE.items()),
 ):
     _forward, _reflected = _binary(_apply, _scalar)
     setattr(Value, f"__{_name}__", _forward)
@@ -150,10 +158,21 @@ def _clip(self: Value, min: Any = None, max: Any = None) -> Any:
     return fn.clip(self, min, max)
 
 
+def _conj(self: Value) -> Any:
+    return ar.conj(self) if self.dtype.kind == "c" else self
+
+
+def _astype(
+    self: Value, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True
+) -> Any:
+    return self if not copy and np.dtype(dtype) == self.dtype else fn.astype(self, dtype)
+
+
 _ATTACHED: dict[str, Any] = {
     "__neg__": lambda self: ar.negative(self),
     "__pos__": lambda self: ar.positive(self),
     "__abs__": lambda self: ar.absolute(self),
+    "__invert__": lambda self: np.invert(self),
     "__getitem__": fn.getitem,
     "__setitem__": set_item,
     "fill": fill,
@@ -164,10 +183,11 @@ _ATTACHED: dict[str, Any] = {
     "imag": property(fn.imag),
     "reshape": _reshape,
     "transpose": _transpose,
-    "flatten": lambda self, order="C": fn.ravel(self, order),
+    "flatten": flatten,
     "clip": _clip,
-    "conj": lambda self: ar.conj(self),
-    "conjugate": lambda self: ar.conj(self),
+    "astype": _astype,
+    "conj": _conj,
+    "conjugate": _conj,
     # scalar mathematics as methods, as micrograd writes it
     "relu": lambda self: ar.relu(self),
     "tanh": lambda self: el.tanh(self),
@@ -188,7 +208,7 @@ _ATTACHED: dict[str, Any] = {
     "device": property(lambda self: "cpu"),
 }
 for _name in (
-    "sum prod mean max min var std ptp cumsum cumprod round astype copy ravel swapaxes squeeze repeat take "
+    "sum prod mean max min var std ptp cumsum cumprod round copy ravel swapaxes squeeze repeat take "
     "diagonal trace dot"
 ).split():
     _ATTACHED[_name] = getattr(fn, _name)

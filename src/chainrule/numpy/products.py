@@ -232,7 +232,7 @@ def einsum(
             else target
         )
         if len(chosen) == 1:
-            made = mx.einsum1(chosen[0][1], subscripts=f"{chosen[0][0]}->{result}")
+            made = _one(*chosen[0], result)
         else:
             (s, a), (t, b), *more = chosen
             if more:  # a step of three or more: two at a time
@@ -244,6 +244,16 @@ def einsum(
         terms.append(result)
         xs.append(made)
     return xs[0]
+
+
+def _one(term: str, x: Any, result: str) -> Any:
+    """Einstein summation of one operand; where nothing is added up, a view of it, as in NumPy."""
+    if len(set(term)) == len(result):
+        if len(term) == len(result):
+            return sh.transpose(x, tuple(term.index(c) for c in result)) if term != result else x[...]
+        if len(term) == 2:
+            return sh.diagonal(x)
+    return mx.einsum1(x, subscripts=f"{term}->{result}")
 
 
 _LETTERS = string.ascii_uppercase + string.ascii_lowercase  # as NumPy sorts them

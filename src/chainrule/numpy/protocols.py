@@ -223,6 +223,12 @@ _INSTEAD = {
 }
 
 
+# Made in the likeness of a Value, also by like=: constant Values, so that elements can be assigned.
+_MADE = {
+    getattr(np, name) for name in "zeros_like ones_like empty_like zeros ones empty eye identity tri".split()
+}
+
+
 def array_function(self: Value, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
     """Answer a call of a NumPy function that is no ufunc."""
     f = FUNCTIONS.get(function)
@@ -235,7 +241,7 @@ def array_function(self: Value, function: Callable[..., Any], types: Any, args: 
         raise no_derivative(f"{function.__module__}.{function.__name__}".removeprefix("numpy."))
     args, kwargs = optree.tree_unflatten(spec, map(current, leaves))
     answer = function(*args, **kwargs)
-    return optree.tree_map(constant, answer, none_is_leaf=True) if free else answer
+    return optree.tree_map(constant, answer, none_is_leaf=True) if free or function in _MADE else answer
 
 
 def no_derivative(name: str) -> TypeError:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.numpy.arguments import Axis, axes_of, axis_of, ordered_axes, refuse, shape_of
-from chainrule.numpy.manipulation import check_axes, ravel, reshape, swapaxes
+from chainrule.numpy.manipulation import check_axes, flatten, ravel, reshape, swapaxes
 from chainrule.primitives import as_array
 from chainrule.primitives import where as _where
 from chainrule.rules import shape as sh
+from chainrule.rules.arithmetic import positive
 from chainrule.traced import Traced
 from chainrule.value import Value, current, kept
 
@@ -43,8 +44,8 @@ def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
 
 def roll(a: Any, shift: Any, axis: Axis = None) -> Any:
     if axis is None:
-        return reshape(roll(ravel(a), int(np.sum(shift)), 0), shape_of(a))
-    axes = ordered_axes("roll", a, axis, repeated=True)
+        return reshape(roll(flatten(a), int(np.sum(shift)), 0), shape_of(a))
+    given, axes = a, ordered_axes("roll", a, axis, repeated=True)
     shifts = np.broadcast_to(shift, (len(axes),))
     for k, s in zip(axes, shifts, strict=True):
         n = shape_of(a)[k]
@@ -54,7 +55,7 @@ def roll(a: Any, shift: Any, axis: Axis = None) -> Any:
             a = sh.concatenate(
                 [sh.getitem(a, (*before, slice(n - s, n))), sh.getitem(a, (*before, slice(0, n - s)))], k
             )
-    return a
+    return positive(a) if a is given else a
 
 
 # -------------------------------------------------------------------- indexing
@@ -125,10 +126,7 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     n = len(shape_of(a))
     i, j = ordered_axes("diagonal", a, (axis1, axis2))
     a = sh.transpose(a, (*(k for k in range(n) if k not in (i, j)), i, j))
-    rows, columns = shape_of(a)[-2:]
-    length = builtins.max(builtins.min(rows + builtins.min(offset, 0), columns - builtins.max(offset, 0)), 0)
-    r = np.arange(length)
-    return sh.getitem(a, (Ellipsis, r - builtins.min(offset, 0), r + builtins.max(offset, 0)))
+    return sh.diagonal(a, offset)
 
 
 def diag(v: Any, k: int = 0) -> Any:
@@ -163,6 +161,7 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     k = axis_of("repeat", a, axis)
     n = shape_of(a)[k]
     counts = np.asarray(repeats)
+    counts = counts if counts.size else counts.astype(int)  # of no numbers NumPy makes floats
     if counts.dtype.kind not in "iu" or counts.size not in (1, n) or np.any(counts < 0):
         raise ValueError(
             f"repeat: repeats is {repeats!r}, expected a number of times, or one for each of {n}"

@@ -101,6 +101,9 @@ nan_to_num = Elementwise(
 conj = Linear(np.conjugate, lambda g, z: conj(g), name="conj")
 real = Elementwise(np.real, 1)
 imag = Elementwise(np.imag, -1j)
+real.window = imag.window = lambda y, x: np.iscomplexobj(x)
+real.put_back = lambda z, new: new + 1j * imag(z)
+imag.put_back = lambda z, new: real(z) + 1j * new
 # -------------------------------------------------------------------- two operands on one circle
 
 def _over_square(x: Any, r: Any) -> Any:

@@ -12,6 +12,7 @@ than the step become inputs of the node, so that derivatives reach them too.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,15 +21,16 @@ import numpy as np
 
 from chainrule.graph import order
 from chainrule.primitives import Contributions, Lanes, Primitive, fit, raw
-from chainrule.recording import alias, zeros_like
+from chainrule.recording import alias, own, zeros_like
 from chainrule.rules.carry import Stack, conform, differentiable, operand, restored
+from chainrule.rules.shape import stack
 from chainrule.sweeps.adjoint import accumulate, adjoint
 from chainrule.sweeps.tangent import tangent
 from chainrule.traced import Traced, current_trace
 from chainrule.value import Value, changed, kept, next_serial, result
 from chainrule.versions import first, settle
 
-__all__ = ["Plan", "Ran", "branch", "lifted", "loop", "outside_of", "repeat"]
+__all__ = ["Plan", "Ran", "branch", "lifted", "loop", "outside_of", "repeat", "scan", "watch"]
 
 Flat = list[Any]
 Body = Callable[[Flat, Flat], tuple[Flat, Flat, Flat]]
@@ -153,7 +155,8 @@ class Ran:
             plan = replace(plan, closed=tuple(closed), counts=self.counts)
             y = result(None, primitive, inputs, tuple(map(operand, inputs)), {"f": plan, **shown})
             y._data = self.data  # only now: what a capture would have run again has run
-        return [_result(y if value else self.data, i) for i, value in enumerate(self.values)]
+        found = [_result(y if value else self.data, i) for i, value in enumerate(self.values)]
+        return [own(x) if type(x) is Traced else x for x in found]  # the caller may write to his
 
 
 def _held(x: Any) -> Any:
@@ -207,7 +210,7 @@ def _in_python(plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool, kee
     name, labels, (body,) = plan.name, plan.labels, plan.functions
     tracked, moved = [type(c) is Value for c in init], [type(x) is Value for x in xs]
     likes, rows = [operand(c) for c in init], [operand(x) for x in xs]
-    carry = likes
+    carry = [x.copy() if type(x) is np.ndarray else x for x in likes]  # a body may write to its own
     kept = [Stack(name, label, length) for label in labels]
     stacks: list[Stack] = []
     sums: Flat = []
@@ -284,6 +287,41 @@ def _wanted(x: Any, since: int) -> bool:
 # -------------------------------------------------------------------- scan
 
 
+Watcher = Callable[[str, int, int, int], None]
+
+
+class _Watch(threading.local):
+    """Who wants to see the operations within loops: then the steps are recorded one by one.
+
+    ``step`` is called behind each, with the loop's name, the step's number, and serials before and behind.
+    """
+
+    step: Watcher | None = None
+
+
+watch = _Watch()
+
+
+def _in_the_open(
+    plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool, watcher: Watcher
+) -> tuple[Flat, Flat, Flat]:
+    """The same steps, whose operations stay in the graph: `loop` as the Python loop that it stands for."""
+    (body,), likes = plan.functions, [operand(c) for c in init]
+    carry = [lifted(c) if type(c) is Value else c.copy() if type(c) is np.ndarray else c for c in init]
+    rows: list[Flat] = []
+    sums: Flat = []
+    for i in reversed(range(length)) if reverse else range(length):
+        since = next_serial()
+        new, ys, terms = body(carry, [x[i] for x in xs])
+        watcher(plan.name, i, since, next_serial())
+        kept = [conform(plan.name, label, raw(v), like) for label, v, like in zip(plan.labels, new, likes)]
+        carry = [v if type(v) is Value else c for v, c in zip(new, kept)]
+        sums = [a + s for a, s in zip(sums, terms)] if rows else terms
+        rows.append(ys)
+    columns = [stack(column) for column in zip(*(rows[::-1] if reverse else rows))]
+    return carry, columns, sums
+
+
 def loop(plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool) -> tuple[Flat, Flat, Flat]:
     """``length`` steps of a body, at least one: last carries, stacked ys, sums.
 
@@ -291,6 +329,8 @@ def loop(plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool) -> tuple[
     that reads any, make a node of the graph.
     """
     if current_trace() is None:
+        if watch.step is not None:
+            return _in_the_open(plan, init, xs, length, reverse, watch.step)
         ran = _in_python(plan, init, xs, length, reverse, any(type(x) is Value for x in (*init, *xs)))
     else:
         from chainrule.native.loops import capture_scan

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from chainrule.primitives import Bilinear, raw
+from chainrule.primitives import Bilinear, Reach, raw
 from chainrule.rules.linalg import numeric
 from chainrule.rules.shape import getitem, scatter, transpose
 from chainrule.traced import Traced
@@ -102,12 +102,57 @@ def _to_images(g: Any, like: Any, w: Any, strides: tuple[int, ...], dilation: tu
     return correlate(apart, turned, strides=(1,) * n, dilation=dilation)
 
 
+def _covered(mask: Any, kernel: tuple[int, ...], strides: Any, dilation: Any) -> Any:
+    """At which places the kernel covers an element under the mask, of any channel."""
+    some = np.any(mask, axis=-1, keepdims=True).astype(float)
+    return _correlate(some, np.ones((*kernel, 1, 1)), strides=strides, dilation=dilation) > 0
+
+
+def _covering(alive: Any, x: Any, kernel: tuple[int, ...], strides: Any, dilation: Any) -> Any:
+    """Which elements are covered by the kernel at a place that is alive in any channel."""
+    some = np.any(alive, axis=-1, keepdims=True)
+    if type(some) is Traced:
+        like = np.empty((*x.shape[:-1], 1))
+        found = _to_images(some.astype(float), like, np.ones((*kernel, 1, 1)), strides, dilation) > 0
+    else:
+        found = np.zeros((*np.shape(x)[:-1], 1), bool)
+        for at in np.ndindex(kernel):
+            spatial = zip(at, some.shape[1:-1], strides, dilation, strict=True)
+            found[:, *[slice(k * d, k * d + (t - 1) * s + 1, s) for k, t, s, d in spatial]] |= some
+    return np.broadcast_to(found, np.shape(x))
+
+
+def _channels(mask: Any, like: Any) -> Any:
+    """The output channels, the last axis, in which anything is under the mask."""
+    return np.broadcast_to(np.any(mask, axis=tuple(range(mask.ndim - 1))), np.shape(like))
+
+
+# A place depends on what the kernel covers there, a channel of the result on the kernels of that channel.
+_PLACES = Reach(
+    lambda x, w, *, strides, dilation: (
+        _covered(x, w.shape[:-2], strides, dilation) | np.any(w, axis=tuple(range(w.ndim - 1)))
+    ),
+    lambda alive, x, w, *, strides, dilation: (
+        lambda: _covering(alive, x, np.shape(w)[:-2], strides, dilation), lambda: _channels(alive, w),
+    ),
+)  # fmt: skip
+# And of its transpose: channels in, channels out.
+_CHANNELS = Reach(
+    lambda x, g, *, kernel, **_: np.broadcast_to(
+        _channels(x, np.empty(x.shape[-1]))[:, None] | _channels(g, np.empty(g.shape[-1])),
+        (*kernel, x.shape[-1], g.shape[-1]),
+    ),
+    lambda alive, x, g, **_: (_channels(np.any(alive, axis=-1), x), _channels(alive, g)),
+)
+
+
 correlate = Bilinear(
     _correlate,
     lambda g, x, w, *, strides, dilation: _to_images(g, x, w, strides, dilation),
     lambda g, x, w, *, strides, dilation: correlate_kernels(
         x, g, kernel=np.shape(raw(w))[:-2], strides=strides, dilation=dilation
     ),
+    _PLACES,
     name="correlate",
     symbol="⋆",
 )
@@ -116,6 +161,7 @@ correlate_kernels = Bilinear(
     _correlate_kernels,
     lambda h, x, g, *, kernel, strides, dilation: _to_images(g, x, h, strides, dilation),
     lambda h, x, g, *, kernel, strides, dilation: correlate(x, h, strides=strides, dilation=dilation),
+    _CHANNELS,
     name="correlate_kernels",
     symbol="⋆ₖ",
 )
@@ -143,11 +189,25 @@ def _overlap(g: Any, other: Any, like: Any, method: str) -> Any:
     return getitem(convolve(g, turned, method=method), tuple(slice(k - 1, k - 1 + n) for k, n in pairs))
 
 
+# An element of the result depends on the elements of each that meet one of the other there.
+_MEETING = Reach(
+    lambda a, b, *, method: (
+        (_convolve(a.astype(float), np.ones(b.shape), method="direct") > 0)
+        | (_convolve(np.ones(a.shape), b.astype(float), method="direct") > 0)
+    ),
+    lambda alive, a, b, *, method: (
+        _overlap(alive.astype(float), np.ones(np.shape(b)), a, "direct") > 0,
+        _overlap(alive.astype(float), np.ones(np.shape(a)), b, "direct") > 0,
+    ),
+)
+
+
 # y[k] = Σⱼ a[j] b[k - j], wherever the two touch, in as many axes as they have.
 convolve = Bilinear(
     numeric(_convolve, trial=_everywhere),
     lambda g, a, b, *, method: _overlap(g, b, a, method),
     lambda g, a, b, *, method: _overlap(g, a, b, method),
+    _MEETING,
     name="convolve",
     symbol="∗",
 )

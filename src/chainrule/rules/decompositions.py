@@ -23,7 +23,7 @@ import numpy as np
 
 from chainrule.primitives import Special, raw, where
 from chainrule.rules.arithmetic import conj, imag, real
-from chainrule.rules.linalg import H, column, diagonal, given, hermitian, is_complex, numeric, solve
+from chainrule.rules.linalg import H, column, given, hermitian, is_complex, numeric, solve
 from chainrule.rules.matrix import matmul
 from chainrule.rules.reduction import sum_
 from chainrule.rules.shape import reshape

@@ -47,11 +47,6 @@ def H(x: Any) -> Any:
     return conj(mT(x)) if is_complex(x) else mT(x)
 
 
-def diagonal(x: Any) -> Any:
-    r = np.arange(min(np.shape(raw(x))[-2:]))
-    return getitem(x, (Ellipsis, r, r))
-
-
 def column(x: Any) -> Any:
     """Vectors as matrices of one column."""
     return reshape(x, (*np.shape(raw(x)), 1))

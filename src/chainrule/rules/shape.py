@@ -9,10 +9,10 @@ import numpy as np
 
 from chainrule.primitives import Linear, broadcast_to, cast, raw, where
 from chainrule.rules.arithmetic import conj
-from chainrule.traced import Traced, capturing, getitem_traced, scatter_traced, setitem_traced
+from chainrule.traced import Traced, capturing, getitem_traced, is_view, scatter_traced, setitem_traced
 
 __all__ = [
-    "broadcast_to", "cast", "concatenate", "conj", "getitem", "pad", "reshape", "scatter", "setitem",
+    "broadcast_to", "cast", "concatenate", "conj", "diagonal", "getitem", "pad", "reshape", "scatter", "setitem",
     "stack", "transpose",
 ]  # fmt: skip
 
@@ -129,6 +129,32 @@ def getitem(x: Any, index: Any) -> Any:
     return _getitem_p(x, index=index)
 
 
+
+
+def _diagonal(x: Any, *, offset: int) -> Any:
+    if type(x) is Traced:
+        return x[_on_diagonal(x.shape, offset)]
+    return np.diagonal(x, offset, -2, -1)
+
+
+def _on_diagonal(shape: tuple[int, ...], offset: int) -> tuple[Any, ...]:
+    rows, columns = shape[-2:]
+    r = np.arange(max(min(rows + min(offset, 0), columns - max(offset, 0)), 0))
+    return ..., r - min(offset, 0), r + max(offset, 0)
+
+
+_diagonal_p = Linear(
+    _diagonal,
+    lambda g, x, *, offset: scatter(g, index=_on_diagonal(np.shape(x), offset), shape=np.shape(x)),
+    name="diagonal",
+)
+
+
+def diagonal(x: Any, offset: int = 0) -> Any:
+    """The diagonals of the last two axes."""
+    return _diagonal_p(x, offset=offset)
+
+
 # -------------------------------------------------------------------- assignment
 
 
@@ -160,8 +186,25 @@ def _last(index: Any, shape: tuple[int, ...]) -> Any:
 
 setitem = Linear(_setitem, _former, selects=True, name="setitem", symbol="[]=")
 
+# -------------------------------------------------------------------- windows
+
+
+def _picks_a_part(y: Any, x: Any, *, index: Any) -> bool:
+    """Integers and slices make a view, unless they pick a number; arrays make a copy."""
+    parts = index if isinstance(index, tuple) else (index,)
+    advanced = any(isinstance(i, np.ndarray | list | Traced | bool | np.bool_) for i in parts)
+    return not advanced and (y.shape != () or any(i is ... for i in parts))
+
+
+def _keeps_its_place(y: Any, x: Any, *, shape: tuple[int, ...]) -> bool:
+    return is_view(y) if type(y) is Traced else type(y) is type(x) and np.may_share_memory(y, x)
+
+
 # Results that lie in their operand's memory, and what a write into one makes of the operand.
-_getitem_p.shares = _reshape_p.shares = _transpose_p.shares = broadcast_to.shares = True
+_getitem_p.window, _reshape_p.window = _picks_a_part, _keeps_its_place
+_transpose_p.window = lambda y, x, *, axes: True
+broadcast_to.window = lambda y, x, *, shape: True
+_diagonal_p.window = lambda y, x, *, offset: True
 _getitem_p.put_back = lambda x, new, *, index: setitem(x, new, index=index)
 _reshape_p.put_back = lambda x, new, *, shape: reshape(new, np.shape(raw(x)))
 _transpose_p.put_back = lambda x, new, *, axes: transpose(new, tuple(int(i) for i in np.argsort(axes)))

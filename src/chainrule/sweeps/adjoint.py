@@ -13,7 +13,18 @@ import numpy as np
 from numpy import ndarray
 
 from chainrule.graph import newest_first
-from chainrule.primitives import CONSTANTS, ONE, Contributions, Elementwise, Lanes, fit, fit_mask, keep
+from chainrule.primitives import (
+    CONSTANTS,
+    ONE,
+    Contributions,
+    Elementwise,
+    Lanes,
+    fit,
+    fit_mask,
+    keep,
+    reached,
+    surely_finite,
+)
 from chainrule.traced import Traced
 from chainrule.value import Value, changed, data
 
@@ -147,13 +158,18 @@ def accumulate(a: Any, b: Any) -> Any:
 
 def _reached(node: Value, alive: Any, contributions: Contributions) -> Contributions:
     """Send nothing to the elements of the operands on which only dead lanes of the result depend."""
-    masks = node.primitive.reach.reaches(alive, *node.args, **node.params)  # type: ignore[union-attr]
-    out = []
+    out: Contributions = []
+    masks: Any = None
     for x, c in contributions:
+        if x.primitive is None and type(c) is not Lanes and surely_finite(c):  # nobody there to be told
+            out.append((x, c))
+            continue
+        if masks is None:
+            masks = node.primitive.reach.reaches(alive, *node.args, **node.params)  # type: ignore[union-attr]
         mask: Any = None
         for operand, m in zip(node.inputs, masks, strict=True):
             if operand is x:  # which may be both
-                m = fit_mask(m, x._data)
+                m = fit_mask(reached(m), x._data)
                 mask = m if mask is None else mask | m
         if type(c) is Lanes:
             mask, c = mask & c.alive, c.value
