@@ -48,6 +48,7 @@ from chainrule.rules.carry import conform, describe, operand, sort_of, truth
 from chainrule.rules.control import Flat, Parts, Plan, Ran, lifted, outside_of
 from chainrule.traced import Traced, TracedError, capturing, current_trace, set_trace, where_in_user_code
 from chainrule.value import Value
+from chainrule.versions import step
 
 __all__ = ["SubProgram", "capture_cond", "capture_scan", "capture_while", "trim", "trimmed"]
 
