@@ -161,9 +161,11 @@ def _inner(name: str) -> Iterator[Inner]:
     trace = Inner(name, parent)
     set_trace(trace)
     capturing.append(trace)
+    before, step.since = step.since, trace.start
     try:
         yield trace
     finally:
+        step.since = before
         capturing.remove(trace)
         set_trace(parent)
 
