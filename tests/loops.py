@@ -214,7 +214,7 @@ def loop_of(statements: list[Statement]) -> Callable[..., Any]:
                 s = s | statement(scan, s)
             return {k: s[k] for k in carry}, (s["a"], s["n"], s["row"])
 
-        init = {"a": x * one, "b": np.sin(x) * one, "n": x[0] * 0.5, "out": Value(np.zeros(3))}
+        init = {"a": x * one, "b": np.sin(x) * one, "n": x[0] * 0.5, "out": Value(np.zeros(3)), "m": z * one}
         carry, ys = scan(step, init, (np.arange(3), z * one))
         return sum(np.sum(np.sin(v)) for v in optree.tree_leaves((carry, ys)))
 
@@ -283,6 +283,14 @@ def scaled_through_a_window(scan: Scan, s: State) -> State:
 
 
 @statement
+def row_of_a_carry(scan: Scan, s: State) -> State:
+    row = s["m"][s["i"]]
+    row[0] = s["a"][1]
+    row += s["m"][2 - s["i"]]
+    return {}
+
+
+@statement
 def assigned_row(scan: Scan, s: State) -> State:
     s["row"][0] = s["n"] * s["row"][1]
     return {}
@@ -292,8 +300,8 @@ def assigned_row(scan: Scan, s: State) -> State:
 def inner(scan: Scan, s: State) -> State:
     """A loop that begins with one carry and reads another, which it replaces."""
     a, b = s["a"], s["b"].copy()  # what a loop reads must not be assigned to later
-    new, ys = scan(lambda d, t: (np.tanh(d * t + b), d * b), a, np.array([0.5, 2.0]))
-    return {"b": new, "n": s["n"] + np.sum(ys)}
+    b, ys = scan(lambda d, t: (np.tanh(d * t + b), d * b), a, np.array([0.5, 2.0]))
+    return {"b": b, "n": s["n"] + np.sum(ys)}
 
 
 @statement
@@ -315,9 +323,8 @@ def condition(scan: Scan, s: State) -> State:
 def made(seed: int) -> Loop:
     """A loop of five statements, in any order."""
     names = [str(n) for n in np.random.default_rng(seed).permutation(sorted(STATEMENTS))[:5]]
-    return Loop(
-        ", ".join(names), loop_of([STATEMENTS[n] for n in names]), (reals(2, seed=seed), reals(3, 2, seed=seed))
-    )
+    function = loop_of([STATEMENTS[n] for n in names])
+    return Loop(", ".join(names), function, (reals(2, seed=seed), reals(3, 2, seed=seed)))
 
 
 LOOPS = [
