@@ -52,8 +52,10 @@ _ORDERS = 3
 
 def numpy_name(f):
     """``np.linalg.norm``, ``np.sum``."""
-    module = f.__module__ if f.__module__ in ("numpy.linalg", "numpy.fft") else "numpy"
-    return f"{module.replace('numpy', 'np')}.{f.__name__}"
+    module = f.__module__.replace("lib.scimath", "emath")
+    if not module.startswith(("numpy.linalg", "numpy.fft", "numpy.emath", "numpy.polynomial")):
+        module = "numpy"
+    return f"{module.replace('numpy', 'np', 1)}.{f.__name__}"
 
 
 def covered():
@@ -65,12 +67,11 @@ def covered():
         return name, _ROWS[key]
 
     ufuncs = [of(name, f"np.{name}") for name in protocols.UFUNCS if hasattr(np, name)]
-    functions = {"np.": [], "np.linalg.": [], "np.fft.": []}
+    functions = {"np.linalg.": [], "np.fft.": [], "np.": []}
     for f in protocols.FUNCTIONS:
         name = numpy_name(f)
-        key = f"linalg.{f.__name__}" if f.__module__ == "numpy.linalg" else f.__name__
-        group = next(g for g in ("np.linalg.", "np.fft.", "np.") if name.startswith(g))
-        functions[group].append(of(key if key in _ROWS else name.removeprefix("np."), name))
+        key = name.removeprefix("np.").removeprefix("polynomial.")
+        functions[next(g for g in functions if name.startswith(g))].append(of(key, name))
     sp = [
         of(f"special.{f.__name__}", f"scipy.special.{f.__name__}")
         for f in special.CALLS
@@ -101,6 +102,11 @@ def covered():
         "Universal functions of `scipy.special`": sp,
         "Functions that SciPy writes in Python": python + distributions + rest,
     }
+
+
+def count():
+    """How many functions of NumPy and SciPy have derivatives: what the page, the tests and the README say."""
+    return sum(map(len, covered().values()))
 
 
 # ------------------------------------------------------------------ what a function can do, tried out
@@ -177,7 +183,7 @@ def refused():
             f = getattr(module, name)
             if name.startswith("_") or not callable(f) or f in {**protocols.FUNCTIONS, **special.CALLS}:
                 continue
-            if f in protocols.PLAIN_FUNCTIONS:
+            if f in protocols.PLAIN_FUNCTIONS | protocols.MADE:
                 continue
             ufunc = isinstance(f, np.ufunc) and f.__name__ not in {*protocols.UFUNCS, *protocols.PLAIN_UFUNCS}
             if ufunc or hasattr(f, "_implementation"):
@@ -205,8 +211,7 @@ def page():
     """The page, in Markdown."""
     warnings.simplefilter("ignore")
     sections = covered()
-    count = sum(map(len, sections.values()))
-    lines = ["# Functions", "", HEAD.format(count=count, hips=HIPS)]
+    lines = ["# Functions", "", HEAD.format(count=count(), hips=HIPS)]
     with np.errstate(all="ignore"):
         for title, functions in sections.items():
             lines += [f"## {title}", "", f"{len(functions)} functions.", ""]
@@ -218,9 +223,15 @@ def page():
                 shown = "any" if order == _ORDERS else str(order)
                 lines.append(f"| `{name}` | {modes} | {shown} | {complexes} | {note} |")
             lines.append("")
-    methods = ", ".join(f"`np.{ufunc}.{method}`" for ufunc, method in protocols.METHODS)
     lines += ["## Methods of universal functions", ""]
-    lines += [f"{methods}, and `outer` of all that take two operands.", ""]
+    quick = ", ".join(f"`np.{ufunc}.{method}`" for ufunc, method in protocols.METHODS)
+    lines += ["`reduce`, `accumulate`, `reduceat`, `outer` and `at` of all that make one number of two, and "]
+    lines += ["`at` of those that make one of one. One operation each are the running extremes, as "]
+    lines += [f"`np.maximum.accumulate`, and {quick}; the others are made of calls of the function.", ""]
+    made = ", ".join(sorted(f"`{numpy_name(f)}`" for f in protocols.MADE))
+    lines += ["## Arrays made like a Value", ""]
+    lines += [f"{made}, of a Value or with `like=`, are Values: their elements may be assigned. They get no "]
+    lines += ["gradient, and may become plain arrays.", ""]
     lines += ["## Answers without a derivative", ""]
     lines += ["Of a Value these give plain booleans, integers and arrays: "]
     lines += [", ".join(f"`{name}`" for name in plain()) + ".", ""]

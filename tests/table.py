@@ -19,8 +19,10 @@ from chainrule import derivatives as dv
 from chainrule import primitives as pr
 from chainrule import recording as rc
 from chainrule.primitives import Primitive
+from chainrule.rules import activations as ac
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import bessel as bs
+from chainrule.rules import beta as bt
 from chainrule.rules import control as ct
 from chainrule.rules import convolution as cv
 from chainrule.rules import decompositions as dc
@@ -31,7 +33,9 @@ from chainrule.rules import incomplete as ic
 from chainrule.rules import linalg as la
 from chainrule.rules import matrix as mx
 from chainrule.rules import matrix_functions as mf
+from chainrule.rules import polynomial as pl
 from chainrule.rules import reduction as rd
+from chainrule.rules import running as rn
 from chainrule.rules import shape as sh
 from chainrule.rules import special as sc
 from chainrule.rules import student as st
@@ -268,6 +272,7 @@ ELEMENTARY = [
             el.exp, el.exp2, el.expm1, el.sin, el.cos, el.arctan, el.deg2rad, el.rad2deg, el.sinh, el.cosh,
             el.tanh,
             el.sech2, el.arcsinh, el.sigmoid, el.sigmoid2, el.softplus, el.log_sigmoid, el.erf,
+            ac.gelu, ac.gelu_slope, ac.silu, ac.silu_slope,
         )
     ),
     *(elementwise(p, positive) for p in (el.log, el.log2, el.log10, el.log1p, el.sqrt, el.cbrt)),
@@ -310,6 +315,11 @@ REDUCTION = [
     *(over(p, complexes(2, 3), axis=[0, 1]) for p in (rd.cumsum, rd.cumprod)),
     *(over(p, reals(0, 3), axis=[0, 1]) for p in (rd.cumsum, rd.cumprod)),
     over(rd.cumprod, np.array([2.0, 0.0, 3.0, 0.0, 5.0]), axis=[0]),
+    *(
+        over(p, x, axis=[0, 1])
+        for p in (rn.running_maximum, rn.running_minimum, rn.running_fmax, rn.running_fmin)
+        for x in (apart(5, 7), apart(2, 4, 3), reals(0, 3))
+    ),
     over(rd.logsumexp, reals(2, 3, 2), axis=AXES, keepdims=BOTH),
     *(over(p, reals(2, 3, 2), axis=AXES) for p in (rd.softmax, rd.log_softmax)),
     *(over(p, reals(0, 3), axis=[(0,), (1,)]) for p in (rd.softmax, rd.log_softmax)),
@@ -339,6 +349,7 @@ SHAPE = [
     over(sh.pad, reals(2, 3), width=[((1, 0), (0, 2)), ((0, 0), (1, 1))]),
     row(sh.pad, reals(0), width=((1, 2),)),
     over(sh._getitem_p, reals(2, 3), index=INDICES),
+    over(sh._diagonal_p, reals(2, 3, 4), offset=[0, 1, -2]),
     over(
         sh.scatter, reals(3), index=[np.array([0, 0, 1]), np.array([2, 0, 1]), S(1, 4), S(None, None, 2)],
         shape=[(5,)],
@@ -406,8 +417,8 @@ SPECIAL = [
     elementwise(gm.loggamma, positive),
     *(elementwise(gm.polygamma, d, order=k) for d in (positive, low, plane(1, 2)) for k in (0, 1, 3)),
     *(elementwise(gm.polygamma_difference, shapes, positive, order=k) for k in (0, 1, 2)),
-    *(elementwise(p, shapes, shapes) for p in (gm.beta, gm.betaln, gm.poch, ic.gamma_density)),
-    elementwise(gm.binom, between(3, 5), between(0.5, 2.5)),
+    *(elementwise(p, shapes, shapes) for p in (bt.beta, bt.betaln, bt.poch, ic.gamma_density)),
+    elementwise(bt.binom, between(3, 5), between(0.5, 2.5)),
     elementwise(ic.beta_density, shapes, shapes, unit),
     *(elementwise(p, shapes, shapes) for p in (ic.gammainc, ic.gammaincc)),
     *(elementwise(p, between(1, 4), between(0.2, 0.8)) for p in (ic.gammaincinv, ic.gammainccinv)),
@@ -451,6 +462,8 @@ SPECIAL = [
         for p in (bs.y0, bs.y1, bs.k0, bs.k1, bs.i0e, bs.i1e, bs.k0e, bs.k1e, sc.exp1, sc.expi)
     ),
     elementwise(st.stdtr, shapes, real_line),
+    *(elementwise(st.stdtr_in_df, d, real_line, order=1) for d in (shapes, between(30, 50))),
+    *(elementwise(st.log_density, d, real_line, order=k) for d in (shapes, between(30, 50)) for k in (0, 1)),
     elementwise(st.stdtrit, between(1, 4), between(0.2, 0.45)),
     *(elementwise(bs.scaled_i, d, v=v, order=k) for d in (positive, low) for v in (0, 1) for k in (1, 2)),
     *(
@@ -519,7 +532,7 @@ LINALG = [
             row(la.solve, square(*n), square(2, n[-1], 2)[: n[0]]),
             of_first(la.logabsdet, square(*n), np.linalg.slogdet, 1),
             of_first(dc.eigh_values, _hermitian(*n), np.linalg.eigh, 0, upper=False),
-            of_first(dc.eigh_vectors, _hermitian(*n), np.linalg.eigh, 1, upper=False),
+            of_first(dc.eigh_vectors, _hermitian(*n), np.linalg.eigh, 1, upper=False, phases=True),
         )
         if not (n == (0, 3, 3) and case[0].primitive is la.solve)
     ),
@@ -530,6 +543,8 @@ LINALG = [
             (la.solve, (square(3, 2),)),
         )
     ),
+    *(row(pl.roots, np.array(p)) for p in ([40.0, 3.0, 90.0, 20.0], [20.0, 10.0, 30.0])),
+    row(pl.roots, complexes(4) + 30 * np.array([1.0, 0.0, -2.0, 1j])),
     row(la.solve, square(3, 3), complexes(3, 2)),
     row(la.cholesky, _hermitian(3, 3, kind=complex)),
     row(la.det, np.ones((3, 3))), row(la.det, np.outer([1.0, 2.0, 3.0], [1.0, 1.0, 2.0])),
@@ -546,10 +561,10 @@ LINALG = [
     ),
     *(of_first(p, square(4, 3, kind=complex), np.linalg.qr, i) for i, p in enumerate((la.qr_q, la.qr_r))),
     of_first(dc.eigh_values, _hermitian(3, 3, kind=complex), np.linalg.eigh, 0, upper=False),
-    of_first(dc.eigh_vectors, _hermitian(3, 3), lambda a: np.linalg.eigh(a, "U"), 1, upper=True),
+    of_first(dc.eigh_vectors, _hermitian(3, 3), lambda a: np.linalg.eigh(a, "U"), 1, upper=True, phases=True),
     *(of_first(dc.eig_values, _hermitian(*n) + 0.1 * square(*n), _eig, 0) for n in ((3, 3), (2, 3, 3))),
     of_first(dc.eig_values, square(3, 3, kind=complex), np.linalg.eig, 0),
-    of_first(dc.eig_vectors, _hermitian(3, 3) + 0.01 * square(3, 3), _eig, 1),
+    of_first(dc.eig_vectors, _hermitian(3, 3) + 0.01 * square(3, 3), _eig, 1, phases=True),
     *(
         of_first(p, square(*n), _thin, i)
         for n in ((3, 3), (4, 3), (3, 4), (2, 4, 3))

@@ -598,3 +598,47 @@ def test_the_edge_of_a_step_sends_a_plain_zero(name):
     for other in (reverse, compiled, *forward):
         assert other[1] == pytest.approx(forward[0][1], rel=1e-14)
     assert forward[0][0] == forward[1][0] == 0
+
+
+# -------------------------------------------------------------------- bodies that write to what they carry
+
+
+def counting(x):
+    """Which entries were visited, and how often, beside what is differentiated."""
+    seen = np.zeros(3, int)
+
+    def body(i, carry):
+        y, visits = carry
+        visits[i % 3] += i
+        y[i % 3] += np.sin(y[0]) * visits[0]
+        return y, visits
+
+    y, visits = cr.fori(1, 5, body, (x, seen))
+    return np.sum(y * y * visits), np.sum(seen)
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, cr.compile], ids=["plain", "compiled"])
+def test_a_body_may_write_to_its_carry(wrap):
+    """What the loop began with stays as it was, and each derivative runs the steps as they were."""
+
+    def unrolled(x):
+        y, visits = [x[0], x[1], x[2]], [0, 0, 0]
+        for i in range(1, 5):
+            visits[i % 3] += i
+            y[i % 3] = y[i % 3] + np.sin(y[0]) * visits[0]
+        return sum(a * a * n for a, n in zip(y, visits, strict=True)), 0
+
+    x = np.array([0.3, -0.5, 0.8])
+    value = lambda f: lambda x: f(x)[0]
+    for of in (lambda f: f, cr.grad, cr.hessian, lambda f: cr.jacobian(f, mode="forward")):
+        got, want = wrap(of(value(counting)))(x), of(value(unrolled))(x)
+        np.testing.assert_allclose(got, want, rtol=1e-13)
+    assert wrap(counting)(x)[1] == 0
+    assert np.array_equal(x, [0.3, -0.5, 0.8])
+    if wrap is not cr.compile:
+        v = Value(x)
+        total = counting(v)[0]
+        total.backward()
+        once = v.grad.copy()
+        total.backward()
+        np.testing.assert_allclose(v.grad, 2 * once, rtol=1e-15)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import time
 import tracemalloc
 from typing import Any
 
@@ -30,6 +31,7 @@ def test_values_at_the_edge_of_floats() -> None:
     x = Value(0.0)
     assert cr.xlogy(x, x).data == 0
     assert cr.xlogy(Value(1.0), Value(0.0)).data == -inf  # binary cross-entropy is not clamped
+    assert nn.bce_with_logits(Value([-inf]), a(1)).data == inf
     assert cr.logsumexp(Value([-inf, -inf])).data == -inf
     with np.errstate(invalid="ignore"):
         assert np.isnan(np.log(Value([-1.0])).data).all() and np.isnan(np.log(Value(-1.0)).data)
@@ -66,6 +68,39 @@ def test_single_precision_at_its_edges() -> None:
     assert leaf.grad == 6 and leaf.grad.dtype == np.float32
 
 
+STACKS = [(3,), (0,), (2, 3), (2, 0), (0, 3), (4, 2, 3), (4, 0, 3), (1, 2, 3), (5, 1, 2, 3)]
+PAIRS: list[Any] = [(s, (*t[:-2], *t[:-3:-1])) for s in STACKS for t in STACKS if s[-1] == t[-1]]
+
+
+def test_every_pair_of_shapes_that_matmul_takes() -> None:
+    """``⟨g, a' b⟩ = ⟨ā, a'⟩``, exactly, in whole numbers; the same for b; plain, compiled, in both modes."""
+    rng = np.random.default_rng(0)
+    fit, points = [], []
+    for shapes in PAIRS:
+        x, y, dx, dy = (rng.integers(-9, 9, shape).astype(float) for shape in (*shapes, *shapes))
+        try:
+            g = rng.integers(-9, 9, np.shape(x @ y)).astype(float)
+        except ValueError:  # stacks that do not broadcast
+            with pytest.raises(ValueError, match="matmul: "):
+                cr.grad(lambda x, y=y: np.sum(x @ y))(x)
+            continue
+        fit.append(shapes)
+        points.append((x, y, dx, dy, g))
+    assert len({(len(s), len(t)) for s, t in fit}) == 16
+
+    def derivatives(x: Any, y: Any, dx: Any, dy: Any, g: Any) -> Any:
+        f = lambda x, y: np.sum(g * (x @ y))
+        pushed = cr.jvp(lambda x: f(x, y), (x,), (dx,))[1], cr.jvp(lambda y: f(x, y), (y,), (dy,))[1]
+        return cr.grad(f, (0, 1))(x, y), pushed
+
+    each = lambda points: [derivatives(*p) for p in points]
+    for found in (each(points), cr.compile(each)(points)):
+        for shapes, (x, y, dx, dy, g), ((gx, gy), pushed) in zip(fit, points, found, strict=True):
+            assert (gx.shape, gy.shape) == shapes
+            assert np.sum(gx * dx) == pushed[0] == np.sum(g * (dx @ y))
+            assert np.sum(gy * dy) == pushed[1] == np.sum(g * (x @ dy))
+
+
 def test_shapes_of_nothing() -> None:
     x = Value(np.ones((0, 3)))
     y = x * np.ones(3)
@@ -88,6 +123,7 @@ def test_shapes_of_nothing() -> None:
 def test_a_complex_gradient_is_the_direction_of_steepest_ascent(f: Any, slope: complex) -> None:
     """``∂f/∂a + i ∂f/∂b`` at ``z = 1 + 2i``."""
     np.testing.assert_allclose(cr.grad(f)(1 + 2j), slope, rtol=1e-14)
+    np.testing.assert_allclose(cr.compile(cr.grad(f))(1 + 2j), slope, rtol=1e-14)
     np.testing.assert_allclose(cr.grad(lambda z: np.sum(f(z)))(np.array([1 + 2j])), [slope], rtol=1e-14)
     z = Value(1 + 2j)
     f(z).backward()
@@ -96,7 +132,8 @@ def test_a_complex_gradient_is_the_direction_of_steepest_ascent(f: Any, slope: c
 
 def test_a_holomorphic_function_has_one_complex_derivative() -> None:
     z = 0.3 + 0.4j
-    np.testing.assert_allclose(cr.grad(np.sin, holomorphic=True)(z), np.cos(z), rtol=1e-14)
+    for d in (cr.grad(np.sin, holomorphic=True), cr.compile(cr.grad(np.sin, holomorphic=True))):
+        np.testing.assert_allclose(d(z), np.cos(z), rtol=1e-14)
     with pytest.raises(TypeError, match=r"complex number, expected a real one; .*holomorphic=True"):
         cr.grad(np.sin)(z)
     with pytest.raises(TypeError, match="holomorphic=True expects complex arguments"):
@@ -251,20 +288,25 @@ def test_an_error_half_way_changes_no_gradient() -> None:
 # -------------------------------------------------------------------- size and life of a graph
 
 
-def test_a_long_chain_and_a_wide_fan() -> None:
-    n = 200_000
-    x = Value(1.0)
-    v = x
-    for _ in range(n):
-        v = v * 1.0
-    v.backward()
-    assert x.grad == 1.0
-    x.grad = None
-    total = Value(0.0)
-    for _ in range(n):
-        total = total + x
-    total.backward()
-    assert x.grad == n
+@pytest.mark.parametrize(
+    "grow, slope", [(lambda v, x: v * 1.0, lambda n: 1.0), (lambda v, x: v + x, lambda n: n + 1.0)],
+    ids=["chain", "fan"],
+)  # fmt: skip
+def test_a_million_nodes_take_linear_time(grow: Any, slope: Any) -> None:
+    """Built, swept and freed, without recursion: ten times the nodes take little more than ten times it."""
+
+    def seconds(n: int) -> float:
+        start = time.process_time()
+        v = x = Value(1.0)
+        for _ in range(n):
+            v = grow(v, x)
+        v.backward()
+        assert x.grad == slope(n)
+        del v
+        return time.process_time() - start
+
+    few = min(seconds(100_000) for _ in range(2))
+    assert seconds(1_000_000) < 25 * few
 
 
 @pytest.mark.parametrize("grow", [lambda v, x: v * 1.5, lambda v, x: v + x], ids=["chain", "fan"])
@@ -321,6 +363,18 @@ def test_a_leaf_is_copied_and_a_result_refuses(again: Any) -> None:
     assert np.array_equal(x.data, [1, 2]) and np.array_equal(x.grad, [2, 4])
     with pytest.raises(TypeError, match=r"only leaves can be copied; take Value\(v\.data\)"):
         again(x * x)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_value_kept_from_a_derivative_is_a_value_like_any_other(mode: str) -> None:
+    """Row 38: a graph does not end with the function that recorded it; only a capture does."""
+    kept: list[Any] = []
+    assert cr.jacobian(lambda x: [kept.append(x), x * x][1], mode=mode)(3.0) == 6
+    x = kept[0]
+    (x * x * 2).backward()
+    assert x.grad == 12
+    d = cr.jacobian(lambda y: x * y, mode=mode)(2.0)
+    assert cr.data(d) == 3
 
 
 # -------------------------------------------------------------------- perturbations kept apart

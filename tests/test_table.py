@@ -14,7 +14,7 @@ import pytest
 
 import chainrule
 from chainrule import Value, jvp, vjp
-from chainrule.primitives import Elementwise, Primitive, Special, fit_mask
+from chainrule.primitives import Elementwise, Primitive, Special, fit_mask, reached
 from chainrule.sweeps.adjoint import adjoint
 from tests.check import first_order, inner, like, same, second_order
 from tests.table import CASES, ELSEWHERE, Case
@@ -114,7 +114,7 @@ def test_what_is_said_to_reach_and_to_move_is_all_that_does(primitive: Primitive
             sent = draw.random(np.shape(y)) < 0.3
             masks = primitive.reach.reaches(sent, *case.point, **case.params)
             for c, mask in zip(pull(like(draw)(y) * sent), masks, strict=True):
-                assert not np.any(np.where(fit_mask(mask, c), 0, c))
+                assert not np.any(np.where(fit_mask(reached(mask), c), 0, c))
 
 
 @contextmanager
@@ -161,8 +161,8 @@ def lacking(found: dict[Primitive, str], cases: list[Case]) -> list[str]:
         wanted = {i for case in rows for i in case.wanted}
         if not wanted:
             wrong.append(f"{name} is differentiated in no row")
-        for mode, reached in (("forward", pushed), ("reverse", pulled)):
-            missing = wanted - {i for case in rows for i in reached(case)}
+        for mode, swept in (("forward", pushed), ("reverse", pulled)):
+            missing = wanted - {i for case in rows for i in swept(case)}
             wrong += [f"{name} has no {mode} mode in operand {i}" for i in sorted(missing)]
     return wrong
 

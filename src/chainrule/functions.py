@@ -14,6 +14,7 @@ from chainrule.numpy.arguments import axes_of
 from chainrule.numpy.manipulation import stack
 from chainrule.numpy.reductions import sum
 from chainrule.primitives import as_array
+from chainrule.rules import activations as ac
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.rules import reduction as rd
@@ -109,12 +110,11 @@ def silu(x: Any) -> Any:
     >>> print(silu(0.0), silu(100.0))
     0.0 100.0
     """
-    x = _operand("silu", x)
-    return x * el.sigmoid(x)
+    return ac.silu(_operand("silu", x))
 
 
 def gelu(x: Any, approximate: str = "none") -> Any:
-    """``x Φ(x)``, Φ the normal distribution: ``x (1 + erf(x / √2)) / 2``.
+    """``x Φ(x)``, Φ the normal distribution: ``x (1 + erf(x / √2)) / 2``, but exact on the left too.
 
     With ``approximate="tanh"`` it is ``x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2``, off by at most 5e-4.
 
@@ -130,7 +130,7 @@ def gelu(x: Any, approximate: str = "none") -> Any:
     """
     x = _operand("gelu", x)
     if approximate == "none":
-        return 0.5 * x * (1.0 + el.erf(x * math.sqrt(0.5)))
+        return ac.gelu(x)
     if approximate == "tanh":
         return 0.5 * x * (1.0 + el.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
     raise ValueError(f"gelu: approximate is {approximate!r}, expected 'none' or 'tanh'")

@@ -110,10 +110,11 @@ def explain_nan(f: Any, argnums: Argnums | None = None) -> Any:
 
     ``explain_nan(f)(*args)`` runs ``f`` once, then takes the gradient of what it returned (of the sum of all
     entries, where that is an array), and follows the first number that is not finite back to the operation
-    that made it from finite ones. What an untaken branch of ``np.where`` computed counts for nothing. Where
-    ``f`` takes derivatives itself, as ``cr.grad(g)`` does, to any order, it is looked at as it is, and no
-    further derivative is taken: then operations of its sweeps may be found, and the operation of ``g`` whose
-    derivative they belong to is named with its line.
+    that made it from finite ones. Loops, as of `chainrule.scan`, are looked at step by step. What an untaken
+    branch of ``np.where`` computed counts for nothing. Where ``f`` takes derivatives itself, as
+    ``cr.grad(g)`` does, to any order, it is looked at as it is, and no further derivative is taken: then
+    operations of its sweeps may be found, and the operation of ``g`` whose derivative they belong to is named
+    with its line.
 
     Parameters
     ----------

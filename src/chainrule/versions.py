@@ -71,9 +71,9 @@ def write(x: Value, make: Callable[[Value], Value]) -> None:
         path.append(path[-1].inputs[0])
     if path[-1].serial < step.since:
         raise RuntimeError(
-            f"assignment to elements of {path[-1].name or 'a Value'} in a step of a loop that is younger; a step "
-            "is run again for a derivative, and may change only what is its own: make the Value part of the "
-            "carry, or work on a copy: x = x.copy()"
+            f"assignment to elements of {path[-1].name or 'a Value'} in a step of a loop that is younger; a "
+            "step is run again for a derivative, and may change only what is its own: make the Value part of "
+            "the carry, or work on a copy: x = x.copy()"
         )
     former = {part: twin(part) for part in path}
     for part, base in pairwise(path):

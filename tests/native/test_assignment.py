@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -287,11 +288,15 @@ def test_a_reshape_that_may_be_a_copy() -> None:
 
 def _written(h: Any) -> Any:
     r = h.T.reshape(4)  # a copy, of an array in row-major order
-    r[0] = 100
+    part, whole = r[1:3], h.reshape(4)
     h[1] = 7
-    s = h.reshape(4)
-    s[0] = 3
-    return r, h, s
+    r[0], part[0] = 100, 50
+    r[2] = 25
+    whole[0] = 3
+    with contextlib.suppress(ValueError):
+        h[0] = np.ones(3)  # which does not fit
+    h[0] += 1
+    return r, h, whole, part
 
 
 def test_what_was_computed_from_it_before_stays() -> None:
@@ -467,3 +472,62 @@ def filled(x: Any) -> Any:
 def test_derivatives(of: Any) -> None:
     agree(cr.compile(of(filled))(X), of(filled)(X), rtol=1e-13)
     agree(cr.compile(filled)(X), filled(X), rtol=1e-15)
+
+
+# -------------------------------------------------------------------- names and views at random
+
+VIEWS: list[Callable[[Any, Any], Any]] = [
+    lambda a, rng: a.T,
+    lambda a, rng: a.reshape(-1),
+    lambda a, rng: a[index(a, rng)],
+    lambda a, rng: a[None],
+    lambda a, rng: np.flip(a, 0),
+    lambda a, rng: np.moveaxis(a, 0, -1),
+    lambda a, rng: np.split(a, [1])[rng.integers(2)],
+    lambda a, rng: a[rng.integers(0, len(a), 2)] if len(a) else a,
+    lambda a, rng: np.sin(a),
+    lambda a, rng: cr.fori(0, 2, lambda i, c: operator.iadd(c, 1.5), a),
+]
+
+
+def at_random(x: Any, seed: int) -> Any:
+    """Arrays that are made of one another, as views or not, and written to in between."""
+    rng = np.random.default_rng(seed)
+    arrays, seen = [x * 1.5 if seed % 4 == 0 else (x * 1.5).copy()], [0.5]
+    for _ in range(rng.integers(3, 9)):
+        a = arrays[rng.integers(len(arrays))]
+        match rng.integers(6):
+            case 0 | 1:
+                b = VIEWS[rng.integers(len(VIEWS))](a, rng)
+                arrays += [b] if np.ndim(b) else []
+            case 2:
+                a[index(a, rng)] = np.tanh(seen[-1])
+            case 3:
+                a[index(a, rng)] += seen[-1]
+            case 4:
+                np.multiply(a, 1.5, out=a)
+            case 5:
+                a[1:] = a[:-1]
+        seen.append(np.sum(a))
+    return arrays, seen[1:]
+
+
+def index(a: Any, rng: Any) -> Any:
+    starts = [rng.integers(0, n + 1) for n in a.shape]
+    return tuple([slice(s, None, rng.choice([1, 2, -1])) if rng.integers(2) else slice(None) for s in starts])
+
+
+def test_at_random() -> None:
+    """NumPy's numbers under every name; or a refusal, where the order in memory decides."""
+    refused = 0
+    for seed in range(80):
+        x = [X, np.arange(12.0).reshape(3, 2, 2) / 7, np.arange(6.0)][seed % 3]
+        want = at_random(x.copy(), seed)
+        try:
+            got = cr.compile(lambda x, seed=seed: at_random(x, seed))(x)
+        except TracedError as error:
+            assert "begin with h = h.copy()" in str(error)
+            refused += 1
+            continue
+        agree(got, want, rtol=1e-12, what=f"seed {seed}")
+    assert refused < 16

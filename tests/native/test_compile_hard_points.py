@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import gc
 import os
 import random
 import re
@@ -805,3 +806,54 @@ def test_a_long_chain_and_a_wide_fan() -> None:
 
     for f in (chain, fan):
         agree(cr.compile(cr.value_and_grad(f))(1.0), cr.value_and_grad(f)(1.0), rtol=1e-10)
+
+
+def test_an_index_out_of_bounds_is_an_error() -> None:
+    """Row 24: known while compiling, or computed."""
+    x = a(1, 2, 3)
+    for f in (lambda x: x[5], lambda x: x[[0, -4]], lambda x: np.take(x, 3)):
+        with pytest.raises(IndexError, match="out of bounds"):
+            cr.compile(f)(x)
+    computed = cr.compile(cr.grad(lambda x, i: np.sum(x[i] ** 2)))
+    agree(computed(x, np.array([0, 0, -1])), a(4, 0, 6))
+    for i in ([0, 3], [-4, 0]):
+        with pytest.raises(IndexError, match="out of bounds for an axis of size 3"):
+            computed(x, np.array(i))
+
+
+def test_graphs_of_compiled_functions_are_freed_without_the_cyclic_collector() -> None:
+    """Row 33: the Values that they return, and what their derivatives leave."""
+
+    def values() -> int:
+        return sum(type(o) is Value for o in gc.get_objects())
+
+    fast, v = cr.compile(lambda x: np.sum(np.sin(x) ** 2)), Value(a(1, 2))
+    (fast(v) * 2).backward()
+    gc.collect()
+    gc.disable()
+    try:
+        before = values()
+        for _ in range(3):
+            y = fast(v) * 2
+            y.backward()
+            assert values() > before
+            del y
+        assert values() == before
+    finally:
+        gc.enable()
+
+
+def test_an_error_half_way_changes_nothing() -> None:
+    """Row 34: raised by NumPy in the middle of the program."""
+    w, v = Value(np.eye(2)), Value(a(1, 2))
+
+    @cr.compile
+    def step(x: Any) -> Any:
+        np.sum(w * x).backward()
+        w.data -= 0.1 * w.grad
+        v.data = v.data + 1
+        np.sum(np.linalg.inv(w * x) @ v).backward()
+
+    with pytest.raises(np.linalg.LinAlgError):
+        step(np.zeros((2, 2)))
+    agree([w.data, w.grad, v.data, v.grad], [np.eye(2), np.zeros((2, 2)), a(1, 2), a(0, 0)])

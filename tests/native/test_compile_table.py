@@ -15,6 +15,7 @@ from chainrule import Value, jvp, vjp
 from chainrule.native import operations
 from chainrule.primitives import Elementwise, Primitive
 from chainrule.traced import TracedError
+from docs import functions_page
 from tests.check import like
 from tests.native.agree import agree, leaves
 from tests.numpy import table as numpy_table
@@ -423,6 +424,7 @@ EXPRESSIONS = {
     **{".".join(k): v for k, v in numpy_table.METHODS.items()},
     **numpy_table.FUNCTIONS,
 }
+PAGE = functions_page.covered()
 DEPENDENT = {n: EXPRESSIONS.pop(n) for n in numpy_table.DEPENDENT}
 # What has a shape that depends on the numbers, or answers with text about them, is refused in a program.
 REFUSED = (
@@ -471,8 +473,27 @@ def test_gradients_of_what_users_write(name: str) -> None:
 def test_shapes_that_depend_on_numbers_are_refused(name: str) -> None:
     for expression in DEPENDENT[name]:
         f, at = numpy_table.function(expression)
-        with pytest.raises(TracedError, match="the result's shape depends on the numbers"):
+        with pytest.raises(TracedError, match=r"the result('s shape| is complex) depends on the numbers"):
             cr.compile(f)(*at)
+
+
+@pytest.mark.parametrize("section, number", [(s, k) for s, r in PAGE.items() for k in range(0, len(r), 20)])
+def test_every_function_of_the_page_works_in_a_program(section: str, number: int) -> None:
+    """Lowered, or called in NumPy, as the report says; or refused: its shape depends on numbers."""
+    for name, (expression, *_) in PAGE[section][number : number + 20]:
+        f, at = numpy_table.function(expression)
+        fast = cr.compile(f)
+        if name.removeprefix("np.") in numpy_table.DEPENDENT:
+            with pytest.raises(TracedError, match="the result's shape depends on the numbers"):
+                fast(*at)
+            continue
+        with quiet():
+            agree(fast(*at), f(*at), rtol=1e-12, what=expression)
+        program = fast.last
+        assert program is not None
+        called = [s for s in program.image.steps if not isinstance(s, str) and s.op != "item"]
+        said = [k for k in fast.report().kernels if k.name == "NumPy"]
+        assert len(said) == len(called) and all(k.what and k.why for k in said), expression
 
 
 PLAIN = {**numpy_table.PLAIN, **numpy_table.PLAIN_UFUNCS}

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.special
 
 from chainrule.scipy import special, stats
+from tests.numpy import table_more as more
 
 _rng = np.random.default_rng(0)
 
@@ -52,6 +53,7 @@ CONSTANTS: dict[str, Any] = {
     "scipy": scipy,
     "S": special,
     "T": stats,
+    **more.CONSTANTS,
 }
 
 
@@ -748,6 +750,11 @@ FUNCTIONS |= {
     ),
 }  # fmt: skip
 
+UFUNCS |= more.UFUNCS
+METHODS |= more.METHODS
+FUNCTIONS |= more.FUNCTIONS
+DEPENDENT |= more.DEPENDENT
+
 # Results without a derivative: computed on the data, never Values.
 PLAIN: dict[str, list[str]] = {
     **_each("argmax argmin any all count_nonzero", "F(x)", "F(x, axis=-1)", "F(B, 1, keepdims=True)", "F(s)"),
@@ -765,9 +772,8 @@ PLAIN: dict[str, list[str]] = {
     "result_type": ["np.result_type(x, f)", "np.result_type(f, 2.0)"],
     "array_str": ["np.array_str(x)"],
     "array2string": ["np.array2string(x, precision=3)"],
-    **_each("zeros_like ones_like", "F(x)", "F(f)", "F(x, dtype=int)", "F(x, shape=(2,))"),
-    "empty_like": ["np.empty_like(x).shape", "np.empty_like(f).dtype"],
-    "full": ["np.full_like(x, 7)", "np.full_like(x, 7, int)", "np.where(x > 0)", "np.linalg.norm(v, 0)"],
+    "full": ["np.zeros_like(x, dtype=int)", "np.ones_like(x, bool)", "np.full_like(x, 7, int)",
+        "np.where(x > 0)", "np.linalg.norm(v, 0)"],
     **_each("isneginf isposinf", "F(x)", "F(v * np.array([np.inf, np.inf, 1]))"),
     "digitize": ["np.digitize(v, [0.0, 1.0])", "np.digitize(0.3, np.sort(v))"],
     **_each("may_share_memory shares_memory", "F(x, c)", "F(x, x)"),
@@ -783,16 +789,11 @@ PLAIN: dict[str, list[str]] = {
     "frexp+": ["np.frexp(x)[1]", "np.frexp(s)[1]"],
     "isin": ["np.isin(x, [0.5])", "np.isin(c, x)", "np.isin(x, x)"],
     "histogram of numbers": ["np.histogram(x, 3)", "np.histogram(x, [-1.0, 0.0, 1.0])"],
-    "histogram2d": ["np.histogram2d(v, w, 2)"],
-    "histogramdd": ["np.histogramdd(x, 2)"],
+    "histograms": ["np.histogram2d(v, w, 2)", "np.histogramdd(x, 2)", "np.histogram2d(v, w, [1, 2])"],
     "histogram_bin_edges": ["np.histogram_bin_edges(x, 3)"],
     "einsum_path": ["np.einsum_path('ij,jk', x, A)[1]"],
     "common_type": ["np.common_type(x, f).__name__"],
     **_each("diag_indices_from tril_indices_from triu_indices_from", "F(Q)"),
-    **_each("zeros ones", "F(3, like=x)"),
-    "empty": ["np.empty((2, 3), like=x).shape"],
-    **_each("eye identity", "F(3, like=x)"),
-    "tri": ["np.tri(3, 2, like=x)"],
 }  # fmt: skip
 PLAIN_UFUNCS: dict[str, list[str]] = {
     **_each(

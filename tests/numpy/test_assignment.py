@@ -16,6 +16,7 @@ import pytest
 import chainrule as cr
 import chainrule.numpy as xp
 from chainrule import Value
+from chainrule.numpy.assignment import LARGE
 from chainrule.traced import TracedError
 
 X = np.array([0.5, 1.5, -2.5, 0.8, 1.1, -0.4])
@@ -89,7 +90,7 @@ def test_second_order(seed: int) -> None:
     cr.check_grads(program(seed), (X,), order=2)
 
 
-# -------------------------------------------------------------------- what is a view in NumPy, and what a copy
+# -------------------------------------------------------------------- what is a view in NumPy
 
 MASK = np.array([True, False, True])
 OF_MATRICES: dict[str, Callable[[Any], Any]] = {
@@ -410,6 +411,17 @@ def test_a_failed_assignment_changes_nothing() -> None:
     assert np.array_equal(a.data, before) and a.serial == serial
     with pytest.raises(TypeError, match="only leaves can be copied"):
         copy.copy(a)
+
+
+@pytest.mark.parametrize("new", [np.ones(3), "a text"])
+def test_a_failed_assignment_in_place_leaves_the_array_read_only(new: Any) -> None:
+    a = Value(np.ones(LARGE // 8 + 1)) * 2.0
+    a[0] = 1.0
+    a[1] = 1.0  # from the second on it is written over
+    before = np.array(a._data)
+    with pytest.raises((ValueError, TypeError)):
+        a[:2] = new
+    assert not a._data.flags.writeable and np.array_equal(a.data, before)
 
 
 # -------------------------------------------------------------------- compiled

@@ -73,6 +73,29 @@ def test_constants_get_no_gradient():
     assert np.array_equal(asked.data, [2.0, 2.0, 2.0])
 
 
+def test_arrays_made_like_a_value_are_constants():
+    """So a loop that fills one needs no change."""
+    v = cr.Value(np.array([1.0, 2.0]))
+    for made in (
+        np.zeros_like(v), np.ones_like(v), np.empty_like(v), np.full_like(v, 7.0), np.zeros(3, like=v),
+        np.ones(3, like=v), np.empty(3, like=v), np.eye(2, like=v), np.identity(2, like=v), np.tri(2, like=v),
+    ):  # fmt: skip
+        assert type(made) is cr.Value and made.params
+        assert float(np.sum(np.asarray(made) * 0)) == 0.0
+    assert type(np.zeros_like(v, dtype=int)) is type(np.ones_like(v, bool)) is np.ndarray
+
+    def f(x):
+        y, z = np.zeros_like(x), np.empty_like(x)
+        for i in range(len(x)):
+            y[i] = x[i] ** 2
+        z[:] = 2 * x
+        y += x
+        return np.sum(y * z + np.divide(x, y, out=np.ones_like(x), where=y > 1))
+
+    cr.check_grads(f, (np.array([0.5, 3.0]),), order=2)
+    assert np.allclose(cr.compile(cr.grad(f))(v.data), cr.grad(f)(v.data), rtol=1e-13)
+
+
 def test_a_leaf_is_not_made_a_constant():
     w = cr.Value(np.array(2.0))
     for made in (xp.full((), w), xp.asarray(w), xp.full_like(w, w), xp.from_dlpack(w)):

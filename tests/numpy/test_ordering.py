@@ -38,11 +38,43 @@ def test_a_quantile_between_equal_infinities_is_infinite() -> None:
     assert np.isnan(np.median(Value(np.array([np.nan, 1.0, 2.0]))).item())
 
 
-@pytest.mark.parametrize("f", [np.unique, np.unique_values])
-def test_of_equal_elements_the_first_is_the_one_that_is_kept(f: Any) -> None:
-    x = np.array([2.0, 1.0, 1.0, 3.0, 2.0])
-    J = cr.jacobian(f)(x)
-    np.testing.assert_array_equal(J, np.eye(5)[[1, 0, 3]])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("plain", [np.quantile, np.nanquantile, np.percentile])
+def test_the_slope_in_q(method: str, plain: Any) -> None:
+    """Between knots that of NumPy's numbers, at a knot the smaller of its two, 0 at and beyond the ends."""
+    x = np.array([3.0, 1.0, 7.0, 2.0, 9.0])
+    x = np.append(x, np.nan) if plain is np.nanquantile else x
+    per = 100 if plain is np.percentile else 1
+    f = lambda q: plain(x, q * per, method=method)
+    knots = (np.arange(40) + 0.5) / 40 * 0.7 + 0.02
+    h = 1e-7
+    slopes = (f(knots + h) - f(knots - h)) / (2 * h)
+    steps = ~np.isclose((f(knots + h) - f(knots)), (f(knots) - f(knots - h)), atol=1e-9)  # at these it jumps
+    for mode in ("forward", "reverse"):
+        got = np.diagonal(cr.jacobian(f, mode=mode)(knots))
+        np.testing.assert_allclose(got[~steps], slopes[~steps], atol=1e-6)
+    ends = np.array([0.0, 1.0])
+    assert not np.any(cr.jacobian(f)(ends))
+
+
+def test_the_slope_in_q_at_a_knot() -> None:
+    x = np.array([0.0, 1.0, 3.0])
+    f = lambda q: np.quantile(x, q)
+    assert cr.grad(f)(0.5) == cr.jvp(f, (0.5,), (1.0,))[1] == 2.0
+    beside = np.append(x, [np.inf, np.inf])
+    assert [cr.grad(lambda q: np.quantile(beside, q))(q) for q in (0.375, 0.5, 0.625)] == [8, 8, 0]
+    assert cr.grad(lambda q: np.quantile(x[::-1] ** 0.5, q))(0.5) == 2 * (3**0.5 - 1)
+    mixed = cr.jacobian(cr.grad(lambda x: np.quantile(x, 0.25)))(x)
+    assert not np.any(mixed)
+    assert np.array_equal(cr.grad(lambda x: cr.grad(lambda q: np.quantile(x, q))(0.25))(x), [-2.0, 2.0, 0.0])
+
+
+def test_weights_choose_and_have_no_derivative() -> None:
+    x, w = np.array([5.0, 1.0, 3.0]), np.array([1.0, 2.0, 4.0])
+    f = lambda x, w: np.quantile(x, 0.5, weights=w, method="inverted_cdf")
+    assert f(Value(x), w).item() == f(x, w) == 3.0
+    gx, gw = cr.grad(f, argnums=(0, 1))(x, w)
+    assert np.array_equal(gx, [0.0, 0.0, 1.0]) and not np.any(gw)
 
 
 def test_the_largest_k() -> None:

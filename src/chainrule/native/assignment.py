@@ -81,30 +81,35 @@ def write(what: str, x: Traced, make: Callable[[Traced], Traced]) -> Traced:
     whole, steps = trace.views.get(x, (x, ()))
     _check(trace, f"{line}: {what}", whole)
     memory = trace.memories.get(whole) or Memory()
-    family = [(whole, ()), *[(y, trace.views[y][1]) for y in trace.shown.pop(whole, ())]]
-    cut = next((k for k in range(len(steps), 0, -1) if _kind(memory, whole, steps[:k]) != "view"), 0)
-    if cut:  # a reshape that is none, or nobody knows: it stands for itself
-        known = _kind(memory, whole, steps[:cut]) == "copy"
-        mine = [(y, s) for y, s in family if len(s) >= cut and s[cut - 1].node is steps[cut - 1].node]
-        for y, s in family:
-            if all(y is not other for other, _ in mine):
-                if not known:
-                    _mark(trace, y, Memory(None, line), s)
-                elif s:
-                    trace.shown.setdefault(whole, []).append(y)
-        whole, steps, memory = steps[cut - 1].node, steps[cut:], Memory()
-        family = [(y, s[cut:]) for y, s in mine]
+    kind, cut = _relation(memory, whole, steps)
     new = make(x)
-    for step in reversed(steps):
+    for step in reversed(steps[cut:]):
         new = _put_back(step, new)
     if new in trace.views or new.op in ("input", "constant"):
         new = copied(new)
+    family = [(whole, ()), *[(y, trace.views[y][1]) for y in trace.shown.pop(whole, ())]]
+    if cut:  # a reshape that copies, or nobody knows: what was made of it stands for itself
+        others, family = family, []
+        for y, s in others:
+            if len(s) >= cut and s[cut - 1].node is steps[cut - 1].node:
+                family.append((y, s[cut:]))
+            elif kind == "unknown":
+                _mark(trace, y, memory, s)
+            elif s:
+                trace.shown.setdefault(whole, []).append(y)
+        if kind == "unknown":  # older names mean it too
+            memory.now, memory.line = None, line
+            trace.memories.pop(whole, None)
+        whole, memory = steps[cut - 1].node, Memory()
     for y, s in family:
-        kind = _kind(memory, whole, s)
+        kind, k = _relation(memory, whole, s)
         if kind != "copy":
             _mark(trace, y, memory if kind == "view" else Memory(None, line), s)
-        else:
-            trace.views.pop(y)
+            continue
+        trace.views.pop(y)
+        if s[k:]:
+            trace.views[y] = s[k - 1].node, s[k:]
+            trace.shown.setdefault(s[k - 1].node, []).append(y)
     memory.now, memory.line = new, line
     trace.memories.pop(whole, None)
     trace.memories[new] = memory
@@ -140,28 +145,34 @@ def _mark(trace: Any, y: Traced, memory: Memory, steps: tuple[Step, ...]) -> Non
 # -------------------------------------------------------------------- views
 
 
-def _kind(memory: Memory, whole: Traced, steps: tuple[Step, ...]) -> str:
-    """Whether in NumPy this is a view of the whole, or a copy; or that it is unknown."""
-    if not any(map(_merges, steps)):
-        return "view"
+def _relation(memory: Memory, whole: Traced, steps: tuple[Step, ...]) -> tuple[str, int]:
+    """Whether in NumPy this is a view of the whole, or a copy; or that it is unknown.
+
+    And where what stands for itself begins: behind so many steps.
+    """
+    merging = [k for k, step in enumerate(steps) if _merges(step)]
+    if not merging:
+        return "view", 0
     if memory.row_major is None:
         memory.row_major = _row_major(whole)
     if not memory.row_major:
-        return "unknown"
+        return "unknown", merging[-1] + 1
     a: Any = np.empty(whole.shape, np.int8)
-    b = a
-    for step in steps:
-        b = _in_numpy(step, b)
-    return "view" if np.may_share_memory(a, b) else "copy"
+    copies = []
+    for k, step in enumerate(steps):
+        b = _in_numpy(step, a)
+        if not np.may_share_memory(a, b):
+            copies.append(k)
+        a = b
+    return ("copy", copies[-1] + 1) if copies else ("view", 0)
 
 
 def kind_of_view(y: Traced) -> str:
-    """What `_kind` says of an array and its operand."""
+    """Whether in NumPy an array is a view of its operand, or a copy; or that it is unknown."""
     trace = current_trace()
     whole, steps = trace.views.get(lift(y), (y, ())) if trace is not None else (y, ())
-    while len(steps) > 1 and _kind(Memory(), whole, steps[:-1]) == "copy":
-        whole, steps = steps[0].node, steps[1:]
-    return _kind(Memory(), whole, steps) if steps else "view"
+    kind, begins = _relation(Memory(), whole, steps)
+    return kind if begins == len(steps) else "view"
 
 
 def in_order(x: Traced, order: str) -> Traced:

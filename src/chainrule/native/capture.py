@@ -159,6 +159,11 @@ class Trace:
         self.lines: dict[Traced, str] | None = None
         self.products: dict[tuple[Any, ...], Traced] = {}  # of a loop's carries, of all steps, by factors
 
+    def end(self) -> None:
+        """Let go what was only of use while the function ran."""
+        for kept in (self.calls, self.views, self.shown, self.memories, self.lent, self.lenders):
+            kept.clear()
+
     def adopt(self, x: Traced) -> Traced | None:
         """A node of another capture as one of this, if there is a way; None if there is none."""
         return x if x.origin is self else None
@@ -405,9 +410,6 @@ class Captured:
         self.outputs = [o if o.kind == "plain" else Output(o.kind, None) for o in self.outputs]
         for s in self.states:
             s.data, s.grad = None, None if s.grad is None else False
-        t = self.trace
-        for kept in (t.views, t.shown, t.memories, t.lent, t.lenders):
-            kept.clear()
 
     def root_slots(self) -> list[Slot | None]:
         """For each root the input whose place it takes: new data that of the old."""
@@ -480,7 +482,7 @@ def capture(
     finally:
         capturing.remove(trace)
         set_trace(before)
-        trace.calls.clear()
+        trace.end()
     return Captured(trace.slots, trace.inputs, outputs, spec, list(trace.states.values()), trace, call)
 
 

@@ -168,6 +168,7 @@ def _inner(name: str) -> Iterator[Inner]:
         step.since = before
         capturing.remove(trace)
         set_trace(parent)
+        trace.end()
 
 
 def _wrapped(xs: Sequence[Traced], tracked: Sequence[bool]) -> Flat:

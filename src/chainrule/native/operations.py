@@ -182,8 +182,10 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
 _DATA_DEPENDENT = {
     np.nonzero, np.flatnonzero, np.argwhere, np.extract, np.compress, np.trim_zeros, np.real_if_close,
     np.arange, np.unique, np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values, np.union1d,
-    np.intersect1d, np.setdiff1d, np.setxor1d,
+    np.intersect1d, np.setdiff1d, np.setxor1d, np.polydiv,
 }  # fmt: skip
+# Of real operands real or complex numbers, and np.poly of complex ones.
+_KIND_DEPENDENT = {getattr(np.emath, n) for n in np.emath.__all__}
 
 
 def call(
@@ -203,6 +205,13 @@ def call(
     depends = function in _DATA_DEPENDENT
     if function in (np.compress, np.extract):  # a condition that is known says how many there are
         depends = type(kwargs["condition"] if "condition" in kwargs else args[0]) is Traced
+    kinds = {flat[i].dtype.kind for i in traced}
+    if (function in _KIND_DEPENDENT and kinds != {"c"}) or (function is np.poly and "c" in kinds):
+        raise TracedError(
+            f"{where_in_user_code()}: {name} of a traced value: whether the result is complex depends on the "
+            "numbers, which are not known while compiling; write the function of complex numbers, "
+            "np.sqrt(x + 0j), or do it outside the compiled function"
+        )
     if depends:
         raise TracedError(
             f"{where_in_user_code()}: {name} of a traced value: the result's shape depends on the "
@@ -292,7 +301,7 @@ def view(op: str, x: Traced, shape: tuple[int, ...], params: Any = _NONE) -> Tra
 
 def reshape(x: Traced, shape: Any, *rest: Any, order: str = "C", copy: Any = None) -> Traced:
     """``x.reshape(shape)``, one size perhaps -1."""
-    shape = (shape, *rest) if rest or not isinstance(shape, tuple | list) else tuple(shape)
+    shape = (shape, *rest) if rest or not isinstance(shape, tuple | list | np.ndarray) else tuple(shape)
     shape = tuple(map(operator.index, shape))
     if -1 in shape:
         known = math.prod(n for n in shape if n != -1)
@@ -386,7 +395,8 @@ def moveaxis(x: Traced, source: Any, destination: Any) -> Traced:
 
 
 def pad(x: Traced, pad_width: Any, mode: str = "constant", **options: Any) -> Traced:
-    if mode != "constant" or any(np.any(v) for v in options.values()):
+    given: Any = list(options.values())
+    if mode != "constant" or any(type(v) is Traced or np.any(v) for v in optree.tree_leaves(given)):
         return call(np.pad, (x, pad_width, mode), options)  # type: ignore[no-any-return]
     width = [tuple(map(int, w)) for w in np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))]
     shape = tuple(a + n + b for (a, b), n in zip(width, x.shape, strict=True))

@@ -21,7 +21,6 @@ from chainrule.native.assignment import (
     write_at,
 )
 from chainrule.native.indexing import getitem
-from chainrule.native.linalg import LINALG
 from chainrule.native.operations import (
     BINARY,
     BOOL,
@@ -46,6 +45,7 @@ from chainrule.native.operations import (
 )
 from chainrule.native.products import dot, einsum
 from chainrule.native.reductions import REDUCE, argmax, argmin, cumprod, cumsum, mean, std, var
+from chainrule.native.trials import TRIED
 from chainrule.native.ufuncs import apply_ufunc, clip, full, infinite, nan_to_num, where
 from chainrule.traced import Traced, TracedError, where_in_user_code
 from chainrule.value import Value
@@ -67,6 +67,8 @@ def array_ufunc(self: Traced, ufunc: np.ufunc, method: str, *inputs: Any, **opti
     if "out" in options:
         (out,), mask = options.pop("out"), options.pop("where", True)
         return _into(f"{name} with out=", out, getattr(ufunc, method)(*inputs, **options), mask)
+    if method == "reduce" and name in ("maximum", "minimum") and options.get("dtype") is not None:
+        inputs = (cast(lift(inputs[0]), np.dtype(options["dtype"])),)
     if method == "reduce" and name in _REDUCE_NAMES:
         return REDUCE[_REDUCE_NAMES[name]](inputs[0], **{"axis": 0, **options})
     if method == "accumulate" and name in ("add", "multiply"):
@@ -112,7 +114,10 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
 }  # fmt: skip
 FUNCTIONS[np.amax], FUNCTIONS[np.amin] = FUNCTIONS[np.max], FUNCTIONS[np.min]
 FUNCTIONS[np.permute_dims] = transpose
-FUNCTIONS |= LINALG
+FUNCTIONS |= TRIED
+
+
+_CASTING = {np.clip, np.stack}  # without a lowering for this
 
 
 def _into(what: str, out: Any, made: Any, mask: Any = True) -> Any:
@@ -146,6 +151,8 @@ def array_function(self: Traced, function: Callable[..., Any], types: Any, args:
         rest.pop("out", None)
         return _into(f"{function.__name__} with out=", out, function(*args, **rest))
     f = FUNCTIONS.get(function)
+    if function in _CASTING and not kwargs.keys().isdisjoint(("dtype", "casting")):
+        f = None
     if f is not None and not (function is np.where and len(args) == 1):
         return f(*args, **kwargs)
     if function is np.where:

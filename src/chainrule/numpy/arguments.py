@@ -1,10 +1,13 @@
-"""The arguments NumPy's functions share: operands, axes, shapes, and options that are refused."""
+"""The arguments NumPy's functions share: operands, axes, shapes, and where ``out=`` is."""
 
 from __future__ import annotations
 
 import builtins
+import functools
+import inspect
 import operator
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ from chainrule.primitives import as_array, raw
 
 Axis = int | Sequence[int] | None
 KEEP: Any = np._NoValue  # NumPy's own "not given"
+_SEVERAL = (tuple, list, np.ndarray)
 
 
 def as_operand(x: Any) -> Any:
@@ -39,7 +43,7 @@ def axes_of(name: str, x: Any, axis: Axis) -> tuple[int, ...]:
 
 def ordered_axes(name: str, x: Any, axes: Any, repeated: bool = False) -> tuple[int, ...]:
     """Axes counted from the front, in the order given."""
-    found = tuple(axis_of(name, x, k) for k in (axes if isinstance(axes, tuple | list) else (axes,)))
+    found = tuple(axis_of(name, x, k) for k in (axes if isinstance(axes, _SEVERAL) else (axes,)))
     if len(set(found)) < len(found) and not repeated:
         raise ValueError(f"{name}: axes {axes} name an axis twice; expected each at most once")
     return found
@@ -61,15 +65,14 @@ def axis_of(name: str, x: Any, axis: Any, extra: int = 0) -> int:
 def sizes_of(name: str, sizes: Any) -> tuple[int, ...]:
     """A shape, or numbers of repetitions, as a tuple of integers."""
     try:
-        return tuple(map(operator.index, sizes if isinstance(sizes, tuple | list) else (sizes,)))
+        return tuple(map(operator.index, sizes if isinstance(sizes, _SEVERAL) else (sizes,)))
     except TypeError:
         raise TypeError(f"{name}: received {sizes!r}, expected integers") from None
 
 
-def refuse(name: str, **options: Any) -> None:
-    for option, given in options.items():
-        if given is not None and given is not KEEP and given is not True:
-            remedy = (
-                "assign the result instead" if option == "out" else "write it out with np.where and np.sum"
-            )
-            raise TypeError(f"{name}: {option}= is not supported for Values; {remedy}")
+@functools.cache
+def place_of_out(f: Callable[..., Any]) -> int | None:
+    """Where among the positional arguments ``out`` is, beyond them all if nowhere; None without one."""
+    parameters = inspect.signature(f).parameters
+    places = [k for k, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return places.index("out") if "out" in places else sys.maxsize if "out" in parameters else None

@@ -15,10 +15,10 @@ from chainrule.numpy.arguments import (
     axis_of,
     common_type,
     ordered_axes,
-    refuse,
     shape_of,
     sizes_of,
 )
+from chainrule.numpy.constants import constant
 from chainrule.numpy.elementwise import astype, where
 from chainrule.numpy.manipulation import (
     broadcast_to,
@@ -60,7 +60,6 @@ def _of_kind(y: Any, *choices: Any) -> Any:
 
 
 def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
-    refuse("choose", out=out)
     a, parts = as_array(current(as_operand(a))), [as_operand(c) for c in choices]
     if a.dtype.kind not in "iu":
         raise TypeError(f"choose: a is of dtype {a.dtype}, expected integers: which choice to take")
@@ -75,7 +74,6 @@ def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
 
 
 def compress(condition: Any, a: Any, axis: int | None = None, out: Any = None) -> Any:
-    refuse("compress", out=out)
     return take(a, np.nonzero(current(as_operand(condition)))[0], axis)
 
 
@@ -261,7 +259,7 @@ def full_like(
 ) -> Any:  # fmt: skip
     fill = as_operand(fill_value)
     plain = np.full_like(current(a), current(fill), dtype, shape=shape)
-    return plain if fill is current(fill) else broadcast_to(astype(fill, plain.dtype), plain.shape)
+    return constant(plain) if fill is current(fill) else broadcast_to(astype(fill, plain.dtype), plain.shape)
 
 
 def array(object: Any, dtype: Any = None, *, copy: Any = True, **options: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.numpy.arguments import as_operand, axis_of, shape_of
+from chainrule.numpy.arguments import as_operand, axis_of, place_of_out, shape_of
 from chainrule.numpy.rearranging import as_index
 from chainrule.primitives import Primitive, as_array, cast, raw
 from chainrule.primitives import where as _where
@@ -24,8 +24,8 @@ from chainrule.value import Value, current, kept, result, versions
 from chainrule.versions import outside, settle, write
 
 __all__ = [
-    "add_at", "check_written", "copyto", "fill", "fill_diagonal", "in_place", "put", "put_along_axis",
-    "set_item", "write_out",
+    "add_at", "check_written", "copyto", "fill", "fill_diagonal", "in_place", "place", "put",
+    "put_along_axis", "putmask", "set_item", "with_out", "write_out", "write_some",
 ]  # fmt: skip
 
 LARGE = 1 << 12  # bytes from which an array is written over rather than copied
@@ -96,8 +96,10 @@ def _over(old: Value, x: Value, new: Any, index: Any) -> Value | None:
         return None
     new = new if type(new) is Value else kept(np.asarray(new))
     array.setflags(write=True)
-    array[index] = raw(new)
-    array.setflags(write=False)
+    try:
+        array[index] = raw(new)
+    finally:  # what does not fit is an error, after which the array is read-only as before
+        array.setflags(write=False)
     x._data = old._data = _hollow(array)
     return result(array, sh.setitem, (old, new), (old._data, raw(new)), {"index": index})
 
@@ -201,18 +203,47 @@ def _as(name: str, made: Value, like: Value) -> Value:
     return made
 
 
-def write_out(name: str, out: Any, made: Any) -> Any:
-    """What ``out=`` asks for: the Value ``out`` becomes the result."""
+def _check_out(name: str, out: Any) -> None:
     if type(out) is not Value:
         raise TypeError(
             f"{name}: out= is a plain array, which cannot hold a Value's derivative; "
-            "assign the result instead (write a = a + v for a += v)"
+            "assign the result instead (write a = a + v for a += v), or make the array a Value"
         )
     if not out.shape:
         raise TypeError(f"{name}: out= is a Value that is a scalar; assign the result instead")
+
+
+def write_out(name: str, out: Any, made: Any, wide: bool = False) -> Any:
+    """What ``out=`` asks for: the Value ``out`` becomes the result, which may be made ``wide`` for it."""
+    _check_out(name, out)
     result = made if type(made) is Value else Value(made)
+    if wide and result.shape != out.shape:
+        result = sh.broadcast_to(result, shape=np.broadcast_shapes(result.shape, out.shape))
     _write(out, lambda old: ar.positive(_as(name, result, old)))
     return out
+
+
+def write_some(name: str, out: Any, f: Callable[..., Any], inputs: Any, mask: Any) -> Any:
+    """``out=`` and ``where=`` together: of elements that are not named nothing is computed."""
+    _check_out(name, out)
+    if type(mask) is Traced:  # which they are is not known yet
+        made = sh.broadcast_to(f(*inputs), shape=out.shape)
+        _write(out, lambda old: _as(name, _where(mask, made, old), old))
+        return out
+    mask = np.broadcast_to(mask, out.shape)
+    made = f(*[sh.getitem(sh.broadcast_to(as_operand(x), shape=out.shape), mask) for x in inputs])
+    _check(name, out, made)
+    assign(out, mask, made)
+    return out
+
+
+def with_out(name: str, f: Callable[..., Any], args: Any, options: dict[str, Any]) -> Any:
+    """A function of NumPy's, and ``out=`` if it is among the arguments."""
+    place, out = place_of_out(f), options.pop("out", None)
+    if place is not None and len(args) > place:
+        args, out = (*args[:place], None, *args[place + 1 :]), args[place]
+    made = f(*args, **options)
+    return made if out is None or out is Ellipsis else write_out(name, out, made)
 
 
 # -------------------------------------------------------------------- functions that write
@@ -250,6 +281,32 @@ def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
         flat = sh.getitem(flat, np.arange(ind.size) % shape_of(flat)[0])
     where = np.unravel_index(np.where(ind < 0, ind + n, ind).ravel(), a.shape)
     assign(a, tuple(where), flat)
+
+
+def place(arr: Any, mask: Any, vals: Any) -> None:
+    """The elements that the mask names become the first, the second, ... of the values, over and over."""
+    mask, vals = _masked("place", arr, mask, vals)
+    at = np.flatnonzero(mask)
+    if at.size:
+        assign(arr, np.unravel_index(at, arr.shape), sh.getitem(vals, np.arange(at.size) % shape_of(vals)[0]))
+
+
+def putmask(a: Any, mask: Any, values: Any) -> None:
+    """Where the mask is true, the values that lie at the same places, over and over."""
+    mask, values = _masked("putmask", a, mask, values)
+    wide = sh.reshape(sh.getitem(values, np.arange(a.size) % shape_of(values)[0]), a.shape)
+    _write(a, lambda old: _as("putmask", _where(mask.reshape(a.shape), wide, old), old))
+
+
+def _masked(name: str, a: Any, mask: Any, values: Any) -> tuple[Any, Any]:
+    """The mask, and the values in one axis."""
+    check_written(name, a)
+    mask, values = as_array(current(mask)).astype(bool), sh.reshape(as_operand(values), (-1,))
+    if mask.size != a.size:
+        raise ValueError(f"{name}: mask has shape {mask.shape}, expected that of the array, {a.shape}")
+    if not shape_of(values)[0]:
+        raise ValueError(f"{name}: values are empty, expected one at least")
+    return mask, values
 
 
 def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Differences, slopes, integrals and interpolation of sampled functions; polynomials of coefficients."""
+"""Differences, slopes, integrals and interpolation of sampled functions; sequences of numbers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import numpy as np
 
 from chainrule.numpy.arguments import KEEP, as_operand, axis_of, ordered_axes, shape_of
 from chainrule.numpy.elementwise import astype, where
-from chainrule.numpy.manipulation import broadcast_to, concatenate, ravel, reshape
-from chainrule.numpy.products import outer
+from chainrule.numpy.manipulation import broadcast_to, concatenate, expand_dims, ravel, reshape
 from chainrule.numpy.rearranging import take
 from chainrule.numpy.reductions import sum
 from chainrule.primitives import as_array
@@ -165,94 +164,11 @@ def _double(x: Any, kind: Any) -> Any:
 
 
 def unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: Any = 2 * np.pi) -> Any:
-    """Whole periods are added where the steps are too large; they do not change with ``p``."""
+    """Whole periods are added where the steps are too large; how many does not change with ``p``."""
     p = as_operand(p)
-    plain = np.unwrap(current(p), discont, axis, period=period)
-    turns = np.rint((plain - current(p)) / period)
+    plain = np.unwrap(current(p), current(discont), axis, period=current(period))
+    turns = np.rint((plain - current(p)) / current(period))
     return astype(p + turns * period, plain.dtype)
-
-
-# -------------------------------------------------------------------- polynomials, highest power first
-
-
-def polyval(p: Any, x: Any) -> Any:
-    if isinstance(x, np.poly1d) or isinstance(p, np.poly1d):
-        raise TypeError("polyval: a poly1d cannot hold a Value; pass the array of its coefficients")
-    p, x = as_operand(p), as_operand(x)
-    kind = np.result_type(as_array(current(p)).dtype, as_array(current(x)).dtype)  # of numbers, too
-    p = p if as_array(current(p)).dtype == kind else astype(p, kind)
-    y = x * 0.0
-    for i in range(shape_of(p)[0]):
-        y = y * x + sh.getitem(p, i)
-    return y
-
-
-def _coefficients(name: str, p: Any) -> Any:
-    p = as_operand(p)
-    if len(shape_of(p)) > 1:
-        raise ValueError(f"{name}: coefficients have shape {shape_of(p)}, expected one axis")
-    return p if shape_of(p) else reshape(p, (1,))
-
-
-def _aligned(name: str, a1: Any, a2: Any) -> tuple[Any, Any]:
-    a, b = _coefficients(name, a1), _coefficients(name, a2)
-    n = max(shape_of(a)[0], shape_of(b)[0])
-    return tuple(sh.pad(c, width=((n - shape_of(c)[0], 0),)) for c in (a, b))
-
-
-def polyadd(a1: Any, a2: Any) -> Any:
-    a, b = _aligned("polyadd", a1, a2)
-    return a + b
-
-
-def polysub(a1: Any, a2: Any) -> Any:
-    a, b = _aligned("polysub", a1, a2)
-    return a - b
-
-
-def polymul(a1: Any, a2: Any) -> Any:
-    a, b = _coefficients("polymul", a1), _coefficients("polymul", a2)
-    m, n = shape_of(a)[0], shape_of(b)[0]
-    at = np.arange(m)[:, None] + np.arange(n)
-    return sh.scatter(outer(a, b), index=at, shape=(m + n - 1,))
-
-
-def polyder(p: Any, m: int = 1) -> Any:
-    p = _coefficients("polyder", p)
-    for _ in range(m):
-        p = _part(p, 0, None, -1) * np.arange(shape_of(p)[0] - 1, 0, -1)
-    return p
-
-
-def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
-    p = _coefficients("polyint", p)
-    k = np.zeros(m) if k is None else as_operand(k)
-    k = broadcast_to(k, (m,)) if shape_of(k) in ((), (1,)) else k
-    if shape_of(k) != (m,):
-        raise ValueError(f"polyint: k has shape {shape_of(k)}, expected one constant or {m}")
-    for i in range(m):
-        p = concatenate([p / np.arange(shape_of(p)[0], 0, -1), _part(k, 0, i, i + 1)])
-    return p
-
-
-def poly(seq_of_zeros: Any) -> Any:
-    """The polynomial with these roots; of complex ones complex, though their imaginary parts may cancel."""
-    roots = as_operand(seq_of_zeros)
-    if len(shape_of(roots)) != 1:
-        raise TypeError(
-            f"poly: received shape {shape_of(roots)}, expected one axis of roots; of a matrix take "
-            "np.linalg.eigvals first"
-        )
-    p = np.ones(1, np.mintypecode(as_array(current(roots)).dtype.char))
-    for i in range(shape_of(roots)[0]):
-        p = sh.pad(p, width=((0, 1),)) - sh.pad(p * sh.getitem(roots, i), width=((1, 0),))
-    return p
-
-
-def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
-    n = shape_of(x)[0] if N is None else N
-    powers = np.arange(n) if increasing else np.arange(n - 1, -1, -1)
-    return ar.power(reshape(x, (-1, 1)), powers)
 
 
 # -------------------------------------------------------------------- sequences
@@ -286,8 +202,11 @@ def logspace(
     axis: int = 0,
 ) -> Any:  # fmt: skip
     base = as_operand(base)
-    if shape_of(base):
-        raise TypeError("logspace: base has axes, expected a number; raise it to np.linspace(...) instead")
+    if n := len(shape_of(base)):  # one for each of the sequences, which get as many axes
+        n = builtins.max(n, *(len(shape_of(as_operand(x))) for x in (start, stop)))
+        given = map(as_operand, (start, stop, base))
+        start, stop, base = (reshape(x, (1,) * (n - len(shape_of(x))) + shape_of(x)) for x in given)
+        base = expand_dims(base, axis)
     y = ar.power(base, linspace(start, stop, num, endpoint, axis=axis))
     return y if dtype is None else astype(y, dtype)
 

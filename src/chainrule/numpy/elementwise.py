@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.numpy.arguments import KEEP, as_operand, refuse
+from chainrule.numpy.arguments import KEEP, as_operand
 from chainrule.primitives import as_array, cast
 from chainrule.primitives import where as _where
 from chainrule.rules import arithmetic as ar
@@ -49,9 +49,13 @@ def where(condition: Any, x: Any = KEEP, y: Any = KEEP) -> Any:
 
 
 def clip(
-    a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None
-) -> Any:
-    refuse("clip", out=out)
+    a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None,
+    dtype: Any = None, where: Any = True, **options: Any,
+) -> Any:  # fmt: skip
+    if where is not True:
+        raise TypeError("clip: where= is not supported for Values; use np.where(mask, np.clip(...), a)")
+    if dtype is not None:
+        a = astype(as_operand(a), dtype)
     low = a_min if min is None or min is KEEP else min
     high = a_max if max is None or max is KEEP else max
     low = -math.inf if low is None or low is KEEP else low
@@ -60,12 +64,16 @@ def clip(
 
 
 def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
-    refuse("round", out=out)
     return ar.round_(a, decimals=decimals)
 
 
 def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
-    return ar.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+    given = {"nan": nan, "posinf": posinf, "neginf": neginf}
+    for kind, find in (("nan", np.isnan), ("posinf", np.isposinf), ("neginf", np.isneginf)):
+        if type(given[kind]) is Value:  # which has a derivative itself
+            x = where(find(as_array(current(x))), given[kind], x)
+            given[kind] = None if find is not np.isnan else 0.0
+    return ar.nan_to_num(x, **given)
 
 
 def float_power(x1: Any, x2: Any) -> Any:
@@ -80,7 +88,6 @@ def _is_number(x: Any) -> bool:
 
 
 def fix(x: Any, out: Any = None) -> Any:
-    refuse("fix", out=out)
     return ar.trunc(as_operand(x))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.numpy.arguments import as_operand, axis_of, ordered_axes, refuse, shape_of, sizes_of
+from chainrule.numpy.arguments import as_operand, axis_of, ordered_axes, shape_of, sizes_of
 from chainrule.numpy.elementwise import astype
 from chainrule.primitives import broadcast_to as _broadcast_to
 from chainrule.rules import arithmetic as ar
@@ -180,7 +180,6 @@ def concatenate(
     dtype: Any = None,
     casting: str = "same_kind",
 ) -> Any:
-    refuse("concatenate", out=out)
     parts = [a if dtype is None else astype(a, dtype) for a in map(as_operand, arrays)]
     if axis is None:
         parts, axis = [ravel(a) for a in parts], 0
@@ -204,7 +203,6 @@ concat = concatenate
 def stack(
     arrays: Sequence[Any], axis: int = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind"
 ) -> Any:
-    refuse("stack", out=out)
     parts = [a if dtype is None else astype(a, dtype) for a in map(as_operand, arrays)]
     return sh.stack(parts, axis_of("stack", parts[0], axis, extra=1))
 

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.numpy.arguments import KEEP, as_operand, axis_of, ordered_axes, refuse, shape_of
+from chainrule.numpy.arguments import KEEP, as_operand, axis_of, ordered_axes, shape_of
 from chainrule.numpy.manipulation import moveaxis, reshape
 from chainrule.numpy.products import _matmul, tensordot
 from chainrule.numpy.rearranging import diagonal as _diagonal
+from chainrule.numpy.rearranging import take_along_axis
 from chainrule.numpy.reductions import sum
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import decompositions as dc
@@ -214,7 +215,6 @@ def matrix_power(a: Any, n: int) -> Any:
 
 def multi_dot(arrays: Any, *, out: Any = None) -> Any:
     """The product of several matrices, in the order of fewest multiplications."""
-    refuse("multi_dot", out=out)
     xs = [as_operand(x) for x in arrays]
     if len(xs) < 2:
         raise ValueError(f"multi_dot: received {len(xs)} arrays, expected two or more")
@@ -314,7 +314,8 @@ def eigh(a: Any, UPLO: str = "L") -> Any:
 def _eigh(name: str, a: Any, UPLO: Any) -> EighResult:
     a, upper = _square(name, a), _upper(name, UPLO)
     given = _fixed(a, *np.linalg.eigh(current(a), UPLO))
-    return EighResult(dc.eigh_values(a, *given, upper=upper), dc.eigh_vectors(a, *given, upper=upper))
+    vectors = dc.eigh_vectors(a, *given, upper=upper, phases=True)
+    return EighResult(dc.eigh_values(a, *given, upper=upper), vectors)
 
 
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:
@@ -330,7 +331,7 @@ def _upper(name: str, UPLO: str) -> bool:
 def eig(a: Any) -> Any:
     a = _square("eig", a)
     given = _fixed(a, *np.linalg.eig(current(a)))
-    return EigResult(dc.eig_values(a, *given), dc.eig_vectors(a, *given))
+    return EigResult(dc.eig_values(a, *given), dc.eig_vectors(a, *given, phases=True))
 
 
 def eigvals(a: Any) -> Any:
@@ -341,9 +342,7 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
     a = _matrices("svd", a)
     if hermitian:
         if compute_uv:
-            raise TypeError(
-                "svd: hermitian=True is not supported for Values; use np.linalg.eigh, or leave it out"
-            )
+            return _svd_of_hermitian(_square("svd", a))
         a = la.hermitian(_square("svd", a), False)
     last, k = len(shape_of(a)) - 1, builtins.min(shape_of(a)[-2:])
     u, s, vh = np.linalg.svd(current(a), full_matrices=bool(full_matrices and compute_uv))
@@ -358,6 +357,15 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
     if shape_of(v)[-1] > k:
         right = sh.concatenate([right, dc.complement(right, v[..., k:])], last)
     return SVDResult(left, size, la.H(right))
+
+
+def _svd_of_hermitian(a: Any) -> SVDResult:
+    """By the eigenvectors, as in NumPy: the singular values are the sizes of the eigenvalues."""
+    w, v = eigh(a)
+    signed = v * reshape(ar.sign(w), (*shape_of(w)[:-1], 1, shape_of(w)[-1]))
+    order = np.argsort(np.abs(current(w)), axis=-1)[..., ::-1]
+    left, right = (take_along_axis(u, order[..., None, :], -1) for u in (v, signed))
+    return SVDResult(left, take_along_axis(ar.absolute(w), order, -1), la.H(right))
 
 
 def svdvals(x: Any, /) -> Any:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.numpy import functions as fn
-from chainrule.numpy.assignment import fill, in_place, set_item
+from chainrule.numpy.arguments import place_of_out
+from chainrule.numpy.assignment import fill, in_place, set_item, with_out
 from chainrule.numpy.manipulation import flatten
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
@@ -154,8 +155,24 @@ def _plain(f: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
-def _clip(self: Value, min: Any = None, max: Any = None) -> Any:
-    return fn.clip(self, min, max)
+def _method(name: str) -> Callable[..., Any]:
+    """A function as a method; who has ``out`` takes it."""
+    f = getattr(fn, name)
+    if (place := place_of_out(f)) is None:
+        return f  # type: ignore[no-any-return]
+
+    def method(self: Value, *args: Any, **options: Any) -> Any:
+        if "out" in options or len(args) >= place:
+            return with_out(name, f, (self, *args), options)
+        return f(self, *args, **options)
+
+    return method
+
+
+def _clip(self: Value, min: Any = None, max: Any = None, out: Any = None, **options: Any) -> Any:
+    if out is None and not options:
+        return fn.clip(self, min, max)
+    return np.clip(self, min, max, out, **options)
 
 
 def _conj(self: Value) -> Any:
@@ -203,7 +220,7 @@ _ATTACHED: dict[str, Any] = {
     "nonzero": _plain(np.nonzero),
     "any": _plain(np.any),
     "all": _plain(np.all),
-    "compress": lambda self, condition, axis=None, out=None: fn.compress(condition, self, axis, out),
+    "compress": lambda self, condition, axis=None, out=None: np.compress(condition, self, axis, out),
     "itemsize": property(lambda self: self.dtype.itemsize),
     "device": property(lambda self: "cpu"),
 }
@@ -211,7 +228,7 @@ for _name in (
     "sum prod mean max min var std ptp cumsum cumprod round copy ravel swapaxes squeeze repeat take "
     "diagonal trace dot"
 ).split():
-    _ATTACHED[_name] = getattr(fn, _name)
+    _ATTACHED[_name] = _method(_name)
 for _name, _method in _ATTACHED.items():
     setattr(Value, _name, _method)
 

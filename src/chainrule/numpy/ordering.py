@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.numpy.arguments import Axis, as_operand, axes_of, axis_of, refuse, shape_of
+from chainrule.numpy.arguments import Axis, as_operand, axes_of, axis_of, shape_of
 from chainrule.numpy.elementwise import astype, where
 from chainrule.numpy.manipulation import moveaxis, ravel, reshape
 from chainrule.numpy.rearranging import getitem, take, take_along_axis
@@ -26,7 +26,7 @@ from chainrule.value import Value, current
 
 def sort(a: Any, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
     """Sorted copy; ties keep their order, so each element's derivative goes to one place."""
-    np.sort(np.empty(0), kind=kind, order=order)  # an unknown option is NumPy's to refuse
+    np.sort(np.empty(0), kind=kind, order=order)  # an unknown option is NumPy's to
     if axis is None:
         a, axis = ravel(a), 0
     k = axis_of("sort", a, axis)
@@ -46,42 +46,11 @@ def partition(a: Any, kth: Any, axis: int | None = -1, kind: Any = "introselect"
     return take_along_axis(a, np.argpartition(current(a), kth, k, kind, order), k)
 
 
-def unique(
-    ar: Any, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False,
-    axis: int | None = None, *, equal_nan: bool = True, sorted: bool = True,
-) -> Any:  # fmt: skip
-    """The distinct elements, each the first of its kind; what is returned beside them is plain."""
-    plain: Any = np.unique  # its stubs know no booleans that are not written out
-    found = plain(current(ar), True, return_inverse, return_counts, axis, equal_nan=equal_nan)
-    _, first, *more = found
-    y = take(ar, first, axis)
-    return (y, *([first] if return_index else []), *more) if return_index or more else y
-
-
-def unique_values(x: Any, /) -> Any:
-    return unique(x, equal_nan=False)
-
-
-def unique_counts(x: Any, /) -> Any:
-    plain = np.unique_counts(current(x))
-    return plain._replace(values=unique_values(x))
-
-
-def unique_inverse(x: Any, /) -> Any:
-    plain = np.unique_inverse(current(x))
-    return plain._replace(values=unique_values(x))
-
-
-def unique_all(x: Any, /) -> Any:
-    plain = np.unique_all(current(x))
-    return plain._replace(values=unique_values(x))
-
-
 # -------------------------------------------------------------------- median and quantiles
 
 
-def _in_order(name: str, a: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
-    """Sorted along one axis, the last, which holds all the axes named; and the shape with those as ones."""
+def _in_order(name: str, a: Any, axis: Axis) -> tuple[Any, tuple[int, ...], Any]:
+    """Sorted along the last axis, which holds all those named; the shape with these as ones; the order."""
     a = as_operand(a)
     axes = axes_of(name, a, axis)
     shape = shape_of(a)
@@ -90,7 +59,8 @@ def _in_order(name: str, a: Any, axis: Axis) -> tuple[Any, tuple[int, ...]]:
     if not count:
         raise ValueError(f"{name}: a has shape {shape}, there is nothing along axis {axis} to choose from")
     flat = reshape(sh.transpose(a, rest + axes), (*(shape[k] for k in rest), count))
-    return sort(flat), tuple(1 if k in axes else n for k, n in enumerate(shape))
+    order = np.argsort(current(flat), -1, kind="stable")
+    return take_along_axis(flat, order, -1), tuple(1 if k in axes else n for k, n in enumerate(shape)), order
 
 
 def _median(ordered: Any, count: Any) -> Any:
@@ -106,8 +76,7 @@ def _median(ordered: Any, count: Any) -> Any:
 def median(
     a: Any, axis: Axis = None, out: Any = None, overwrite_input: bool = False, keepdims: Any = False
 ) -> Any:
-    refuse("median", out=out)
-    ordered, kept = _in_order("median", a, axis)
+    ordered, kept, _ = _in_order("median", a, axis)
     y = _or_nan(_median(ordered, shape_of(ordered)[-1]), ordered)
     return _shaped(y, kept, keepdims)
 
@@ -115,8 +84,7 @@ def median(
 def nanmedian(
     a: Any, axis: Axis = None, out: Any = None, overwrite_input: bool = False, keepdims: Any = False
 ) -> Any:
-    refuse("nanmedian", out=out)
-    ordered, kept = _in_order("nanmedian", a, axis)
+    ordered, kept, _ = _in_order("nanmedian", a, axis)
     return _shaped(_median(ordered, _there(ordered)), kept, keepdims)
 
 
@@ -141,68 +109,64 @@ def quantile(
     a: Any, q: Any, axis: Axis = None, out: Any = None, overwrite_input: bool = False,
     method: str = "linear", keepdims: Any = False, *, weights: Any = None,
 ) -> Any:  # fmt: skip
-    return _quantile(np.quantile, a, q, axis, out, method, keepdims, weights)
+    return _quantile(np.quantile, a, q, axis, method, keepdims, weights)
 
 
 def percentile(
     a: Any, q: Any, axis: Axis = None, out: Any = None, overwrite_input: bool = False,
     method: str = "linear", keepdims: Any = False, *, weights: Any = None,
 ) -> Any:  # fmt: skip
-    return _quantile(np.percentile, a, q, axis, out, method, keepdims, weights)
+    return _quantile(np.percentile, a, q, axis, method, keepdims, weights)
 
 
 def nanquantile(
     a: Any, q: Any, axis: Axis = None, out: Any = None, overwrite_input: bool = False,
     method: str = "linear", keepdims: Any = False, *, weights: Any = None,
 ) -> Any:  # fmt: skip
-    return _quantile(np.quantile, a, q, axis, out, method, keepdims, weights, True)
+    return _quantile(np.quantile, a, q, axis, method, keepdims, weights, True)
 
 
 def nanpercentile(
     a: Any, q: Any, axis: Axis = None, out: Any = None, overwrite_input: bool = False,
     method: str = "linear", keepdims: Any = False, *, weights: Any = None,
 ) -> Any:  # fmt: skip
-    return _quantile(np.percentile, a, q, axis, out, method, keepdims, weights, True)
+    return _quantile(np.percentile, a, q, axis, method, keepdims, weights, True)
 
 
 def _quantile(
-    plain: Any, a: Any, q: Any, axis: Axis, out: Any, method: str, keepdims: Any, weights: Any,
-    nan: bool = False,
-) -> Any:  # fmt: skip
+    plain: Any, a: Any, q: Any, axis: Axis, method: str, keepdims: Any, weights: Any, nan: bool = False
+) -> Any:
     """Between two neighbours of the sorted order: where, NumPy's quantile of 0, 1, 2 ... says."""
     name = ("nan" if nan else "") + plain.__name__
-    refuse(name, out=out)
-    if type(q) is Value:
-        raise TypeError(f"{name}: q is a Value, expected plain numbers; it has no derivative here")
-    if weights is not None:
-        raise TypeError(
-            f"{name}: weights= is not supported for Values; sort v and pick by np.searchsorted in "
-            "np.cumsum(w)"
-        )
-    ordered, kept = _in_order(name, a, axis)
+    ordered, kept, order = _in_order(name, a, axis)
     n = shape_of(ordered)[-1]
-    kind = plain(np.zeros(2, as_array(current(ordered)).dtype), q, method=method).real.dtype
-    q = np.asarray(q)
-    if nan:
-        count = _there(ordered)
-        sizes = range(1, n + 1) if type(count) is Traced else np.unique(np.maximum(count, 1)).tolist()
-        table = np.zeros((n + 1, *q.shape))
-        for size in sizes:
-            table[size] = plain(np.arange(size), q, method=method)
-        at = sh.getitem(table, np.maximum(count, 1))
+    moved, q = as_operand(q), as_array(current(as_operand(q)))
+    kind = plain(np.zeros(2, as_array(current(ordered)).dtype), current(moved), method=method).real.dtype
+    wide = shape_of(ordered)[:-1]
+    count: Any = n
+    if weights is not None:
+        at = _weighted(name, plain, a, axis, order, q, method, weights, ordered if nan else None)
+    elif nan:
+        count = np.maximum(_there(ordered), 1)
+        sizes = range(1, n + 1) if type(count) is Traced else np.unique(count).tolist()
+        table = {size: plain(np.arange(size), q, method=method) for size in sizes}
+        at = sh.getitem(np.stack([table.get(size, 0.0 * q) for size in range(n + 1)]), count)
     else:
         at = plain(np.arange(n), q, method=method)
     low = np.floor(at).astype(int)
-    high = np.minimum(low + 1, n - 1)
     share = (at - low).astype(kind)
-    if nan:  # each row has places of its own: rest + q
-        wide = shape_of(ordered)[:-1]
-        low, high, share = (i.reshape((*wide, -1)) for i in (low, high, share))
-        low, high = (take_along_axis(ordered, i, -1) for i in (low, high))
-        y = reshape(_between(low, high, share), (*wide, *q.shape))
-    else:
-        low, high = (take(ordered, i, -1) for i in (low, high))
-        y = _or_nan(_between(low, high, share), ordered)
+    each = at.ndim > q.ndim  # each row has places of its own: rest + q
+
+    def picked(place: Any) -> Any:
+        if not each:
+            return take(ordered, place, -1)
+        return reshape(take_along_axis(ordered, place.reshape((*wide, -1)), -1), (*wide, *q.shape))
+
+    y = _between(picked(low), picked(np.minimum(low + 1, n - 1)), share)
+    if type(moved) is Value and weights is None:
+        last = count.reshape((*wide, *(1,) * q.ndim)) if nan else count
+        y = y + _along(plain, moved, method, at, last, picked)
+    y = y if nan else _or_nan(y, ordered)
     axes = tuple(range(len(shape_of(y)) - q.ndim, len(shape_of(y))))
     y = moveaxis(y, axes, tuple(range(q.ndim))) if q.ndim else y
     return _shaped(y, kept, keepdims, q.shape)
@@ -212,3 +176,54 @@ def _between(low: Any, high: Any, share: Any) -> Any:
     """``low + share (high - low)``; the neighbour at share 0 is not asked, it may be infinite."""
     alone = share == 0
     return low + (where(alone, 0.0, high) - where(alone, 0.0, low)) * share
+
+
+# How much the place among n grows with q, less n.
+_GROWTH = {
+    "interpolated_inverted_cdf": 0.0, "hazen": 0.0, "weibull": 1.0, "linear": -1.0, "median_unbiased": 1 / 3,
+    "normal_unbiased": 0.25,
+}  # fmt: skip
+
+
+def _along(plain: Any, q: Any, method: str, at: Any, count: Any, picked: Any) -> Any:
+    """Zero, with the derivative in ``q``: of two slopes at a knot the smaller, 0 at and beyond the ends."""
+    if method not in _GROWTH:
+        return 0.0
+    growth = as_array((count + _GROWTH[method]) / (100 if plain is np.percentile else 1))
+    low = np.floor(at).astype(int)
+    last, here, next_ = picked(np.maximum(low - 1, 0)), picked(low), picked(np.minimum(low + 1, count - 1))
+    with np.errstate(invalid="ignore"):
+        knot = (at == low) & (current(here) - current(last) < current(next_) - current(here))
+    inside = (at > 0) & (at < count - 1)
+    slope = where(inside, where(knot, _rise(last, here), _rise(here, next_)), 0.0)
+    return (q - current(q)) * slope * growth.astype(current(slope).dtype)
+
+
+def _rise(low: Any, high: Any) -> Any:
+    """``high - low``, and 0 to or from an infinity."""
+    finite = np.isfinite(current(low)) & np.isfinite(current(high))
+    return where(finite, high, 0.0) - where(finite, low, 0.0)
+
+
+def _weighted(
+    name: str, plain: Any, a: Any, axis: Axis, order: Any, q: Any, method: str, weights: Any, ordered: Any
+) -> Any:
+    """Where in the order, by weights, which have no derivative: they choose."""
+    weights, shape = as_array(current(as_operand(weights))), shape_of(as_operand(a))
+    axes = axes_of(name, as_operand(a), axis)
+    if weights.shape != shape:
+        lengths = tuple(shape[k] for k in axes)
+        if weights.shape != lengths:
+            raise ValueError(
+                f"{name}: weights have shape {weights.shape}, expected that of a, {shape}, or the lengths of "
+                f"the axes named by axis=, {lengths}"
+            )
+        wide = tuple(m if k in axes else 1 for k, m in enumerate(shape))
+        weights = np.broadcast_to(weights.reshape(wide), shape)
+    rest = tuple(k for k in range(len(shape)) if k not in axes)
+    weights = np.take_along_axis(weights.transpose(rest + axes).reshape(order.shape), order, -1)
+    if ordered is not None:
+        weights = np.where(np.isnan(current(ordered)), 0, weights)
+    places = np.broadcast_to(np.arange(order.shape[-1]), order.shape)
+    at = plain(places, q, axis=-1, method=method, weights=weights)
+    return np.moveaxis(at, tuple(range(q.ndim)), tuple(range(-q.ndim, 0))) if q.ndim else at

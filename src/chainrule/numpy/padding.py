@@ -7,18 +7,21 @@ from typing import Any
 import numpy as np
 
 from chainrule.numpy.arguments import as_operand, shape_of
+from chainrule.numpy.assembling import array as join
+from chainrule.numpy.elementwise import astype
 from chainrule.numpy.manipulation import broadcast_to, concatenate
 from chainrule.numpy.ordering import median
-from chainrule.numpy.rearranging import take
+from chainrule.numpy.rearranging import getitem, take
 from chainrule.numpy.reductions import max, mean, min
 from chainrule.primitives import as_array
+from chainrule.rules import arithmetic as ar
 from chainrule.rules import shape as sh
 from chainrule.value import Value, current
 
 Pair = tuple[Any, Any]
 
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "constant": {"constant_values": 0}, "edge": {}, "wrap": {}, "linear_ramp": {"end_values": 0},
+    "constant": {"constant_values": 0}, "empty": {}, "edge": {}, "wrap": {}, "linear_ramp": {"end_values": 0},
     "reflect": {"reflect_type": "even"}, "symmetric": {"reflect_type": "even"},
     **{mode: {"stat_length": None} for mode in ("maximum", "mean", "median", "minimum")},
 }  # fmt: skip
@@ -28,16 +31,17 @@ _STATISTICS: dict[str, Any] = {"maximum": max, "mean": mean, "median": median, "
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
     array = as_operand(array)
     shape = shape_of(array)
-    if callable(mode) or mode not in _OPTIONS:
-        raise TypeError(
-            f"pad: mode {mode!r} is not supported for Values, expected {', '.join(_OPTIONS)}; for others "
-            "join the parts with np.concatenate"
-        )
+    if callable(mode):
+        return _by_function(array, _widths(pad_width, shape), mode, kwargs)
+    if mode not in _OPTIONS:
+        raise ValueError(f"pad: mode is {mode!r}, expected a function or one of {', '.join(_OPTIONS)}")
     if set(kwargs) - set(_OPTIONS[mode]):
         raise TypeError(f"pad: unknown option {next(iter(kwargs))!r} for mode {mode!r}")
-    width = tuple((int(a), int(b)) for a, b in _pairs("pad_width", pad_width, shape))
+    width = _widths(pad_width, shape)
     option = (_OPTIONS[mode] | kwargs).popitem()[1] if _OPTIONS[mode] else None
-    if mode == "constant":
+    if not np.any(width):
+        return ar.positive(array)
+    if mode in ("constant", "empty"):  # in NumPy the latter is whatever lies in memory; here it is 0
         return _constant(array, width, option)
     for k, (w, n) in enumerate(zip(width, shape, strict=True)):
         if w == (0, 0):
@@ -60,6 +64,9 @@ def _pairs(name: str, given: Any, shape: tuple[int, ...]) -> list[Pair]:
         given = [given.get(k, given.get(k - len(shape), (0, 0))) for k in range(len(shape))]
         given = [p if np.ndim(p) else (p, p) for p in given]
     try:
+        if _has_values(given):
+            wide = broadcast_to(join(given), (len(shape), 2))
+            return [(getitem(wide, (k, 0)), getitem(wide, (k, 1))) for k in range(len(shape))]
         found = np.broadcast_to(np.asarray(given), (len(shape), 2))
     except ValueError:
         raise ValueError(
@@ -69,13 +76,36 @@ def _pairs(name: str, given: Any, shape: tuple[int, ...]) -> list[Pair]:
     return [(before, after) for before, after in found.tolist()]
 
 
-def _constant(array: Any, width: Any, values: Any) -> Any:
+def _has_values(given: Any) -> bool:
+    if isinstance(given, list | tuple):
+        return any(map(_has_values, given))
+    return type(given) is Value
+
+
+def _widths(pad_width: Any, shape: tuple[int, ...]) -> Any:
+    return tuple((int(a), int(b)) for a, b in _pairs("pad_width", pad_width, shape))
+
+
+def _by_function(array: Any, width: Any, function: Any, options: dict[str, Any]) -> Any:
+    """Zeros around, which the function assigns anew in each vector along each axis."""
     padded = sh.pad(array, width=width)
+    if type(padded) is not Value:
+        padded = Value(padded)
+    shape = shape_of(padded)
+    for k, w in enumerate(width):
+        for i in np.ndindex(*shape[:k], *shape[k + 1 :]):
+            function(getitem(padded, (*i[:k], slice(None), *i[k:])), w, k, options)
+    return padded
+
+
+def _constant(array: Any, width: Any, values: Any) -> Any:
     shape, dtype = shape_of(array), as_array(current(array)).dtype
-    if type(values) is Value:  # one for all sides
-        around = np.pad(np.zeros(shape, dtype), width, constant_values=1)
-        return padded + values * around
-    if not np.any(values):
+    if _has_values(values):
+        for k, (w, pair) in enumerate(zip(width, _pairs("constant_values", values, shape), strict=True)):
+            array = _beside(array, k, w, *(astype(v, dtype) for v in pair))
+        return array
+    padded = sh.pad(array, width=width)
+    if values is None or not np.any(values):
         return padded
     return padded + np.pad(np.zeros(shape, dtype), width, constant_values=values)
 
@@ -106,11 +136,12 @@ def _statistics(array: Any, k: int, mode: str, lengths: Pair) -> Pair:
 
 def _ramps(array: Any, k: int, width: tuple[int, int], ends: Pair) -> Pair:
     """From the end values, which are reached, to the edges, which are not repeated."""
-    n = shape_of(array)[k]
+    n, kind = shape_of(array)[k], as_array(current(array)).dtype
     along = tuple(-1 if i == k else 1 for i in range(len(shape_of(array))))
 
     def ramp(edge: Any, end: Any, w: int) -> Any:
-        share = (np.arange(w) / w).reshape(along).astype(as_array(current(array)).real.dtype)
+        share = (np.arange(w) / w).reshape(along).astype(kind.type(0).real.dtype)
+        end = astype(end, kind) if type(end) is Value else end
         return end + (edge - end) * share
 
     before = ramp(_slice(array, k, 0, 1), ends[0], width[0]) if width[0] else None

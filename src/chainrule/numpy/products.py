@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.numpy.arguments import as_operand, axis_of, ordered_axes, refuse, shape_of
+from chainrule.numpy.arguments import as_operand, axis_of, ordered_axes, shape_of
 from chainrule.numpy.elementwise import astype
 from chainrule.numpy.manipulation import moveaxis, ravel, reshape
 from chainrule.numpy.rearranging import diagonal
@@ -51,11 +51,9 @@ def _matmul(name: str, a: Any, b: Any) -> Any:
 
 
 def along_axes(
-    name: str, f: Any, signature: str, inputs: Sequence[Any], axes: Any = None, axis: Any = None,
-    keepdims: bool = False, **options: Any,
-) -> Any:  # fmt: skip
+    f: Any, signature: str, inputs: Sequence[Any], axes: Any = None, axis: Any = None, keepdims: bool = False
+) -> Any:
     """A product of the last axes, along others; ``signature`` says how many each operand has."""
-    refuse(name, **options)
     operands, result = (
         [part.count(",") + 1 if part.strip("()") else 0 for part in side.replace("),(", ");(").split(";")]
         for side in signature.replace("?", "").split("->")
@@ -94,7 +92,6 @@ def _scaled(a: Any, b: Any) -> Any:
 
 
 def dot(a: Any, b: Any, out: Any = None) -> Any:
-    refuse("dot", out=out)
     a, b = as_operand(a), as_operand(b)
     if not shape_of(a) or not shape_of(b):
         return _scaled(a, b)
@@ -137,7 +134,6 @@ def inner(a: Any, b: Any, /) -> Any:
 
 
 def outer(a: Any, b: Any, out: Any = None) -> Any:
-    refuse("outer", out=out)
     return reshape(as_operand(a), (-1, 1)) * reshape(as_operand(b), (1, -1))
 
 
@@ -209,7 +205,6 @@ def einsum(
     optimize: Any = False,
 ) -> Any:  # fmt: skip
     """Einstein summation; several operands are contracted pair by pair, along NumPy's path."""
-    refuse("einsum", out=out)
     if not isinstance(operands[0], str):
         operands = _spelled(operands)
     subscripts, xs = operands[0].replace(" ", ""), [as_operand(x) for x in operands[1:]]

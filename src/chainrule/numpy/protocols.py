@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import optree
 
-from chainrule.numpy import assignment, matrices, norms, signals, transforms
+from chainrule.numpy import (
+    assignment,
+    histograms,
+    matrices,
+    norms,
+    polynomials,
+    reductions,
+    scimath,
+    sets,
+    signals,
+    transforms,
+    ufunc_methods,
+)
 from chainrule.numpy import functions as fn
+from chainrule.numpy.arguments import place_of_out
 from chainrule.numpy.constants import constant, is_constant
-from chainrule.primitives import as_array
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.value import Value, current
@@ -48,15 +61,15 @@ PLAIN_UFUNCS = set(
 )
 
 METHODS: dict[tuple[str, str], Callable[..., Any]] = {
-    ("add", "reduce"): fn.sum,
-    ("multiply", "reduce"): fn.prod,
-    ("maximum", "reduce"): fn.max,
-    ("minimum", "reduce"): fn.min,
-    ("add", "accumulate"): fn.cumsum,
-    ("multiply", "accumulate"): fn.cumprod,
-    ("logaddexp", "reduce"): fn.logaddexp,
-    ("fmax", "reduce"): fn.nanmax,
-    ("fmin", "reduce"): fn.nanmin,
+    ("add", "reduce"): reductions.sum,
+    ("multiply", "reduce"): reductions.prod,
+    ("maximum", "reduce"): reductions.max,
+    ("minimum", "reduce"): reductions.min,
+    ("add", "accumulate"): reductions.cumsum,
+    ("multiply", "accumulate"): reductions.cumprod,
+    ("logaddexp", "reduce"): reductions.logaddexp,
+    ("fmax", "reduce"): reductions.nanmax,
+    ("fmin", "reduce"): reductions.nanmin,
 }
 
 
@@ -81,51 +94,61 @@ def array_ufunc(self: Value, ufunc: np.ufunc, method: str, *inputs: Any, **optio
     f = CALLS.get(ufunc) or _special(ufunc)
     if method == "__call__" and not options and f is not None:
         return f(*inputs)
-    name = ufunc.__name__
     if "out" in options:
-        if len(options["out"]) > 1:
-            raise TypeError(f"{name}: out= with several results is not supported; assign them instead")
-        (out,) = options.pop("out")
-        return assignment.write_out(name, out, getattr(ufunc, method)(*inputs, **options))
-    if method == "at" and name in ("add", "subtract"):
-        x, index, new = inputs
-        assignment.check_written(f"{name}.at", x)
-        return assignment.add_at(x, index, new, 1.0 if name == "add" else -1.0)
+        outs = options.pop("out")
+        if ufunc not in _PLAIN_CALLS or any(type(o) is Value for o in outs):
+            return _into(ufunc, method, outs, inputs, options)
+        options["out"] = outs
+    name = ufunc.__name__
     if ufunc in _PLAIN_CALLS and method != "at":
         return getattr(ufunc, method)(*map(current, inputs), **options)
-    if f is not None:
-        if method == "__call__":
-            return _with_options(ufunc, f, inputs, options)
-        if (name, method) in METHODS:
-            return METHODS[name, method](*inputs, **{"axis": 0, **options})
-        if method == "outer" and not options:
-            a, b = inputs
-            return f(fn.reshape(a, np.shape(current(a)) + (1,) * np.ndim(current(b))), b)
+    if f is not None and method == "__call__":
+        return ufunc_methods.call(ufunc, f, inputs, options)
+    if method == "outer":
+        return ufunc_methods.outer(ufunc, *inputs, **options)
+    if f is not None and (ufunc.nin, ufunc.nout) == (2, 1) and ufunc.signature is None:
+        return _method(ufunc, f, method, inputs, options)
+    if f is not None and method == "at" and ufunc.nin == ufunc.nout == 1:
+        return ufunc_methods.at(f, name, *inputs)
     if all(is_constant(x) for x in inputs if type(x) is Value):
         return constant(getattr(ufunc, method)(*map(current, inputs), **options))
     raise no_derivative(name if method == "__call__" else f"{name}.{method}")
 
 
-def _with_options(ufunc: np.ufunc, f: Callable[..., Any], inputs: Any, options: dict[str, Any]) -> Any:
-    """``dtype=`` of an elementwise ufunc: the operands are cast; ``axis= axes= keepdims=`` of a product."""
-    name, options = ufunc.__name__, dict(options)
-    if "dtype" in options:
-        kind = np.dtype(options.pop("dtype"))
-        kinds = [as_array(current(x)).dtype for x in inputs]
-        if any(not np.can_cast(k, kind, "same_kind") for k in kinds):
-            raise TypeError(
-                f"{name}: dtype={kind} would lose the kind of the operands, {', '.join(map(str, kinds))}"
-            )
-        inputs = [fn.astype(x, kind) if type(x) is Value else x for x in inputs]
-        return fn.astype(_with_options(ufunc, f, inputs, options), kind)
-    if ufunc.signature and options:
-        return fn.along_axes(name, f, ufunc.signature, inputs, **options)
-    for option in options:
-        remedy = "without out= it leaves elements unset; use np.where(mask, result, other)"
-        if option != "where":
-            remedy = "use .astype instead"
-        raise TypeError(f"{name}: {option}= is not supported for Values; {remedy}")
-    return f(*inputs)
+def _into(ufunc: np.ufunc, method: str, outs: Any, inputs: Any, options: dict[str, Any]) -> Any:
+    """``out=``: the Values given there become the results; with ``where=`` some of their elements do."""
+    name, mask = ufunc.__name__, options.pop("where", True) if method == "__call__" else True
+    if mask is not True and ufunc.nout == 1:
+        return assignment.write_some(name, outs[0], partial(ufunc, **options), inputs, current(mask))
+    if mask is not True:
+        raise TypeError(f"{name}: where= of several results is not supported; use np.where(mask, new, old)")
+    made = getattr(ufunc, method)(*inputs, **options)
+    every = made if ufunc.nout > 1 else (made,)
+    wide = method == "__call__"  # else the shape is told by the axes
+    written = [
+        y if o is None else assignment.write_out(name, o, y, wide) for o, y in zip(outs, every, strict=True)
+    ]
+    return tuple(written) if ufunc.nout > 1 else written[0]
+
+
+def _method(ufunc: np.ufunc, f: Callable[..., Any], method: str, inputs: Any, options: dict[str, Any]) -> Any:
+    """What is made of a ufunc of two operands and one result."""
+    name = ufunc.__name__
+    if method == "at":
+        if name in ("add", "subtract"):
+            x, index, new = inputs
+            assignment.check_written(f"{name}.at", x)
+            return assignment.add_at(x, index, new, 1.0 if name == "add" else -1.0)
+        return ufunc_methods.at(f, name, *inputs)
+    x, *rest = inputs
+    if options.get("dtype") is not None:
+        x = fn.astype(x, options["dtype"])
+    options = {k: v for k, v in options.items() if k != "dtype"}
+    if method == "reduceat":
+        return ufunc_methods.reduceat(ufunc, x, *rest, **options)
+    if (name, method) in METHODS:
+        return METHODS[name, method](x, **{"axis": 0, **options})
+    return getattr(ufunc_methods, method)(ufunc, f, x, **options)
 
 
 # -------------------------------------------------------------------- functions
@@ -133,7 +156,7 @@ def _with_options(ufunc: np.ufunc, f: Callable[..., Any], inputs: Any, options: 
 _HERE = (
     # reductions, cumulative, statistics
     "sum prod mean max min amax amin var std ptp average cumsum cumprod cumulative_sum cumulative_prod "
-    "nansum nanprod nancumsum nancumprod nanmax nanmin nanmean nanvar nanstd bincount histogram median "
+    "nansum nanprod nancumsum nancumprod nanmax nanmin nanmean nanvar nanstd median "
     "quantile percentile nanmedian nanquantile nanpercentile cov corrcoef "
     # elementwise
     "where clip round nan_to_num sinc i0 fix real_if_close real imag angle astype copy unwrap interp "
@@ -144,11 +167,11 @@ _HERE = (
     "fliplr flipud rot90 roll pad take take_along_axis diagonal diag diagflat trace tril triu block insert "
     "delete resize trim_zeros select choose compress extract piecewise apply_along_axis apply_over_axes "
     # made for a Value
-    "full full_like array asarray asanyarray arange linspace logspace geomspace vander "
+    "full full_like array asarray asanyarray arange linspace logspace geomspace "
     # ordering
-    "sort sort_complex partition unique unique_all unique_counts unique_inverse unique_values "
+    "sort sort_complex partition "
     # differences, polynomials
-    "diff ediff1d gradient trapezoid polyval polyadd polysub polymul polyder polyint poly "
+    "diff ediff1d gradient trapezoid "
     # products
     "dot tensordot inner outer vdot kron cross einsum"
 ).split()
@@ -160,6 +183,22 @@ FUNCTIONS |= {
     np.convolve: signals.convolve,
     np.correlate: signals.correlate,
     np.lib.stride_tricks.sliding_window_view: fn.sliding_window_view,
+}
+FUNCTIONS |= {
+    getattr(np, name): getattr(polynomials, name)
+    for name in "polyval polyadd polysub polymul polydiv polyder polyint poly polyfit roots vander".split()
+}
+FUNCTIONS |= {
+    np.polynomial.polynomial.polyval2d: polynomials.polyval2d,
+    np.polynomial.polynomial.polygrid2d: polynomials.polygrid2d,
+}
+FUNCTIONS |= {
+    getattr(np.emath, name): getattr(scimath, name)
+    for name in "sqrt log log2 log10 logn power arccos arcsin arctanh".split()
+}
+FUNCTIONS |= {
+    getattr(np, name): getattr(histograms, name)
+    for name in "bincount histogram histogram2d histogramdd".split()
 }
 for _name in ("tensordot", "matmul", "matrix_transpose", "vecdot"):
     FUNCTIONS[getattr(np.linalg, _name)] = getattr(fn, _name)
@@ -183,8 +222,16 @@ FUNCTIONS |= {
 }
 
 FUNCTIONS |= {
+    getattr(np, name): getattr(sets, name)
+    for name in (
+        "unique unique_all unique_counts unique_inverse unique_values union1d intersect1d setdiff1d setxor1d"
+    ).split()
+}
+FUNCTIONS |= {
     np.copyto: assignment.copyto,
     np.put: assignment.put,
+    np.putmask: assignment.putmask,
+    np.place: assignment.place,
     np.fill_diagonal: assignment.fill_diagonal,
     np.put_along_axis: assignment.put_along_axis,
 }
@@ -193,15 +240,19 @@ FUNCTIONS |= {
 _PLAIN = (
     "argmax argmin argsort searchsorted count_nonzero nonzero flatnonzero argwhere any all isclose allclose "
     "array_equal array_equiv shape ndim size result_type iscomplexobj isrealobj array_repr array_str "
-    "array2string zeros_like ones_like empty_like isneginf isposinf isreal iscomplex digitize "
+    "array2string isneginf isposinf isreal iscomplex digitize "
     "may_share_memory shares_memory lexsort min_scalar_type can_cast argpartition nanargmax nanargmin isin "
-    "histogram2d histogramdd histogram_bin_edges einsum_path common_type diag_indices_from "
-    "tril_indices_from triu_indices_from zeros ones empty eye identity tri"
+    "histogram_bin_edges einsum_path common_type diag_indices_from "
+    "tril_indices_from triu_indices_from"
 ).split()
 PLAIN_FUNCTIONS = {getattr(np, name) for name in _PLAIN if hasattr(np, name)} | {np.linalg.matrix_rank}
 
+# Arrays made like a Value are Values, so that elements of them may be assigned; nothing depends on them yet.
+MADE = {
+    getattr(np, name) for name in "zeros_like ones_like empty_like zeros ones empty eye identity tri".split()
+}
+
 _INSTEAD = {
-    **dict.fromkeys("putmask place".split(), "v[mask] = new"),
     **dict.fromkeys("save savez savez_compressed savetxt".split(), "save v.data"),
     **dict.fromkeys("nextafter spacing".split(), "v itself; the neighbouring float has no derivative"),
     **dict.fromkeys(
@@ -209,16 +260,6 @@ _INSTEAD = {
         "unpackbits unravel_index ravel_multi_index".split(),
         "integers, as plain arrays beside v",
     ),
-    **dict.fromkeys(
-        "union1d intersect1d setdiff1d setxor1d".split(), "np.unique, np.isin and an index: v[np.isin(v, w)]"
-    ),
-    **dict.fromkeys(
-        "sqrt log log2 log10 logn power arccos arcsin arctanh".split(),  # of np.emath
-        "NumPy's function of a complex number: np.sqrt(v + 0j)",
-    ),
-    "polyfit": "np.linalg.lstsq(np.vander(x, degree + 1), y)",
-    "roots": "np.linalg.eigvals of the companion matrix",
-    "polydiv": "np.linalg.solve for the quotient's coefficients",
     "ix_": "v.data for indices",
 }
 
@@ -233,12 +274,18 @@ def array_function(self: Value, function: Callable[..., Any], types: Any, args: 
     """Answer a call of a NumPy function that is no ufunc."""
     f = FUNCTIONS.get(function)
     if f is not None:
+        if "out" in kwargs or (len(args) > 1 and place_of_out(f) is not None):
+            return assignment.with_out(function.__name__, f, args, kwargs)
         return f(*args, **kwargs)
     given: Any = (args, kwargs)
     leaves, spec = optree.tree_flatten(given, none_is_leaf=True)
     free = function not in PLAIN_FUNCTIONS
-    if free and not all(is_constant(x) for x in leaves if type(x) is Value):
+    if free and function not in MADE and not all(is_constant(x) for x in leaves if type(x) is Value):
         raise no_derivative(f"{function.__module__}.{function.__name__}".removeprefix("numpy."))
+    if type(kwargs.get("out")) is Value:
+        raise TypeError(
+            f"{function.__name__}: out= is a Value, but the result has no derivative; assign it instead"
+        )
     args, kwargs = optree.tree_unflatten(spec, map(current, leaves))
     answer = function(*args, **kwargs)
     return optree.tree_map(constant, answer, none_is_leaf=True) if free or function in _MADE else answer

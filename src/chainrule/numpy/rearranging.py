@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.numpy.arguments import Axis, axes_of, axis_of, ordered_axes, refuse, shape_of
+from chainrule.numpy.arguments import Axis, axes_of, axis_of, ordered_axes, shape_of
 from chainrule.numpy.manipulation import check_axes, flatten, ravel, reshape, swapaxes
 from chainrule.primitives import as_array
 from chainrule.primitives import where as _where
@@ -92,7 +92,6 @@ def _index(i: Any, name: str) -> Any:
 
 
 def take(a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: str = "raise") -> Any:
-    refuse("take", out=out)
     if axis is None:
         a, axis = ravel(a), 0
     k = axis_of("take", a, axis)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.numpy.arguments import KEEP, Axis, as_operand, axes_of, axis_of, refuse, shape_of
+from chainrule.numpy.arguments import KEEP, Axis, as_operand, axes_of, axis_of, shape_of
 from chainrule.numpy.elementwise import astype
 from chainrule.numpy.elementwise import where as _where
 from chainrule.numpy.manipulation import broadcast_to, concatenate, ravel, reshape
@@ -15,7 +15,8 @@ from chainrule.primitives import as_array
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import reduction as rd
 from chainrule.rules import shape as sh
-from chainrule.value import Value, current
+from chainrule.traced import Traced
+from chainrule.value import current
 
 # -------------------------------------------------------------------- arguments
 
@@ -70,7 +71,6 @@ def _monoid(name: str, primitive: Any, join: Any, neutral: float) -> Callable[..
         initial: Any = KEEP,
         where: Any = True,
     ) -> Any:
-        refuse(name, out=out)
         x = operand(a, dtype)
         axes = axes_of(name, x, axis)
         if chosen(where):
@@ -110,7 +110,6 @@ amax, amin = max, min
 
 
 def ptp(a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False) -> Any:
-    refuse("ptp", out=out)
     axes = axes_of("ptp", a, axis)
     return max(a, axes, keepdims=keepdims) - min(a, axes, keepdims=keepdims)
 
@@ -120,7 +119,6 @@ def logaddexp(
     initial: Any = KEEP, where: Any = True,
 ) -> Any:  # fmt: skip
     """``np.logaddexp.reduce``: the logarithm of the sum of exponentials."""
-    refuse("logaddexp.reduce", out=out)
     x = operand(array, dtype)
     if chosen(where):
         x = _where(mask_of("logaddexp.reduce", where, x), x, -np.inf)
@@ -135,7 +133,6 @@ def mean(
     a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *,
     where: Any = True,
 ) -> Any:  # fmt: skip
-    refuse("mean", out=out)
     x = operand(a, dtype)
     axes, keepdims = axes_of("mean", x, axis), _kept(keepdims)
     if not chosen(where):
@@ -170,7 +167,6 @@ def _spread(
     name: str, primitive: Any, a: Any, axis: Any, dtype: Any, out: Any, ddof: Any, keepdims: Any, where: Any,
     centre: Any, correction: Any,
 ) -> Any:  # fmt: skip
-    refuse(name, out=out)
     x = operand(a, dtype)
     axes, keepdims = axes_of(name, x, axis), _kept(keepdims)
     ddof = ddof if correction is KEEP else correction
@@ -224,7 +220,6 @@ def average(
 
 def _cumulative(name: str, primitive: Any) -> Callable[..., Any]:
     def accumulate(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Any:
-        refuse(name, out=out)
         x = operand(a, dtype)
         if axis is None:
             x, axis = ravel(x), 0
@@ -305,14 +300,20 @@ def _nan_extreme(extreme: Callable[..., Any], neutral: float) -> Callable[..., A
         a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False, initial: Any = KEEP,
         where: Any = True,
     ) -> Any:  # fmt: skip
-        refuse(name, out=out)
         there = _there(name, a, where)
         y = extreme(_where(there, a, neutral), axis, keepdims=keepdims, initial=initial)
         if given(initial):
             return y
         if chosen(where):
             raise ValueError(f"{name}: where= needs initial=, what an empty selection amounts to")
-        some = np.any(there, axis=axes_of(name, a, axis), keepdims=_kept(keepdims))
+        axes, kept = axes_of(name, a, axis), _kept(keepdims)
+        hit = there & (as_array(current(a)) == neutral)
+        many = np.sum(hit, axis=axes, keepdims=kept)
+        alone = (many > 0) & (as_array(current(y)) == neutral)
+        if type(alone) is Traced or np.any(alone):  # what stands in the place of nan has no share
+            total = sum(_where(hit, a, 0.0), axis, keepdims=keepdims) / np.maximum(many, 1)
+            y = _where(alone, total, y)
+        some = np.any(there, axis=axes, keepdims=kept)
         return _where(some, y, np.nan)  # of nothing but nan
 
     reduce.__name__ = reduce.__qualname__ = name
@@ -351,33 +352,3 @@ def _enough(name: str, there: Any, axis: Axis, keepdims: Any, ddof: float, corre
     """Where more numbers are left than degrees of freedom are taken."""
     count = np.sum(there, axis=axes_of(name, there, axis), keepdims=_kept(keepdims))
     return count > (ddof if correction is KEEP else correction)
-
-
-# -------------------------------------------------------------------- sums of weights
-
-
-def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
-    """Counts are plain integers; sums of weights have a derivative in these."""
-    if type(weights) is not Value:
-        return np.bincount(current(x), weights, minlength)
-    plain = np.bincount(current(x), current(weights), minlength)  # checks everything
-    return sh.scatter(astype(weights, plain.dtype), index=np.array(x), shape=plain.shape)
-
-
-def histogram(
-    a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
-) -> tuple[Any, Any]:
-    """Counts and edges are plain; sums of weights have a derivative in these."""
-    a, bins = current(as_operand(a)), current(as_operand(bins))
-    plain, edges = np.histogram(a, bins, range, density, current(weights))
-    if type(weights) is not Value:
-        return plain, edges
-    if shape_of(weights) != np.shape(a):
-        raise ValueError(
-            f"histogram: weights have shape {shape_of(weights)}, expected that of a, {np.shape(a)}"
-        )
-    x, n = np.ravel(a), len(edges) - 1
-    place = np.where(x == edges[-1], n - 1, np.searchsorted(edges, x, "right") - 1)
-    counted = _where((place >= 0) & (place < n), ravel(weights), 0.0)
-    sums = sh.scatter(counted, index=np.clip(place, 0, n - 1), shape=(n,))
-    return (sums / np.diff(edges) / sum(sums) if density else sums), edges

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.numpy.arguments import Axis, as_operand, axes_of, axis_of, ordered_axes, refuse, shape_of
+from chainrule.numpy.arguments import Axis, as_operand, axes_of, axis_of, ordered_axes, shape_of
 from chainrule.numpy.rearranging import roll
 from chainrule.primitives import raw
 from chainrule.rules import arithmetic as ar
@@ -62,7 +62,6 @@ def _several(name: str, x: Any, s: Any, axes: Any) -> tuple[list[Any], tuple[int
 
 def _one(name: str, inverse: bool) -> Callable[..., Any]:
     def transform(a: Any, n: Any = None, axis: int = -1, norm: Any = None, out: Any = None) -> Any:
-        refuse(name, out=out)
         a = as_operand(a)
         k, how = axis_of(name, a, axis), _norm(name, norm)
         return ft.fft(_resized(name, a, n, k), axes=(k,), norm=how, inverse=inverse)
@@ -73,7 +72,6 @@ def _one(name: str, inverse: bool) -> Callable[..., Any]:
 
 def _many(name: str, inverse: bool, default: Any) -> Callable[..., Any]:
     def transform(a: Any, s: Any = None, axes: Any = default, norm: Any = None, out: Any = None) -> Any:
-        refuse(name, out=out)
         a, how = as_operand(a), _norm(name, norm)
         lengths, found = _several(name, a, s, axes)
         for n, k in zip(lengths, found, strict=True):
@@ -105,7 +103,6 @@ def _real(name: str, a: Any) -> Any:
 
 
 def rfft(a: Any, n: Any = None, axis: int = -1, norm: Any = None, out: Any = None) -> Any:
-    refuse("rfft", out=out)
     return _rfft("rfft", _real("rfft", a), n, axis, norm)
 
 
@@ -115,7 +112,6 @@ def _rfft(name: str, a: Any, n: Any, axis: int, norm: Any) -> Any:
 
 
 def irfft(a: Any, n: Any = None, axis: int = -1, norm: Any = None, out: Any = None) -> Any:
-    refuse("irfft", out=out)
     return _irfft("irfft", as_operand(a), n, axis, norm)
 
 
@@ -127,7 +123,6 @@ def _irfft(name: str, a: Any, n: Any, axis: int, norm: Any) -> Any:
 
 def _many_real(name: str, default: Any) -> Callable[..., Any]:
     def transform(a: Any, s: Any = None, axes: Any = default, norm: Any = None, out: Any = None) -> Any:
-        refuse(name, out=out)
         a = _real(name, a)
         lengths, found = _several(name, a, s, axes)
         y = _rfft(name, a, lengths[-1], found[-1], norm)
@@ -139,7 +134,6 @@ def _many_real(name: str, default: Any) -> Callable[..., Any]:
 
 def _many_irfft(name: str, default: Any) -> Callable[..., Any]:
     def transform(a: Any, s: Any = None, axes: Any = default, norm: Any = None, out: Any = None) -> Any:
-        refuse(name, out=out)
         a = as_operand(a)
         lengths, found = _several(name, a, s, axes)
         if len(found) > 1:
@@ -155,12 +149,10 @@ irfft2, irfftn = _many_irfft("irfft2", (-2, -1)), _many_irfft("irfftn", None)
 
 
 def hfft(a: Any, n: Any = None, axis: int = -1, norm: Any = None, out: Any = None) -> Any:
-    refuse("hfft", out=out)
     return _irfft("hfft", ar.conj(as_operand(a)), n, axis, ft.SWAPPED[_norm("hfft", norm)])
 
 
 def ihfft(a: Any, n: Any = None, axis: int = -1, norm: Any = None, out: Any = None) -> Any:
-    refuse("ihfft", out=out)
     return ar.conj(_rfft("ihfft", _real("ihfft", a), n, axis, ft.SWAPPED[_norm("ihfft", norm)]))
 
 

@@ -27,7 +27,7 @@ from chainrule.rules.shape import stack
 from chainrule.sweeps.adjoint import accumulate, adjoint
 from chainrule.sweeps.tangent import tangent
 from chainrule.traced import Traced, current_trace
-from chainrule.value import Value, changed, kept, next_serial, result
+from chainrule.value import Value, changed, kept, next_serial, result, versions
 from chainrule.versions import first, settle
 from chainrule.versions import step as running
 
@@ -205,9 +205,14 @@ def _run(body: Body, carry: Flat, entries: Flat, since: int) -> tuple[Flat, Flat
         running.since = before
 
 
-def _seeds(leaves: Flat, at: Sequence[int], ts: Flat) -> dict[Value, Any]:
-    """Tangents of some of the entries, as they were before the body assigned to their elements."""
-    return {first(leaves[i]): t for i, t in zip(at, ts)}
+def _as_given(values: Flat, outs: Sequence[Any] = ()) -> Flat:
+    """What a function was given, as it was before the function assigned to elements of it."""
+    if not versions.happened:
+        return values
+    for v in outs:
+        if type(v) is Value:
+            settle(v)
+    return [first(v) if type(v) is Value else v for v in values]
 
 
 def outside_of(outs: Flat, since: int, found: dict[int, Value]) -> None:
@@ -247,12 +252,12 @@ def _in_python(plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool, kee
         )
         came = [type(v) is Value for v in (*new, *terms, *ys)]
         if any(came):
-            if step and not keep:  # the carries that were let go are needed after all
-                return _in_python(plan, init, xs, length, reverse, True)
             if not keep:
+                if step:  # the carries that were let go are needed after all
+                    return _in_python(plan, init, xs, length, reverse, True)
+                keep = True
                 for stack, c in zip(kept, carry):
                     stack.put(i, c)
-            keep = True
             outside_of([*new, *terms, *ys], since, outside)
         if not step:
             stacks = [Stack(name, plan.y_label(j), length) for j in range(len(ys))]
@@ -382,8 +387,9 @@ class Scan(Primitive):
             entries, dx = _lifted_at(to, x[: len(xs)]), x[len(xs) :]
             until = next_serial()
             new, ys, sums = body(leaves, entries)
-            seeds = _seeds(leaves, at, dc) | _seeds(entries, to, dx) | moving
-            ts = _tangents([*new, *ys, *sums], seeds, until, record)
+            leaves, entries = _as_given(leaves, [*new, *ys, *sums]), _as_given(entries)
+            seeds = dict(zip([leaves[i] for i in at] + [entries[j] for j in to], dc + dx))
+            ts = _tangents([*new, *ys, *sums], seeds | moving, until, record)
             primal = new if record else [raw(v) for v in new]
             dy = [t for t in ts[c : c + r] if t is not None]
             return [*primal, *[fit(ts[i], raw(new[i])) for i in at]], dy + dc, ts[c + r :]
@@ -418,20 +424,23 @@ class Scan(Primitive):
 
         def step(gc: Flat, x: Flat) -> tuple[Flat, Flat, Flat]:
             entries, x = x[:c], x[c:]
-            leaves = _lifted_at(at, [restored(v, like) for v, like in zip(entries, likes)])
+            entries = [restored(v, like) for v, like in zip(entries, likes)]
+            # those of integers a body may write to
+            entries = [v.copy() if np.ndim(v) and i not in at else v for i, v in enumerate(entries)]
+            leaves = _lifted_at(at, entries)
             entries, x = _lifted_at(to, x[: len(xs)]), x[len(xs) :]
             gys, gkept, position = x[: len(ys)], x[len(ys) : len(ys) + len(kept)], x[len(ys) + len(kept) :]
             until = next_serial()
             new, outs, sums = body(leaves, entries)
+            leaves, entries = _as_given(leaves, [*new, *outs, *sums]), _as_given(entries)
             for i in position:
                 repeats.check(int(i), [raw(v) for v in new])
             ends = [new[i] for i in at] + [outs[j] for j in ys] + sums
             found = _cotangents(ends, [*gc, *gys, *gsums], until, record)
-            back = {i: found(first(leaves[i])) for i in at}
+            back = {i: found(leaves[i]) for i in at}
             for i, more in zip(kept, gkept):
                 back[i] = back[i] + more
-            dx = [found(first(entries[j])) for j in to]
-            return list(back.values()), dx, [found(w) for w in closed]
+            return list(back.values()), [found(entries[j]) for j in to], [found(w) for w in closed]
 
         labels = [f"the cotangent of {plan.labels[i]}" for i in at]
         pulled = plan.derived("cotangent", labels, step)
@@ -504,7 +513,8 @@ class While(Primitive):
             leaves, dc = _lifted_at(at, carry[:c]), carry[c:]
             until = next_serial()
             new = body(leaves)
-            ts = _tangents(new, _seeds(leaves, at, dc) | moving, until, record)
+            leaves = _as_given(leaves, new)
+            ts = _tangents(new, dict(zip([leaves[i] for i in at], dc)) | moving, until, record)
             return [*(new if record else map(raw, new)), *[fit(ts[i], raw(new[i])) for i in at]]
 
         labels = [*plan.labels, *[f"the tangent of {plan.labels[i]}" for i in at]]
@@ -553,8 +563,9 @@ class Cond(Primitive):
                 leaves, ts = _lifted_at(at, given[: len(operands)]), given[len(operands) :]
                 until = next_serial()
                 outs = f(leaves)
-                found = _tangents(outs, _seeds(leaves, at, ts) | moving, until, record)
-                return [t for t in found if t is not None]
+                leaves = _as_given(leaves, outs)
+                seeds = dict(zip([leaves[i] for i in at], ts)) | moving
+                return [t for t in _tangents(outs, seeds, until, record) if t is not None]
 
             return push
 
@@ -579,8 +590,9 @@ class Cond(Primitive):
                 leaves, gs = _lifted_at(at, given[: len(operands)]), given[len(operands) :]
                 until = next_serial()
                 outs = f(leaves)
+                leaves = _as_given(leaves, outs)
                 found = _cotangents([outs[i] for i in g.found], gs, until, record)
-                return [found(v) for v in [*closed, *[first(leaves[i]) for i in at]]]
+                return [found(v) for v in [*closed, *[leaves[i] for i in at]]]
 
             return pull
 

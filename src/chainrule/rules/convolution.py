@@ -189,16 +189,22 @@ def _overlap(g: Any, other: Any, like: Any, method: str) -> Any:
     return getitem(convolve(g, turned, method=method), tuple(slice(k - 1, k - 1 + n) for k, n in pairs))
 
 
-# An element of the result depends on the elements of each that meet one of the other there.
+def _meeting(mask: Any, other: Any, method: str) -> Any:
+    """Where an element under the mask meets one of the other; a transform spreads it everywhere."""
+    if method == "fft":
+        return np.broadcast_to(np.any(mask), _everywhere(mask, other, method=method).shape)
+    return convolve(mask.astype(float), np.ones(np.shape(other)), method="direct") > 0
+
+
+def _met(alive: Any, other: Any, like: Any, method: str) -> Any:
+    if method == "fft":
+        return np.broadcast_to(np.any(alive), np.shape(like))
+    return _overlap(alive.astype(float), np.ones(np.shape(other)), like, "direct") > 0
+
+
 _MEETING = Reach(
-    lambda a, b, *, method: (
-        (_convolve(a.astype(float), np.ones(b.shape), method="direct") > 0)
-        | (_convolve(np.ones(a.shape), b.astype(float), method="direct") > 0)
-    ),
-    lambda alive, a, b, *, method: (
-        _overlap(alive.astype(float), np.ones(np.shape(b)), a, "direct") > 0,
-        _overlap(alive.astype(float), np.ones(np.shape(a)), b, "direct") > 0,
-    ),
+    lambda a, b, *, method: _meeting(a, b, method) | _meeting(b, a, method),
+    lambda alive, a, b, *, method: (_met(alive, b, a, method), _met(alive, a, b, method)),
 )
 
 

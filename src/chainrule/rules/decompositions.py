@@ -26,7 +26,8 @@ from chainrule.rules.arithmetic import conj, imag, real
 from chainrule.rules.linalg import H, column, given, hermitian, is_complex, numeric, solve
 from chainrule.rules.matrix import matmul
 from chainrule.rules.reduction import sum_
-from chainrule.rules.shape import reshape
+from chainrule.rules.shape import diagonal, reshape
+from chainrule.value import Value
 
 NEAR = 8  # units in the last place of the largest, for each row: eigenvalues so near are equal
 ARBITRARY = (
@@ -152,6 +153,17 @@ on_return = Special(
     name="on_return",
 )
 
+def _transposing(t: Any) -> bool:
+    """Whether a sweep asks with a leaf, to go back through the push: what comes back is then all there is.
+
+    A tangent that is recorded is one of several things that change with a phase; only together they do not.
+    """
+    return type(t) is Value and t.primitive is None
+
+
+# With ``phases=False`` nobody looks whether a derivative depends on the phases: that of the values does not,
+# by its formula, and what comes back may be nothing but rounding.
+
 # -------------------------------------------------------------------- Hermitian matrices
 # Operands: the matrices, their eigenvalues and their eigenvectors. Λ' = diag(Vᴴ dA V).
 
@@ -161,17 +173,17 @@ def _seen(t: Any, v: Any, upper: bool) -> Any:
 
 
 def _eigh_values_push(ts: Any, y: Any, a: Any, w: Any, v: Any, *, upper: bool) -> Any:
-    e = diagonal(_seen(ts[0], eigh_vectors(a, w, v, upper=upper), upper))
+    e = diagonal(_seen(ts[0], eigh_vectors(a, w, v, upper=upper, phases=False), upper))
     return _shared(real(e) if is_complex(e) else e, _shares(_ties(raw(w))))
 
 
-def _eigh_vectors_push(ts: Any, y: Any, a: Any, w: Any, v: Any, *, upper: bool) -> Any:
+def _eigh_vectors_push(ts: Any, y: Any, a: Any, w: Any, v: Any, *, upper: bool, phases: bool) -> Any:
     """By dV = V (F ∘ Vᴴ dA V), Fᵢⱼ = 1 / (wⱼ - wᵢ)."""
     ties = _ties(raw(w))
     e = definite(_seen(ts[0], y, upper), ties, name="eigh")
     f = _across(_differences(eigh_values(a, w, v, upper=upper)), ties)
     free = np.zeros(np.shape(raw(w)), bool)
-    return on_return(matmul(y, f * e), y, ties, free, name="eigh", phases=True)
+    return on_return(matmul(y, f * e), y, ties, free, name="eigh", phases=phases and _transposing(ts[0]))
 
 
 eigh_values: Special = Special(given(0), _eigh_values_push, name="eigh_values", symbol="λ")
@@ -187,16 +199,16 @@ def _eig_seen(t: Any, v: Any) -> Any:
 
 
 def _eig_values_push(ts: Any, y: Any, a: Any, w: Any, v: Any) -> Any:
-    return _shared(diagonal(_eig_seen(ts[0], eig_vectors(a, w, v))), _shares(_ties(raw(w))))
+    return _shared(diagonal(_eig_seen(ts[0], eig_vectors(a, w, v, phases=False))), _shares(_ties(raw(w))))
 
 
-def _eig_vectors_push(ts: Any, y: Any, a: Any, w: Any, v: Any) -> Any:
+def _eig_vectors_push(ts: Any, y: Any, a: Any, w: Any, v: Any, *, phases: bool) -> Any:
     ties = _ties(raw(w))
     e = definite(_eig_seen(ts[0], y), ties, name="eig")
     moved = matmul(y, _across(_differences(eig_values(a, w, v)), ties) * e)
     along = sum_(conj(y) * moved, axis=(np.ndim(raw(y)) - 2,), keepdims=True)
     free = np.zeros(np.shape(raw(w)), bool)
-    return on_return(moved - y * along, y, ties, free, name="eig", phases=True)
+    return on_return(moved - y * along, y, ties, free, name="eig", phases=phases and _transposing(ts[0]))
 
 
 eig_values: Special = Special(given(0), _eig_values_push, name="eig_values", symbol="λ")

@@ -17,7 +17,7 @@ from chainrule.rules.arithmetic import conj, imag, real
 from chainrule.rules.matrix import matmul
 from chainrule.rules.matrix import matrix_transpose as mT
 from chainrule.rules.reduction import sum_
-from chainrule.rules.shape import getitem, reshape
+from chainrule.rules.shape import diagonal, reshape
 from chainrule.traced import Traced
 
 

@@ -9,11 +9,18 @@ import numpy as np
 
 from chainrule.primitives import Linear, broadcast_to, cast, raw, where
 from chainrule.rules.arithmetic import conj
-from chainrule.traced import Traced, capturing, getitem_traced, is_view, scatter_traced, setitem_traced
+from chainrule.traced import (
+    Traced,
+    capturing,
+    getitem_traced,
+    is_view,
+    scatter_traced,
+    setitem_traced,
+)  # fmt: skip
 
 __all__ = [
-    "broadcast_to", "cast", "concatenate", "conj", "diagonal", "getitem", "pad", "reshape", "scatter", "setitem",
-    "stack", "transpose",
+    "broadcast_to", "cast", "concatenate", "conj", "diagonal", "getitem", "pad", "reshape", "scatter",
+    "setitem", "stack", "transpose",
 ]  # fmt: skip
 
 

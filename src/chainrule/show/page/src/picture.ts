@@ -59,10 +59,10 @@ export class Picture {
     select(this.root).call(this.zoom).on("dblclick.zoom", null);
     new ResizeObserver(() => {
       this.room = null;
-      if (this.untouched && this.root.clientWidth) this.fit();
+      if (this.untouched && this.root.clientWidth && !this.root.hasAttribute("viewBox")) this.fit();
     }).observe(this.root);
-    window.addEventListener("beforeprint", () => this.settle());
-    window.addEventListener("afterprint", () => this.lookAround());
+    window.addEventListener("beforeprint", () => this.layOut());
+    window.addEventListener("afterprint", () => this.takeBack());
     // a focused card that stands outside would make the browser scroll the frame
     this.root.addEventListener("focusin", () => { this.root.parentElement!.scrollTo(0, 0); });
   }
@@ -216,6 +216,20 @@ export class Picture {
   }
 
   /** Bring every card up to date, those out of sight too. */
+  /** For paper: the whole drawing, as large as the sheet allows. */
+  private layOut(): void {
+    this.settle();
+    if (!this.scene) return;
+    const { width, height } = this.scene.placed;
+    this.root.setAttribute("viewBox", `${-EDGE} ${-EDGE} ${width + 2 * EDGE} ${height + 2 * EDGE}`);
+    this.viewport.removeAttribute("transform");
+  }
+  private takeBack(): void {
+    this.root.removeAttribute("viewBox");
+    this.viewport.setAttribute("transform", this.transform.toString());
+    this.lookAround();
+  }
+
   settle(): void {
     for (const d of this.drawn) this.bring(d);
   }

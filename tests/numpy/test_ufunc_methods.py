@@ -1,0 +1,82 @@
+"""Calls of ufuncs with options, and their methods: what is written, what is not asked, orders that matter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import Value
+
+X, Y = np.array([1.0, 2.0, 3.0]), np.array([2.0, 0.0, 4.0])
+
+
+def quotient(x: Any, y: Any) -> Any:
+    return np.sum(np.divide(x, y, out=np.zeros_like(x + y), where=y != 0) ** 2)
+
+
+@pytest.mark.parametrize("run", [lambda f: f, cr.compile], ids=["eager", "compiled"])
+def test_of_elements_that_where_leaves_out_nothing_is_computed(run: Any) -> None:
+    """No warning of a division by 0, and no nan of 0 times infinity in the derivative."""
+    for mode in ("forward", "reverse"):
+        gx, gy = (run(cr.jacobian(quotient, argnums=i, mode=mode))(X, Y) for i in (0, 1))
+        np.testing.assert_allclose(gx, [0.5, 0.0, 6 / 16])
+        np.testing.assert_allclose(gy, [-2 / 8, 0.0, -18 / 64])
+
+
+def test_out_becomes_the_result_for_all_names_and_keeps_its_dtype() -> None:
+    x = Value(X)
+    a = x.astype(np.float32) * 2
+    b, window = a, a[1:]
+    assert np.add(x, 1.0, out=a) is a
+    assert a.dtype == np.float32 and b is a and window.tolist() == [3.0, 4.0]
+    np.sum(window * window).backward()
+    assert x.grad.tolist() == [0.0, 6.0, 8.0]
+    wide = Value(np.ones((2, 3)))
+    assert np.multiply(x, 2.0, out=wide).data.tolist() == [[2.0, 4.0, 6.0]] * 2
+
+
+def test_a_plain_out_of_a_plain_answer_is_filled() -> None:
+    out = np.zeros(3, bool)
+    assert np.greater(Value(X), 1.5, out=out) is out and out.tolist() == [False, True, True]
+    assert np.any(Value(X) > 1.5, keepdims=True, out=out[:1]) and out[0]
+
+
+def test_results_are_arrays_of_their_own() -> None:
+    for make in (np.hypot.accumulate, np.subtract.accumulate, lambda x: np.pad(x, 0, "edge")):
+        x = Value(X[:1]) * 1
+        make(x)[0] = 5.0
+        assert x.tolist() == [1.0]
+
+
+def test_what_is_named_twice_is_changed_twice() -> None:
+    def f(x: Any) -> Any:
+        a = x * 1.0
+        np.multiply.at(a, [0, 0, 2], x)
+        np.sqrt.at(a, [1, 1])
+        return a
+
+    want = [X[0] ** 2 * X[1], X[1] ** 0.25, X[2] ** 2]
+    np.testing.assert_allclose(f(Value(X)).data, want)
+    cr.check_grads(f, (X,), order=2)
+
+
+def test_reductions_take_the_elements_in_their_order() -> None:
+    x = np.array([[2.0, 0.5, 1.5], [1.2, 0.7, 0.3]])
+    left = lambda x: x[:, 0] / x[:, 1] / x[:, 2]
+    np.testing.assert_allclose(np.divide.reduce(Value(x), 1).data, left(x), rtol=1e-15)
+    cr.check_grads(lambda x: np.divide.reduce(x, 1) - left(x), (x,))
+    towers = lambda x: (x[:, 0] ** x[:, 1]) ** x[:, 2]
+    np.testing.assert_allclose(np.power.reduce(Value(x), 1).data, towers(x), rtol=1e-15)
+    assert np.hypot.reduce(Value(x[:0]), axis=0).tolist() == [0.0, 0.0, 0.0]
+    np.testing.assert_allclose(np.hypot.reduce(Value(x), axis=None).data, np.linalg.norm(x))
+
+
+def test_long_sums_of_logarithms_take_few_operations() -> None:
+    x = Value(np.linspace(-3.0, 2.0, 1000))
+    before = x.serial
+    y = np.logaddexp.accumulate(x)
+    assert y.serial - before < 60
+    np.testing.assert_allclose(y.data, np.logaddexp.accumulate(x.data), rtol=1e-12, atol=1e-13)
