@@ -7,6 +7,7 @@ they become loops of the program, where a Python loop would be unrolled.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import operator
 from collections.abc import Callable
@@ -278,24 +279,23 @@ def _title(f: Any) -> str:
     return getattr(f, "__name__", type(f).__name__)
 
 
-def _as_it_is(f: Any) -> Any:
+def _as_it_is(f: Any, known: dict[Any, Any] | None = None) -> Any:
     """The function with what its names stand for now: ``b = fori(0, n, lambda i, c: c + b, x)`` changes that.
 
     A derivative runs it again.
     """
     if type(f) is not FunctionType or not f.__closure__:
         return f
-    cells = tuple([CellType(*_contents(cell)) for cell in f.__closure__])
-    g = FunctionType(f.__code__, f.__globals__, f.__name__, f.__defaults__, cells)
+    known = {} if known is None else known
+    if f in known:
+        return known[f]
+    cells = tuple([CellType() for _ in f.__closure__])
+    g = known[f] = FunctionType(f.__code__, f.__globals__, f.__name__, f.__defaults__, cells)
     g.__kwdefaults__ = f.__kwdefaults__
+    for new, old in zip(cells, f.__closure__):
+        with contextlib.suppress(ValueError):  # nothing in it yet
+            new.cell_contents = _as_it_is(old.cell_contents, known)
     return g
-
-
-def _contents(cell: CellType) -> tuple[Any, ...]:
-    try:
-        return (cell.cell_contents,)
-    except ValueError:  # nothing yet
-        return ()
 
 
 def _carry(name: str, init: Any) -> tuple[list[Any], Any, list[str]]:
