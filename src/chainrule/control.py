@@ -40,7 +40,8 @@ def scan(
 
     The derivative in reverse mode keeps the carry of each step and nothing of what happened within
     it; so ``f`` is called again there, and must depend on its arguments (and what it closes over)
-    alone. What it closes over receives derivatives too.
+    alone. What it closes over receives derivatives too. It may assign to elements of its carry and of
+    its x, which changes neither ``init`` nor ``xs``, but not to those of a Value from outside.
 
     Parameters
     ----------
