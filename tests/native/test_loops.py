@@ -259,6 +259,21 @@ def test_cond_in_both_modes() -> None:
             same(executed(f)(x, y), f(x, y))
 
 
+def test_a_branch_that_assigns_to_its_operand_is_refused() -> None:
+    """A Python ``if`` would change it for all who have it."""
+
+    def f(x: Any) -> Any:
+        def assigns(y: Any) -> Any:
+            y[0] = x[1]
+            return y
+
+        y = x * Value(1.0)
+        return np.sum(cr.cond(np.sum(cr.data(x)) > 0, assigns, lambda y: y * x, y)) + np.sum(y)
+
+    with pytest.raises(TracedError, match=r"cond: a branch assigns to elements of its operand.*x\.copy"):
+        captured(f, reals(3))
+
+
 def test_cond_within_scan_within_scan() -> None:
     w = reals(3, 3)
 
