@@ -200,7 +200,10 @@ setitem = Linear(_setitem, _former, selects=True, name="setitem", symbol="[]=")
 def _picks_a_part(y: Any, x: Any, *, index: Any) -> bool:
     """Integers and slices make a view, unless they pick a number; arrays make a copy."""
     parts = index if isinstance(index, tuple) else (index,)
-    advanced = any(isinstance(i, np.ndarray | list | Traced | bool | np.bool_) for i in parts)
+    arrays = (np.ndarray, list, bool, np.bool_)
+    advanced = any(
+        i.shape or i.dtype == bool if type(i) is Traced else isinstance(i, arrays) for i in parts
+    )
     return not advanced and (y.shape != () or any(i is ... for i in parts))
 
 
