@@ -196,14 +196,16 @@ def changed(scan: Scan, x: Any, z: Any) -> Any:
 
 
 def one_in_another(scan: Scan, x: Any) -> Any:
-    """An inner loop reads the carry of the outer one all along, whatever it begins with."""
+    """Inner loops read a carry of the outer one all along, and become it, whatever they begin with."""
 
-    def outer(c: Any, t: Any) -> Any:
-        a = scan(lambda d, _: (d * 0.5 + c * t, None), c, length=3)[0]
-        b = scan(lambda d, s: (d * 0.5 + c * s, None), x * t, np.array([1.0, 0.3]))[0]
-        return np.tanh(a) * b, None
+    def outer(carry: Any, t: Any) -> Any:
+        p, q = carry
+        a = scan(lambda d, _: (np.sin(d) * t + p, None), p, length=3)[0]
+        b = scan(lambda d, s: (d * s + q, None), x * t, np.array([1.0, 0.3]))[0]
+        return (a, b), None
 
-    return np.sum(scan(outer, x, np.array([0.5, -1.0, 2.0]))[0])
+    p, q = scan(outer, (x, x), np.array([0.5, -1.0, 2.0]))[0]
+    return np.sum(np.tanh(p) * q)
 
 
 def loop_of(statements: list[Statement]) -> Callable[..., Any]:
