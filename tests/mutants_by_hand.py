@@ -244,6 +244,8 @@ ENGINE: list[tuple[str, Plant]] = [
         "masks do not pass through operations",
         everywhere(primitives, "Lanes", lambda f: lambda value, alive: value),
     ),
+    ("what no index picked is sent a zero", setting(sh._getitem_p, "selects", False)),
+    ("nan is not noticed", everywhere(adjoint, "has_nan", lambda f: lambda cotangents: False)),
     ("a later cotangent replaces the earlier", everywhere(adjoint, "accumulate", lambda f: lambda a, b: b)),
     ("a later cotangent is dropped", everywhere(adjoint, "accumulate", lambda f: lambda a, b: a)),
     (

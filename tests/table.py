@@ -19,8 +19,10 @@ from chainrule import derivatives as dv
 from chainrule import primitives as pr
 from chainrule import recording as rc
 from chainrule.primitives import Primitive
+from chainrule.rules import activations as ac
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import bessel as bs
+from chainrule.rules import beta as bt
 from chainrule.rules import control as ct
 from chainrule.rules import convolution as cv
 from chainrule.rules import decompositions as dc
@@ -270,6 +272,7 @@ ELEMENTARY = [
             el.exp, el.exp2, el.expm1, el.sin, el.cos, el.arctan, el.deg2rad, el.rad2deg, el.sinh, el.cosh,
             el.tanh,
             el.sech2, el.arcsinh, el.sigmoid, el.sigmoid2, el.softplus, el.log_sigmoid, el.erf,
+            ac.gelu, ac.gelu_slope, ac.silu, ac.silu_slope,
         )
     ),
     *(elementwise(p, positive) for p in (el.log, el.log2, el.log10, el.log1p, el.sqrt, el.cbrt)),
@@ -414,8 +417,8 @@ SPECIAL = [
     elementwise(gm.loggamma, positive),
     *(elementwise(gm.polygamma, d, order=k) for d in (positive, low, plane(1, 2)) for k in (0, 1, 3)),
     *(elementwise(gm.polygamma_difference, shapes, positive, order=k) for k in (0, 1, 2)),
-    *(elementwise(p, shapes, shapes) for p in (gm.beta, gm.betaln, gm.poch, ic.gamma_density)),
-    elementwise(gm.binom, between(3, 5), between(0.5, 2.5)),
+    *(elementwise(p, shapes, shapes) for p in (bt.beta, bt.betaln, bt.poch, ic.gamma_density)),
+    elementwise(bt.binom, between(3, 5), between(0.5, 2.5)),
     elementwise(ic.beta_density, shapes, shapes, unit),
     *(elementwise(p, shapes, shapes) for p in (ic.gammainc, ic.gammaincc)),
     *(elementwise(p, between(1, 4), between(0.2, 0.8)) for p in (ic.gammaincinv, ic.gammainccinv)),
@@ -459,6 +462,8 @@ SPECIAL = [
         for p in (bs.y0, bs.y1, bs.k0, bs.k1, bs.i0e, bs.i1e, bs.k0e, bs.k1e, sc.exp1, sc.expi)
     ),
     elementwise(st.stdtr, shapes, real_line),
+    *(elementwise(st.stdtr_in_df, d, real_line, order=1) for d in (shapes, between(30, 50))),
+    *(elementwise(st.log_density, d, real_line, order=k) for d in (shapes, between(30, 50)) for k in (0, 1)),
     elementwise(st.stdtrit, between(1, 4), between(0.2, 0.45)),
     *(elementwise(bs.scaled_i, d, v=v, order=k) for d in (positive, low) for v in (0, 1) for k in (1, 2)),
     *(

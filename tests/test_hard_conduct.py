@@ -177,10 +177,29 @@ def test_the_cauchy_riemann_equations_are_checked(kind: Any) -> None:
 @row(27)
 @pytest.mark.parametrize("cut", [float, int, bool, complex], ids=lambda f: f.__name__)
 def test_leaving_the_graph_is_never_silent(cut: Any) -> None:
-    with pytest.raises(TypeError, match=r"would cut it out of the graph; write v\.item\(\)"):
+    with pytest.raises(TypeError, match=r"would cut it out of the graph; .*v\.data has the bare number"):
         cr.grad(lambda x: x * cut(x))(2.0)
     with pytest.raises(TypeError, match="would cut it out of the graph"):
         cr.grad(lambda x: np.sum(x) * cut(x[0]))(a(2, 3))
+
+
+@row(27)
+@pytest.mark.parametrize("cut", [lambda v: v.item(), lambda v: v.tolist()], ids=["item", "tolist"])
+def test_numbers_are_given_outside_of_a_running_derivative_only(cut: Any) -> None:
+    other = cr.Value(3.0)
+    assert cut(other * 2) == cr.grad(lambda x: x * cut(other * 2))(2.0) == 6.0
+    for run in (cr.grad, cr.hessian, lambda f: lambda x: cr.jvp(f, (x,), (x,))):
+        with pytest.raises(TypeError, match=r"Value that is just being differentiated .*v\.data\.\w+\("):
+            run(lambda x: x * cut(np.sin(x)))(2.0)
+    assert cr.grad(lambda x: x * np.sin(x).data)(2.0) == np.sin(2.0)
+    with pytest.raises(TypeError, match=r"stays in it"):  # the outer one's
+        cr.grad(lambda x: cr.grad(lambda y: y * cut(x))(x))(2.0)
+
+
+def test_item_takes_an_index() -> None:
+    v = cr.Value(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    assert (v.item(2), v.item(0, 1), v.item((1, 1)), cr.Value(2.0).item(0)) == (3.0, 2.0, 4.0, 2.0)
+    assert type(v.item(0)) is float
 
 
 @row(28)

@@ -132,6 +132,12 @@ def test_only_some_arguments_become_values():
     assert cr.explain_nan(f, argnums=(0,))(Z, n=2.0).operation == "log"
 
 
+@pytest.mark.parametrize("slip", [(Z,), (2.0,), (True,)], ids=["array", "float", "bool"])
+def test_arguments_come_in_a_second_call(slip):
+    with pytest.raises(TypeError, match=r"^explain_nan: argnums is .*, expected integers; .*explain_nan"):
+        cr.explain_nan(root, *slip)
+
+
 def test_in_loops():
     def f(x):
         total = 0.0

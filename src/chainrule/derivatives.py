@@ -315,7 +315,7 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
     >>> hvp(lambda x: np.sum(x**3), np.array([1.0, 2.0]), np.array([1.0, 1.0]))
     array([ 6., 12.])
     """
-    return _linearize("hvp", grad(f), (x,))[1](v)
+    return _linearize("hvp", _gradient("hvp", f), (x,))[1](v)
 
 
 # -------------------------------------------------------------------- Jacobians and Hessians
@@ -343,15 +343,18 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0, mode: str = "auto") ->
     """
     if mode not in ("auto", "forward", "reverse"):
         raise ValueError(f"jacobian: mode is {mode!r}, expected 'auto', 'forward' or 'reverse'")
+    return _jacobian("jacobian", f, argnums, mode)
 
+
+def _jacobian(name: str, f: Callable[..., Any], argnums: Argnums, mode: str) -> Callable[..., Any]:
     @functools.wraps(f, updated=())
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
-        recording = _record_call("jacobian", f, args, kwargs, argnums)
+        recording = _record_call(name, f, args, kwargs, argnums)
         outputs = recording.outputs
-        _check_outputs("jacobian", recording)
+        _check_outputs(name, recording)
         if any(np.iscomplexobj(zeros_like(v)) for v in [*recording.leaves, *outputs]):
             raise TypeError(
-                "jacobian: complex numbers have no real Jacobian; differentiate real and imaginary parts"
+                f"{name}: complex numbers have no real {name.title()}; differentiate real and imaginary parts"
             )
         rows = sum(v.size for v in outputs if type(v) is Value)
         columns = sum(v.size for v in recording.leaves)
@@ -444,13 +447,18 @@ def hessian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     array([[6., 2.],
            [2., 0.]])
     """
-    both = value_and_grad(f, argnums, _name="hessian")
+    return _jacobian("hessian", _gradient("hessian", f, argnums), argnums, "forward")
+
+
+def _gradient(name: str, f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """The gradient for an operator that is called so."""
+    both = value_and_grad(f, argnums, _name=name)
 
     @functools.wraps(f, updated=())
     def gradient(*args: Any, **kwargs: Any) -> Any:
         return both(*args, **kwargs)[1]
 
-    return jacobian(gradient, argnums, mode="forward")
+    return gradient
 
 
 _stop = Elementwise(lambda x: x, None, name="stop_gradient")

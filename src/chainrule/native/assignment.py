@@ -168,12 +168,11 @@ def _relation(memory: Memory, whole: Traced, steps: tuple[Step, ...]) -> tuple[s
 
 
 def kind_of_view(y: Traced) -> str:
-    """What `_kind` says of an array and its operand."""
+    """Whether in NumPy an array is a view of its operand, or a copy; or that it is unknown."""
     trace = current_trace()
     whole, steps = trace.views.get(lift(y), (y, ())) if trace is not None else (y, ())
-    while len(steps) > 1 and _kind(Memory(), whole, steps[:-1]) == "copy":
-        whole, steps = steps[0].node, steps[1:]
-    return _kind(Memory(), whole, steps) if steps else "view"
+    kind, begins = _relation(Memory(), whole, steps)
+    return kind if begins == len(steps) else "view"
 
 
 def in_order(x: Traced, order: str) -> Traced:
@@ -210,6 +209,8 @@ def _in_numpy(step: Step, a: Any) -> Any:
     y = step.node
     if y.op in VIEWS:
         return run(y, [a])
+    if y.op == "gather":
+        return a[(0,) * len(y.inputs[1:])]  # any row is as good
     source = y.inputs[0] if y.op == "item" else y
     b = run(source, [a if i is step.operand else np.ones(i.shape, i.dtype) for i in source.inputs])
     return b[y.params["index"]] if y.op == "item" else b
@@ -222,6 +223,8 @@ def _put_back(step: Step, new: Traced) -> Traced:
         return reshape(new, x.shape)
     if y.op == "transpose":
         return transpose(new, tuple(int(i) for i in np.argsort(y.params["axes"])))
+    if y.op == "gather":
+        return setitem(x, new, y.inputs[1:])  # type: ignore[no-any-return]
     if x.dtype != y.dtype:
         raise TracedError(
             f"{where_in_user_code()}: a part of complex numbers is written to; write z = real + 1j * imag"

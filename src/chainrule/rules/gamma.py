@@ -1,4 +1,4 @@
-"""The gamma function and its kin: ψ and its derivatives, beta functions, binomial coefficients.
+"""The gamma function and its kin, ψ and its derivatives.
 
 Differences of ψ are a function of their own, because written as a difference they lose their digits.
 """
@@ -77,27 +77,39 @@ def digamma(x: Any) -> Any:
 
 @computed
 def _polygamma_difference(a: Any, b: Any, *, order: int) -> Any:
-    """``ψ⁽ⁿ⁾(a + b) - ψ⁽ⁿ⁾(a)``: each term of Euler's and Maclaurin's sum for ψ⁽ⁿ⁾ as a difference."""
+    """``ψ⁽ⁿ⁾(a + b) - ψ⁽ⁿ⁾(a)``: each term of Euler's and Maclaurin's sum for ψ⁽ⁿ⁾ as a difference.
+
+    Of negative arguments ψ is reflected, ``ψ(x) = ψ(1 - x) - π cot πx``: a difference there as well.
+    """
     s, simple = order + 1, (a > 0) & (a + b > 0)
-    z, d = np.where(simple, a, 1.0), np.where(simple, b, 0.0)
+    left = (a < 0) & (a + b <= 0) & (order == 0)
+    z, d = np.where(simple, a, np.where(left, 1 - a, 1.0)), np.where(simple, b, np.where(left, -b, 0.0))
 
     def difference(z: Any, power: int) -> Any:
         """``z^-power - (z + d)^-power``."""
-        return -np.expm1(-power * np.log1p(d / z)) * z**-power
+        if power == 1:  # a plain fraction: log1p has no digits of d / z where that is large
+            return np.where(np.isinf(d), 1.0, d / (z + d)) / z
+        return -np.expm1(-power * log_ratio(z)) * z**-power
+
+    def log_ratio(z: Any) -> Any:
+        """``log (z + d)/z``."""
+        return np.where(d < 0, -np.log1p(-d / (z + d)), np.log1p(d / z))
 
     total = np.zeros_like(z)
     for k in range(_SHIFT):
-        # the whole of a plain fraction: log1p has no digits of d / z where that is large
-        total += d / ((z + k) * (z + k + d)) if s == 1 else difference(z + k, s)
+        total += difference(z + k, s)
     z = z + _SHIFT
-    total += np.log1p(d / z) if s == 1 else difference(z, s - 1) / (s - 1)
-    total += (d / (z * (z + d)) if s == 1 else difference(z, s)) / 2
+    total += log_ratio(z) if s == 1 else difference(z, s - 1) / (s - 1)
+    total += difference(z, s) / 2
     for k, c in enumerate(_BERNOULLI, 1):
         total += c * _rising(s, 2 * k - 1) * difference(z, s + 2 * k - 1)
     total *= (-1) ** order * math.factorial(order)
     if simple.all():
         return total
-    return np.where(simple, total, _polygamma(a + b, order=order) - _polygamma(a, order=order))
+    turn = _sin_pi(b)
+    cotangents = np.where(turn == 0, 0.0, math.pi * turn / _sin_pi(a) / _sin_pi(a + b))
+    plain = _polygamma(a + b, order=order) - _polygamma(a, order=order)
+    return np.where(simple, total, np.where(left, total + cotangents, plain))
 
 
 polygamma_difference = Elementwise(
@@ -125,6 +137,9 @@ def _is_pole(x: Any) -> Any:
     return (x == np.rint(x.real)) & (x.real <= 0) if np.iscomplexobj(x) else (x == np.rint(x)) & (x <= 0)
 
 
+TINY = 1e-18  # what is added to 1 without a trace
+
+
 def somewhere(mask: Any) -> bool:
     """Whether a mask is true anywhere, or may be: what is traced has no numbers yet."""
     return type(mask) is Traced or bool(np.any(mask))
@@ -132,7 +147,7 @@ def somewhere(mask: Any) -> bool:
 
 def _slope_of_rgamma(x: Any, y: Any) -> Any:
     """``-ψ(x)/Γ(x)``; at a pole of Γ, by its reflection there, what that tends to."""
-    pole = _is_pole(x)
+    pole = _is_pole(x) | (abs(raw(x)) < TINY)
     if not somewhere(pole):
         return -digamma(x) * y
     z = where(pole, 1 - x, 1.0)
@@ -149,52 +164,3 @@ loggamma = Elementwise(
     sp.loggamma,
     lambda y, x: digamma(x) if np.iscomplexobj(raw(x)) else where(raw(x) < 0, math.nan, digamma(x)),
 )
-
-# -------------------------------------------------------------------- beta functions
-
-beta = Elementwise(
-    sp.beta, lambda y, a, b: -y * ahead(a, b), lambda y, a, b: -y * ahead(b, a), symbol="B"
-)
-betaln = Elementwise(sp.betaln, lambda y, a, b: -ahead(a, b), lambda y, a, b: -ahead(b, a))
-binom = Elementwise(
-    sp.binom,
-    lambda y, n, k: _binom_in_n(y, n, k),
-    lambda y, n, k: _binom_in_k(y, n, k),
-)
-# Γ(z + m)/Γ(z)
-poch = Elementwise(
-    sp.poch, lambda y, z, m: _poch_in_z(y, z, m), lambda y, z, m: y * digamma(z + m)
-)
-
-
-def _binom_in_n(y: Any, n: Any, k: Any) -> Any:
-    """``(n over k) (ψ(n + 1) - ψ(n - k + 1))``, and its limit where the latter is infinite."""
-    p = n - k + 1
-    usual = y * ahead(p, k)
-    edge = _is_pole(p)
-    if not somewhere(edge):
-        return usual
-    rp = rgamma(p)
-    return where(edge, gamma(n + 1) * rgamma(k + 1) * (digamma(n + 1) * rp + _slope_of_rgamma(p, rp)), usual)
-
-
-def _poch_in_z(y: Any, z: Any, m: Any) -> Any:
-    """``Γ(z + m)/Γ(z) (ψ(z + m) - ψ(z))``, and its limit where Γ(z) is infinite."""
-    usual = y * ahead(z, m)
-    edge = _is_pole(z)
-    if not somewhere(edge):
-        return usual
-    r = rgamma(z)
-    return where(edge, gamma(z + m) * (digamma(z + m) * r + _slope_of_rgamma(z, r)), usual)
-
-
-def _binom_in_k(y: Any, n: Any, k: Any) -> Any:
-    """``(n over k) (ψ(n - k + 1) - ψ(k + 1))``, and its limit where one of the two is infinite."""
-    usual = y * ahead(k + 1, n - 2 * k)
-    edge = _is_pole(k + 1) | _is_pole(n - k + 1)
-    if not somewhere(edge):
-        return usual
-    p, q = n - k + 1, k + 1
-    rp, rq = rgamma(p), rgamma(q)
-    limit = gamma(n + 1) * (rp * _slope_of_rgamma(q, rq) - _slope_of_rgamma(p, rp) * rq)
-    return where(edge, limit, usual)

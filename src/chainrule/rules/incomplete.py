@@ -1,10 +1,12 @@
 """The incomplete gamma and beta functions: in the argument, in the shapes, their inverses and samples.
 
-The derivatives in the shapes are integrals, which `chainrule.rules.quadrature` computes.
+The derivatives in the shapes are integrals, which `chainrule.rules.quadrature` computes: with a relative
+error of 1e-12 in the middle, of 1e-9 at most where x is next to the smallest number.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,10 @@ from scipy import special as sp
 
 from chainrule.primitives import Elementwise, raw, where
 from chainrule.rules.elementary import log, log1p
-from chainrule.rules.gamma import ahead, digamma, polygamma, polygamma_difference, somewhere
+from chainrule.rules.gamma import TINY, ahead, digamma, polygamma, polygamma_difference, somewhere
 from chainrule.rules.quadrature import bell, computed, tail
+
+ENORMOUS = 1e13  # a shape with which what is neglected of a normal distribution is 1e-11
 
 # -------------------------------------------------------------------- the gamma density
 
@@ -39,8 +43,9 @@ def _gamma_density(a: Any, x: Any) -> Any:
     n = np.maximum(a, 10.0)
     many = np.exp(-n * _lag((x - n) / n) - _stirling(n)) * np.sqrt(n / (2 * np.pi)) / x
     y = np.where(a > 100, many, np.where(x > 600, far, few))
-    nothing = (sp.rgamma(a) == 0) & (a < 1) | (x == np.inf) | (a > 100) & (x == 0)
-    return np.where((x < 0) | (a < 0) & (x != 0), np.nan, np.where(nothing, 0.0, y))
+    nothing = (sp.rgamma(a) == 0) & (a < 1) | (x == np.inf) | (a > 100) & (x == 0) | (a == np.inf)
+    none = np.isnan(a + x) | (x < 0) | (a < 0) & (x != 0) | (a == np.inf) & (x == np.inf)
+    return np.where(none, np.nan, np.where(nothing, 0.0, y))
 
 
 # xᵃ⁻¹ e⁻ˣ / Γ(a)
@@ -85,17 +90,35 @@ def _log_over(a: Any, x: Any) -> Any:
 
 @computed
 def _gammainc_shape(a: Any, x: Any, *, order: int) -> Any:
-    inside = (a > 0) & (x > 0) & (x < np.inf)
-    a, x, edge = np.where(inside, a, 1.0), np.where(inside, x, 1.0), np.where((a > 0) & (x >= 0), 0.0, np.nan)
+    """By quadrature; beside a = 0 ``-E₁(x)``.
+
+    Of an enormous shape as the quantile of a nearly normal distribution moves: ``-f(x) (x + a)/2a``.
+    """
+    inside = (a > TINY) & (a < np.inf) & (x > 0) & (x < np.inf)
+    edge = np.where((a >= 0) & (x >= 0) & (a + x > 0) & ~np.isinf(np.minimum(a, x)), 0.0, np.nan)
+    beside = (a >= 0) & (a <= TINY) & (x > 0)
+    edge = np.where(beside, -sp.exp1(x) if order == 1 else np.nan, edge)
+    a, x = np.where(inside, a, 1.0), np.where(inside, x, 1.0)
     score = _log_over(a, x)
     side = np.where(score < 0, -1.0, 1.0)
     corner = np.where(side > 0, np.maximum(-np.log(x), 0.0) * (a < 1), 0.0)
+    log_x = np.log(x)
+
+    def log_density(s: Any) -> Any:
+        far = s * side > 300
+        return a * side * s - np.where(far, np.exp(s + log_x), x * np.expm1(np.where(far, 0.0, side * s)))
+
     integral = tail(
-        lambda s: a * side * s - x * np.expm1(side * s),
+        log_density,
         lambda s: bell(_gamma_cumulants(a, score + side * s), order),
         corner,
     )
-    return np.where(inside, -side * x * _gamma_density(a, x) * integral, edge)
+    density = _gamma_density(a, x)
+    weight = np.where(np.isinf(density), a * _gamma_density(a + 1, x), x * density)
+    y = np.where(weight == 0, 0.0, -side * weight * integral)
+    if order == 1:
+        y = np.where(a > ENORMOUS, -density * (0.5 + x / a / 2), y)
+    return np.where(inside, y, edge)
 
 
 # ∂ⁿ/∂aⁿ of the lower function
@@ -112,11 +135,21 @@ def _density_in_shape(density: Any, a: Any, x: Any, order: int) -> Any:
     return _unless_nothing(density, density * bell(_gamma_cumulants(a, score), order))
 
 
+def _number(y: Any, d: Any) -> Any:
+    """The derivative of what is a number."""
+    none = np.isnan(raw(y))
+    return where(none, math.nan, d) if somewhere(none) else d
+
+
 gammainc = Elementwise(
-    sp.gammainc, lambda y, a, x: gammainc_shape(a, x, order=1), lambda y, a, x: gamma_density(a, x)
+    sp.gammainc,
+    lambda y, a, x: gammainc_shape(a, x, order=1),
+    lambda y, a, x: _number(y, gamma_density(a, x)),
 )
 gammaincc = Elementwise(
-    sp.gammaincc, lambda y, a, x: -gammainc_shape(a, x, order=1), lambda y, a, x: -gamma_density(a, x)
+    sp.gammaincc,
+    lambda y, a, x: -gammainc_shape(a, x, order=1),
+    lambda y, a, x: _number(y, -gamma_density(a, x)),
 )
 
 
@@ -158,7 +191,8 @@ def _beta_density(a: Any, b: Any, x: Any) -> Any:
     edge = np.where(x == 0, a, b)
     at_edge = np.where(edge > 1, 0.0, np.where(edge == 1, np.where(x == 0, b, a), np.inf))
     y = np.where((x == 0) | (x == 1), np.where(edge == 0, 0.0, np.where(edge < 0, -at_edge, at_edge)), y)
-    none = (x < 0) | (x > 1) | ((a < 0) | (b < 0)) & (x != 0) & (x != 1)
+    y = np.where(((a == np.inf) ^ (b == np.inf)) & (x > 0) & (x < 1), 0.0, y)
+    none = np.isnan(a + b + x) | (x < 0) | (x > 1) | ((a < 0) | (b < 0)) & (x != 0) & (x != 1)
     return np.where(none, np.nan, y)
 
 
@@ -219,10 +253,32 @@ def _right_of(a: Any, b: Any, x: Any, rest: Any, in_a: Any, in_b: Any, j: int, k
     return tail(log_density, polynomial, corner)
 
 
+def _beside_zero(b: Any, x: Any, rest: Any) -> Any:
+    """``∫ (1 - t)ᵇ⁻¹ / t dt`` from x to 1, the derivative in a at a = 0 but for the sign."""
+    near, power = (b + 1) * x < 1e-8, np.exp(b * np.where(x < 0.5, np.log1p(-x), np.log(rest)))
+    logarithm = (b - 1) * x - np.log(x) - sp.psi(b) - np.euler_gamma
+    y = np.where(near, logarithm, power / b * sp.hyp2f1(1.0, b, b + 1, rest))
+    return np.where(power == 0, 0.0, y)
+
+
+def _enormous(a: Any, b: Any, x: Any, orders: tuple[int, int]) -> Any:
+    """How the quantile of a nearly normal distribution moves: the mean, and the deviation beside it."""
+    n, (p, q) = a + b, (a, b) if orders == (1, 0) else (b, a)
+    sign = 1 if orders == (1, 0) else -1
+    off = sign * (x * (b / n) - (1 - x) * (a / n))
+    return -sign * (q / n / n + off / 2 * (1 / p - 3 / n))
+
+
 @computed
 def _betainc_shape(a: Any, b: Any, x: Any, *, orders: tuple[int, int]) -> Any:
-    inside = (a > 0) & (b > 0) & (x > 0) & (x < 1)
-    edge = np.where((a > 0) & (b > 0) & ((x == 0) | (x == 1)), 0.0, np.nan)
+    least, most, within = np.minimum(a, b), np.maximum(a, b), (x > 0) & (x < 1)
+    inside = (least > TINY) & (most < np.inf) & within
+    constant = (x == 0) | (x == 1) | within & ((most == np.inf) | (least <= TINY))
+    edge = np.where((least >= 0) & (most > TINY) & (least < np.inf) & constant, 0.0, np.nan)
+    if orders == (1, 0):
+        edge = np.where((a >= 0) & (a <= TINY) & (b > TINY) & within, -_beside_zero(b, x, 1 - x), edge)
+    elif orders == (0, 1):
+        edge = np.where((b >= 0) & (b <= TINY) & (a > TINY) & within, _beside_zero(a, 1 - x, x), edge)
     a, b, x = np.where(inside, a, 1.0), np.where(inside, b, 1.0), np.where(inside, x, 0.5)
     rest, (j, k) = 1 - x, orders
     in_a = np.log(x) + polygamma_difference.run(a, b, order=0)
@@ -235,7 +291,11 @@ def _betainc_shape(a: Any, b: Any, x: Any, *, orders: tuple[int, int]) -> Any:
     if not right.all():
         m = ~right
         integral[m] = _right_of(b[m], a[m], rest[m], x[m], in_b[m], in_a[m], k, j)
-    return np.where(inside, x * rest * _beta_density(a, b, x) * integral, edge)
+    density = _beta_density(a, b, x)
+    y = np.where(density == 0, 0.0, x * rest * density * integral)
+    if sum(orders) == 1:
+        y = np.where(np.minimum(a, b) > ENORMOUS, density * _enormous(a, b, x, orders), y)
+    return np.where(inside, y, edge)
 
 
 # ∂ʲ/∂aʲ ∂ᵏ/∂bᵏ of the lower function
@@ -266,13 +326,13 @@ betainc = Elementwise(
     sp.betainc,
     lambda y, a, b, x: _in_a(a, b, x),
     lambda y, a, b, x: _in_b(a, b, x),
-    lambda y, a, b, x: beta_density(a, b, x),
+    lambda y, a, b, x: _number(y, beta_density(a, b, x)),
 )
 betaincc = Elementwise(
     sp.betaincc,
     lambda y, a, b, x: -_in_a(a, b, x),
     lambda y, a, b, x: -_in_b(a, b, x),
-    lambda y, a, b, x: -beta_density(a, b, x),
+    lambda y, a, b, x: _number(y, -beta_density(a, b, x)),
 )
 betaincinv = Elementwise(
     sp.betaincinv,

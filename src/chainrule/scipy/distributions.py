@@ -49,7 +49,8 @@ class Distribution:
         given = dict(zip(names, args)) | kwargs
         missing = [k for k in self.shapes if k not in given]
         if unknown or missing or len(args) > len(names) or len(given) < len(args) + len(kwargs):
-            received = ", ".join(["an argument"] * len(args) + [f"{k}=" for k in kwargs]) or "none"
+            by_position = [f"{len(args)} by position"] * bool(args)
+            received = " and ".join([*by_position, *(f"{k}=" for k in kwargs)]) or "none"
             expected = ", ".join((*self.shapes, *(f"{k}=" for k in self.further)))
             raise TypeError(f"{self.name}.{method}: received {received} as parameters, expected {expected}")
         standard = {"loc": 0.0, "scale": 1.0}
@@ -87,7 +88,7 @@ class Continuous(Distribution):
 
     A subclass states ``log_density``, ``below`` (the distribution function) and ``quantile`` of the standard
     form on its support, and what is more exact than what follows from these. Outside the support a density is
-    0 with derivative 0; parameters that are none give nan.
+    0 with derivative 0, and so it is at infinity; parameters that are none give nan.
     """
 
     support = (-math.inf, math.inf)
@@ -165,15 +166,16 @@ class Continuous(Distribution):
         """``f`` of the standard form, with what it is on either side of the support."""
         *shapes, loc, scale = self._parameters(method, args, kwargs)
         least, most = self.support
+        positive = raw(scale) > 0
+        scale = only(positive, scale, 1.0)
         with np.errstate(all="ignore"):
             z = (_operand(f"{self.name}.{method}", x) - loc) / scale
-            low, high = raw(z) < least, raw(z) > most
+            # an infinite z lies outside of every support
+            low = raw(z) < least if math.isfinite(least) else raw(z) == least
+            high = raw(z) > most if math.isfinite(most) else raw(z) == most
             y = scaled(f(only(np.logical_not(low | high), z, self.inside), *shapes), scale)
-        if math.isfinite(least):
-            y = only(np.logical_not(low), y, before)
-        if math.isfinite(most):
-            y = only(np.logical_not(high), y, after)
-        return only(self.valid(*shapes) & (raw(scale) > 0), y, math.nan)
+        y = only(np.logical_not(high), only(np.logical_not(low), y, before), after)
+        return only(self.valid(*shapes) & positive, y, math.nan)
 
     def _of_probability(
         self, method: str, f: Callable[..., Any], q: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -189,8 +191,8 @@ class Continuous(Distribution):
 class Discrete(Distribution):
     """Distributions of whole numbers, moved by ``loc``.
 
-    A subclass states ``log_mass``, ``below`` and ``above`` for whole numbers k from 0 to ``last(*shapes)``.
-    There are derivatives in the parameters, and none in k.
+    A subclass states ``log_mass``, ``below`` and ``above`` (and ``mass``, where that is more exact) for whole
+    numbers k from 0 to ``last(*shapes)``. There are derivatives in the parameters, and none in k.
     """
 
     further = ("loc",)
@@ -201,6 +203,9 @@ class Discrete(Distribution):
     def log_mass(self, k: Any, *shapes: Any) -> Any:
         raise NotImplementedError
 
+    def mass(self, k: Any, *shapes: Any) -> Any:
+        return exp(self.log_mass(k, *shapes))
+
     def below(self, k: Any, *shapes: Any) -> Any:
         raise NotImplementedError
 
@@ -209,14 +214,11 @@ class Discrete(Distribution):
 
     def pmf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
         """The probability of k."""
-        return exp(self.logpmf(k, *args, **kwargs))
+        return self._mass("pmf", self.mass, 0.0, k, args, kwargs)
 
     def logpmf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
         """The logarithm of the probability of k."""
-        k, shapes, valid = self._whole("logpmf", k, args, kwargs)
-        there = (k == np.floor(k)) & (k >= 0) & (k <= self.last(*shapes))
-        y = only(there, self.log_mass(np.where(there, k, 0.0)[()], *shapes), -math.inf)
-        return only(valid, y, math.nan)
+        return self._mass("logpmf", self.log_mass, -math.inf, k, args, kwargs)
 
     def cdf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
         """The probability of at most k."""
@@ -235,6 +237,14 @@ class Discrete(Distribution):
         """The logarithm of `sf`."""
         with np.errstate(divide="ignore"):
             return _log_of(self.sf(k, *args, **kwargs), self.cdf(k, *args, **kwargs))
+
+    def _mass(
+        self, method: str, f: Callable[..., Any], none: float, k: Any, args: Any, kwargs: Any
+    ) -> Any:
+        k, shapes, valid = self._whole(method, k, args, kwargs)
+        there = (k == np.floor(k)) & (k >= 0) & (k <= self.last(*shapes))
+        y = only(there, f(np.where(there, k, 0.0)[()], *shapes), none)
+        return only(valid, y, math.nan)
 
     def _whole(self, method: str, k: Any, args: Any, kwargs: Any) -> tuple[Any, list[Any], Any]:
         *shapes, loc = self._parameters(method, args, kwargs)

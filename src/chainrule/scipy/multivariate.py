@@ -13,6 +13,7 @@ from chainrule.primitives import raw
 from chainrule.rules.elementary import exp, xlogy
 from chainrule.rules.gamma import gammaln
 from chainrule.scipy.distributions import only
+from chainrule.traced import Traced
 
 __all__ = ["Dirichlet", "MultivariateNormal"]
 
@@ -36,6 +37,7 @@ class MultivariateNormal:
             x = fn.expand_dims(x, -1)
         if np.shape(raw(x))[-1] != d:
             raise ValueError(f"multivariate_normal: x is {np.shape(raw(x))}; its last axis must be {d} long")
+        _positive_definite(raw(cov))
         deviation = x if mean is None else x - mean
         rows = fn.reshape(deviation, (-1, d))
         distance = fn.sum(rows * np.linalg.solve(cov, rows.T).T, -1)
@@ -45,6 +47,19 @@ class MultivariateNormal:
     def pdf(self, x: Any, mean: Any = None, cov: Any = 1.0) -> Any:
         """The density at x."""
         return exp(self.logpdf(x, mean, cov))
+
+
+def _positive_definite(cov: Any) -> None:
+    if type(cov) is Traced:
+        return
+    try:
+        np.linalg.cholesky(cov)
+    except np.linalg.LinAlgError:
+        least = np.linalg.eigvalsh(cov)[0] if np.isfinite(cov).all() else math.nan
+        raise np.linalg.LinAlgError(
+            f"multivariate_normal: cov is not positive definite, its least eigenvalue is {least:.3g}; "
+            "expected one above 0: write it as L @ L.T, or add a little to its diagonal"
+        ) from None
 
 
 class Dirichlet:

@@ -17,6 +17,7 @@ from chainrule.functions import _operand
 from chainrule.numpy import functions as cn
 from chainrule.numpy.functions import sinc as sinc
 from chainrule.primitives import raw, where
+from chainrule.rules import beta as bt
 from chainrule.rules import elementary as el
 from chainrule.rules import gamma as gm
 from chainrule.rules.special import CALLS
@@ -158,4 +159,4 @@ def comb(N: Any, k: Any, *, exact: bool = False, repetition: bool = False) -> An
     if repetition:
         return comb(N + k - 1, k)
     inside = (raw(k) <= raw(N)) & (raw(N) >= 0) & (raw(k) >= 0)
-    return where(inside, gm.binom(N, k), 0.0)
+    return where(inside, bt.binom(N, k), 0.0)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.primitives import raw, where
+from chainrule.rules import beta as bt
 from chainrule.rules import gamma as gm
 from chainrule.rules import incomplete as ic
 from chainrule.rules import special as sc
@@ -81,7 +82,7 @@ class T(Continuous):
     shapes = ("df",)
 
     def log_density(self, z: Any, df: Any) -> Any:
-        return student.log_density(df, z)
+        return student.log_density(df, z, order=0)
 
     def below(self, z: Any, df: Any) -> Any:
         return student.stdtr(df, z)
@@ -314,7 +315,7 @@ class Beta(Continuous):
     support = (0.0, 1.0)
 
     def log_density(self, z: Any, a: Any, b: Any) -> Any:
-        return xlog1py(b - 1, -z) + xlogy(a - 1, z) - gm.betaln(a, b)
+        return xlog1py(b - 1, -z) + xlogy(a - 1, z) - bt.betaln(a, b)
 
     def density(self, z: Any, a: Any, b: Any) -> Any:
         return ic.beta_density(a, b, z)
@@ -361,6 +362,9 @@ class Poisson(Discrete):
     def log_mass(self, k: Any, mu: Any) -> Any:
         return xlogy(k, mu) - gm.gammaln(k + 1) - mu
 
+    def mass(self, k: Any, mu: Any) -> Any:
+        return ic.gamma_density(k + 1, mu)
+
     def below(self, k: Any, mu: Any) -> Any:
         return ic.gammaincc(k + 1, mu)
 
@@ -382,7 +386,7 @@ class Binom(Discrete):
         return n
 
     def log_mass(self, k: Any, n: Any, p: Any) -> Any:
-        return xlogy(k, p) + xlog1py(n - k, -p) - gm.betaln(n - k + 1, k + 1) - np.log(n + 1)
+        return xlogy(k, p) + xlog1py(n - k, -p) - bt.betaln(n - k + 1, k + 1) - np.log(n + 1)
 
     def below(self, k: Any, n: Any, p: Any) -> Any:
         return ic.betaincc(k + 1, np.maximum(n - k, 1), p)
