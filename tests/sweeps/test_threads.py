@@ -18,7 +18,7 @@ THREADS, TIMES = 8, 1_600 if os.environ.get("CHAINRULE_NIGHTLY") else 300
 
 
 def nested(k: float) -> list[float]:
-    """Derivatives within derivatives, with every operator, and of arrays written to; all numbers are exact."""
+    """Derivatives within derivatives, with every operator, of arrays written to; all numbers are exact."""
     D = cr.grad
     _, pull = cr.vjp(lambda x: k * x * x, 3.0)
     _, lin = cr.linearize(lambda x: k * x * x, 3.0)
