@@ -368,7 +368,8 @@ ASSIGNMENT: list[tuple[str, Plant]] = [
     ("what is written to a part reaches the whole as a constant", setting(
         sh._getitem_p, "put_back", lambda x, new, *, index: sh.setitem(x, raw(new), index=index))),
     ("what is written to a reshaped array is a constant", setting(
-        sh._reshape_p, "put_back", lambda x, new, *, shape: sh._reshape_p(Value(raw(new)), shape=np.shape(raw(x))))),
+        sh._reshape_p, "put_back",
+        lambda x, new, *, shape: sh._reshape_p(Value(raw(new)), shape=np.shape(raw(x))))),
     ("what is written to a transposed array is a constant", setting(
         sh._transpose_p, "put_back",
         lambda x, new, *, axes: Value(np.transpose(raw(new), np.argsort(axes))) * 1.0)),
