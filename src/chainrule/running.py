@@ -87,7 +87,7 @@ def module_calls(since: int = 0) -> list[Span]:
 
 
 def _hold(modules: list[Any] | None) -> list[Any] | None:
-    """Where this thread keeps the modules that it calls, which else only the caller holds; and where before."""
+    """Where this thread keeps the modules that it calls, and where it did before."""
     calls = sys.modules.get("chainrule.nn.calls")
     if calls is None:
         return None

@@ -55,7 +55,7 @@ def tried(expression: str) -> Iterator[tuple[Any, Any, Any]]:
         f, point = table.function(expression, draw)
         try:
             want = f(*point)
-        except (ValueError, TypeError, IndexError, np.linalg.LinAlgError):
+        except Exception:  # NumPy refuses, or warns: nothing to compare
             if draw is table.USUAL:
                 raise
             continue
