@@ -86,7 +86,7 @@ def module_calls(since: int = 0) -> list[Span]:
     return found
 
 
-def _hold(modules: list[Any] | None) -> list[Any] | None:
+def _hold(modules: list[Any] | None) -> Any:
     """Where this thread keeps the modules that it calls, and where it did before."""
     calls = sys.modules.get("chainrule.nn.calls")
     if calls is None:
