@@ -72,6 +72,8 @@ def test_reductions_take_the_elements_in_their_order() -> None:
     np.testing.assert_allclose(np.power.reduce(Value(x), 1).data, towers(x), rtol=1e-15)
     assert np.hypot.reduce(Value(x[:0]), axis=0).tolist() == [0.0, 0.0, 0.0]
     np.testing.assert_allclose(np.hypot.reduce(Value(x), axis=None).data, np.linalg.norm(x))
+    value, slope = cr.value_and_grad(lambda z: np.sum(np.hypot.reduce(z, axis=0)))(np.array([[-3.0, 2.0]]))
+    assert value == 5.0 and slope.tolist() == [[-1.0, 1.0]]  # of one element too it is the size
 
 
 def test_long_sums_of_logarithms_take_few_operations() -> None:

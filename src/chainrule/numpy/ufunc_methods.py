@@ -87,7 +87,7 @@ def reduce(
 def _reduced(ufunc: np.ufunc, f: Call, a: Any, k: int, initial: Any, mask: Any) -> Any:
     parts = _slices(a, k)
     start = initial if given(initial) else ufunc.identity
-    if given(initial) or mask is not None or not parts:
+    if given(initial) or mask is not None or len(parts) < 1 + (start is not None):  # hypot of one is |x|
         if start is None:
             raise ValueError(f"{ufunc.__name__}.reduce: of nothing, or with where=, it needs initial=")
         rest = shape_of(a)[:k] + shape_of(a)[k + 1 :]
