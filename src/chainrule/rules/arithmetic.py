@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.primitives import Elementwise, Linear, raw, where
-from chainrule.rules.elementary import exp2, hypot, log, sigmoid, sigmoid2, unless_zero
+from chainrule.rules.elementary import digits, exp2, hypot, log, sigmoid, sigmoid2, unless_zero
 from chainrule.traced import Traced
 
 # -------------------------------------------------------------------- + - * /
@@ -23,7 +23,7 @@ multiply = Elementwise(np.multiply, lambda z, x, y: y, lambda z, x, y: x, symbol
 # -z/y and not -x/y²: y² overflows and underflows long before z/y does.
 divide = Elementwise(
     np.divide,
-    lambda z, x, y: 1 / y,
+    lambda z, x, y: digits(1, z) / y,  # y may be narrower than x
     lambda z, x, y: -z / y,
     name="divide",
     symbol="/",
