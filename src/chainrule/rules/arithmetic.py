@@ -142,10 +142,12 @@ def absolute(z: Any) -> Any:
 
 
 def sign(z: Any) -> Any:
-    """``z / |z|``, and 0 at 0."""
+    """``z / |z|``, and 0 at 0; of one infinite part, as in NumPy, the direction of that, which nothing turns."""
     if not np.iscomplexobj(raw(z)):
         return _sign(z)
-    return unless_zero(r := absolute(z), z / r)
+    r = absolute(z)
+    far = np.isinf(raw(r))
+    return unless_zero(r, where(far, np.sign(raw(z)), z / where(far, 1.0, r)))
 
 
 def angle(z: Any) -> Any:
