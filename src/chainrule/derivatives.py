@@ -368,8 +368,8 @@ def jacobian(
         every = [np.iscomplexobj(zeros_like(v)) for v in [*recording.leaves, *outputs]]
         if any(every) and not holomorphic:
             raise TypeError(
-                f"{_name}: complex numbers have no real Jacobian; differentiate real and imaginary parts, or pass "
-                "holomorphic=True for the derivative of a holomorphic function"
+                f"{_name}: complex numbers have no real Jacobian; differentiate real and imaginary parts, or "
+                "pass holomorphic=True for the derivative of a holomorphic function"
             )
         if holomorphic and not all(every):
             raise TypeError(

@@ -1,4 +1,4 @@
-"""Every function in every precision: NumPy's dtype, gradients that of their leaf, and the digits that it has."""
+"""Every function in every precision: NumPy's dtype, gradients that of their leaf, and its digits."""
 
 from __future__ import annotations
 
@@ -140,8 +140,11 @@ POINTS = midpoints(14)
 def off(f: Any, point: Any, step: Any, seed: int) -> Any:
     """How far the integral of the derivative along a short way is from the difference of its ends."""
     rng = np.random.default_rng(seed)
-    way = [cast(rng.normal(size=np.shape(x)) + (1j * rng.normal() if np.iscomplexobj(x) else 0.0), np.longdouble)
-           for x in map(np.asarray, point)]  # fmt: skip
+    turn = [np.exp(1j) if np.iscomplexobj(x) else 1.0 for x in point]
+    way = [
+        cast(np.asarray(rng.normal(size=np.shape(x)) * c), np.longdouble)
+        for x, c in zip(point, turn, strict=True)
+    ]
 
     def at(s: Any) -> Any:
         return tuple(np.asarray(x + s * t, x.dtype)[()] for x, t in zip(point, way, strict=True))
@@ -154,7 +157,8 @@ def off(f: Any, point: Any, step: Any, seed: int) -> Any:
     for s, weight in POINTS:
         moved = cr.jvp(tracked, at(step * (1 + s)), tangents)[1]
         total = total + np.concatenate([np.ravel(y) for y in moved]) * weight * step
-    high, low = (np.concatenate([np.ravel(y.data) for y in tracked(*map(Value, at(k * step)))]) for k in (2, 1))
+    ends = (tracked(*map(Value, at(k * step))) for k in (2, 1))
+    high, low = (np.concatenate([np.ravel(y.data) for y in end]) for end in ends)
     return largest([high - low - total]) / (largest([high, total]) or 1)
 
 

@@ -1,4 +1,4 @@
-"""Products of many factors are divided by each of them: as exact as those built up without it, to any order."""
+"""Products of many factors are divided by each: as exact as those built up without it, to any order."""
 
 from __future__ import annotations
 

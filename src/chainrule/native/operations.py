@@ -206,7 +206,8 @@ def call(
     if function in (np.compress, np.extract):  # a condition that is known says how many there are
         depends = type(kwargs["condition"] if "condition" in kwargs else args[0]) is Traced
     kinds = {flat[i].dtype.kind for i in traced}
-    if (function in _KIND_DEPENDENT and kinds != {"c"}) or (function in (np.poly, np.real_if_close) and "c" in kinds):
+    of_complex = function in (np.poly, np.real_if_close) and "c" in kinds
+    if of_complex or (function in _KIND_DEPENDENT and kinds != {"c"}):
         raise TracedError(
             f"{where_in_user_code()}: {name} of a traced value: whether the result is complex depends on the "
             "numbers, which are not known while compiling; write the function of complex numbers, "

@@ -180,8 +180,8 @@ def _between(low: Any, high: Any, share: Any) -> Any:
 
 # How much the place among n grows with q, less n.
 _GROWTH = {
-    "interpolated_inverted_cdf": 0.0, "hazen": 0.0, "weibull": 1.0, "linear": -1.0, "median_unbiased": 1 - 1 / 3 - 1 / 3,
-    "normal_unbiased": 0.25,
+    "interpolated_inverted_cdf": 0.0, "hazen": 0.0, "weibull": 1.0, "linear": -1.0,
+    "median_unbiased": 1 - 1 / 3 - 1 / 3, "normal_unbiased": 0.25,
 }  # fmt: skip
 
 

@@ -142,7 +142,7 @@ def absolute(z: Any) -> Any:
 
 
 def sign(z: Any) -> Any:
-    """``z / |z|``, and 0 at 0; of one infinite part, as in NumPy, the direction of that, which nothing turns."""
+    """``z / |z|``, and 0 at 0; where one part is infinite its direction, as in NumPy, which nothing turns."""
     if not np.iscomplexobj(raw(z)):
         return _sign(z)
     r = absolute(z)

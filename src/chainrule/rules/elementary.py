@@ -40,7 +40,7 @@ _EXTENDED = {
 
 
 def digits(constant: float, like: Any) -> Any:
-    """One of these with all digits that longdouble has, beside such numbers; elsewhere a float of Python's."""
+    """One of these with all digits of longdouble, beside such numbers; elsewhere a float of Python's."""
     if type(like) is float:
         return constant
     char = getattr(getattr(raw(like), "dtype", None), "char", "d")
@@ -51,7 +51,9 @@ exp = Elementwise(np.exp, lambda y, x: y, scalar=math.exp)
 exp2 = Elementwise(np.exp2, lambda y, x: digits(LN2, x) * y)
 expm1 = Elementwise(np.expm1, lambda y, x: exp(x), scalar=math.expm1)
 log = Elementwise(np.log, lambda y, x: _inside(_not_negative(x), 1 / x), scalar=math.log)
-log2 = Elementwise(np.log2, lambda y, x: _inside(_not_negative(x), 1 / (digits(LN2, x) * x)), scalar=math.log2)
+log2 = Elementwise(
+    np.log2, lambda y, x: _inside(_not_negative(x), 1 / (digits(LN2, x) * x)), scalar=math.log2
+)
 log10 = Elementwise(
     np.log10, lambda y, x: _inside(_not_negative(x), (1 / digits(LN10, x)) / x), scalar=math.log10
 )

@@ -31,8 +31,8 @@ def _refuse(loose: Any) -> None:
     first = int(np.argmin(np.sum(~loose.reshape(-1, loose.shape[-1]), axis=-1)))
     j = int(np.argmax(loose.reshape(-1, loose.shape[-1])[first]))
     raise np.linalg.LinAlgError(
-        f"qr: column {j} of a is, but for rounding, a combination of those before it, so that column {j} of Q, "
-        f"row {j} of R and what follows have no derivative; leave dependent columns out, or use "
+        f"qr: column {j} of a is, but for rounding, a combination of those before it, so that column {j} of "
+        f"Q, row {j} of R and what follows have no derivative; leave dependent columns out, or use "
         "np.linalg.lstsq, pinv or svdvals"
     )
 

@@ -267,7 +267,7 @@ MANY = 64  # factors from which a product is divided by each of them rather than
 
 
 def _divisible(y: Any, x: Any, axis: Axes) -> bool:
-    """Whether products of so many factors can be divided by each: no zero, nothing near the ends of the range."""
+    """Whether products of many factors can be divided by each: no zero, nothing near the ends of the range."""
     y, x = raw(y), raw(x)
     if _count(x, axis) < MANY or type(x) is Traced:
         return False
@@ -307,7 +307,7 @@ prod = Special(
 
 
 def _cumprod_push(ts: Any, y: Any, x: Any, *, axis: int) -> Any:
-    """Pairs (x, dx) multiplied by their neighbours 1, 2, 4, ... to the left: exact with any number of zeros."""
+    """Pairs (x, dx) multiplied by their neighbours 1, 2, 4, ... to the left: exact with zeros."""
     (t,) = ts
     if _divisible(y, x, (axis,)):
         return y * cumsum(t / x, axis=axis)
