@@ -267,7 +267,7 @@ MANY = 64  # factors from which a product is divided by each of them rather than
 
 
 def _divisible(y: Any, x: Any, axis: Axes) -> bool:
-    """Whether products of many factors can be divided by each: no zero, nothing near the ends of the range."""
+    """Whether products of many factors can be divided by each: no zero, nothing near the ends of range."""
     y, x = raw(y), raw(x)
     if _count(x, axis) < MANY or type(x) is Traced:
         return False
