@@ -92,7 +92,8 @@ nightly:
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 CHAINRULE_SEED=$$seed CHAINRULE_NIGHTLY=$${CHAINRULE_NIGHTLY:-100000} \
 		.venv/test/bin/pytest -n $(WORKERS) --junitxml=build/nightly/report.xml \
 		tests/test_random_programs.py tests/native/test_compile_programs.py \
-		tests/native/test_compile_hard_points.py tests/sweeps/test_threads.py $(ARGS); status=$$?; \
+		tests/native/test_compile_hard_points.py tests/native/test_loops.py tests/sweeps/test_threads.py \
+		$(ARGS); status=$$?; \
 	echo "make nightly: the first seed was $$seed; the report is $(CURDIR)/build/nightly/report.xml"; exit $$status
 
 # The official suite is not among pip's packages: SUITE names a checkout of github.com/data-apis/array-api-tests, with

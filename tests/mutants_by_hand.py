@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chainrule import derivatives, graph, primitives
+from chainrule import derivatives, graph, primitives, versions
+from chainrule.numpy import assignment
 from chainrule.primitives import Bilinear, Elementwise, Lanes, Linear, raw
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
@@ -23,6 +24,8 @@ from chainrule.rules import shape as sh
 from chainrule.sweeps import adjoint
 from chainrule.value import Value
 from tests.mutants import Mutant, Plant, setting
+
+versions_window, assignment_over = versions.window, assignment._over  # the right ones
 
 
 def everywhere(home: Any, name: str, make: Callable[[Any], Any]) -> Plant:
@@ -244,6 +247,8 @@ ENGINE: list[tuple[str, Plant]] = [
         "masks do not pass through operations",
         everywhere(primitives, "Lanes", lambda f: lambda value, alive: value),
     ),
+    ("what no index picked is sent a zero", setting(sh._getitem_p, "selects", False)),
+    ("nan is not noticed", everywhere(adjoint, "has_nan", lambda f: lambda cotangents: False)),
     ("a later cotangent replaces the earlier", everywhere(adjoint, "accumulate", lambda f: lambda a, b: b)),
     ("a later cotangent is dropped", everywhere(adjoint, "accumulate", lambda f: lambda a, b: a)),
     (
@@ -330,6 +335,51 @@ RULES: list[tuple[str, Any, str, Any]] = [
     ("nan_to_num passes what it replaced", ar.nan_to_num, "lanes", None),
 ]  # fmt: skip
 
-by_hand = [Mutant(name, None, plant) for name, plant in ENGINE] + [
+
+def _over_what_others_hold(right: Any) -> Any:
+    def over(old: Any, x: Any, new: Any, index: Any) -> Any:
+        if type(old._data) is np.ndarray:  # a copy that nobody else has, put where the others look
+            mine = old._data.copy()
+            old._data.setflags(write=True)
+            old._data[index] = raw(new)
+            x._data = old._data = mine
+        return right(old, x, new, index)
+
+    return over
+
+
+def _of_another_shape(right: Any) -> Any:
+    def let_go(part: Any) -> None:
+        right(part)
+        if type(part) is Value and len(part.args) == 1 and np.ndim(part.args[0]) == 1:
+            part.args = (part.args[0][:-1],)
+
+    return let_go
+
+
+ASSIGNMENT: list[tuple[str, Plant]] = [
+    ("no array is a window on another", setting(versions, "window", lambda x: False)),
+    ("only what was picked is a window", setting(versions, "window", lambda x: (
+        x.primitive is sh._getitem_p and versions_window(x)))),
+    ("a window is one for ever, a copy too", setting(versions, "window", lambda x: (
+        x.primitive is not None and x.primitive.window is not None and type(x.inputs[0]) is Value))),
+    ("what is written to a part never reaches the whole", setting(
+        sh._getitem_p, "put_back", lambda x, new, *, index: x * 1.0)),
+    ("what is written to a part reaches the whole as a constant", setting(
+        sh._getitem_p, "put_back", lambda x, new, *, index: sh.setitem(x, raw(new), index=index))),
+    ("what is written to a reshaped array is a constant", setting(
+        sh._reshape_p, "put_back",
+        lambda x, new, *, shape: sh._reshape_p(Value(raw(new)), shape=np.shape(raw(x))))),
+    ("what is written to a transposed array is a constant", setting(
+        sh._transpose_p, "put_back",
+        lambda x, new, *, axes: Value(np.transpose(raw(new), np.argsort(axes))) * 1.0)),
+    ("written over: as a constant", setting(assignment, "_over", lambda old, x, new, index: (
+        assignment_over(old, x, raw(new), index)))),
+    ("written over: though others hold it", setting(
+        assignment, "_over", _over_what_others_hold(assignment._over))),
+    ("let go: with its shape", setting(assignment, "_let_go", _of_another_shape(assignment._let_go))),
+]  # fmt: skip
+
+by_hand = [Mutant(name, None, plant) for name, plant in ENGINE + ASSIGNMENT] + [
     Mutant(name, p, setting(p, attribute, new)) for name, p, attribute, new in RULES
 ]

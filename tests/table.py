@@ -19,6 +19,7 @@ from chainrule import derivatives as dv
 from chainrule import primitives as pr
 from chainrule import recording as rc
 from chainrule.primitives import Primitive
+from chainrule.rules import activations as ac
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import bessel as bs
 from chainrule.rules import beta as bt
@@ -272,6 +273,7 @@ ELEMENTARY = [
             el.exp, el.exp2, el.expm1, el.sin, el.cos, el.arctan, el.deg2rad, el.rad2deg, el.sinh, el.cosh,
             el.tanh,
             el.sech2, el.arcsinh, el.sigmoid, el.sigmoid2, el.softplus, el.log_sigmoid, el.erf,
+            ac.gelu, ac.gelu_slope, ac.silu, ac.silu_slope,
         )
     ),
     *(elementwise(p, positive) for p in (el.log, el.log2, el.log10, el.log1p, el.sqrt, el.cbrt)),

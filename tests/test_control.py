@@ -14,7 +14,18 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import chainrule as cr
 from chainrule import Value
-from tests.loops import LOOPS, Loop, directions, of_values, reals, recurrent, unrolled
+from tests.loops import (
+    COUNTED,
+    LOOPS,
+    Loop,
+    counted,
+    directions,
+    everything,
+    of_values,
+    reals,
+    recurrent,
+    unrolled,
+)
 
 each = pytest.mark.parametrize("case", LOOPS, ids=str)
 close = partial(assert_allclose, rtol=1e-11, atol=1e-12)
@@ -53,18 +64,17 @@ def test_forward_mode(case: Loop):
 @each
 def test_second_order(case: Loop):
     ours, plain, args = both(case)
-    t = directions(args)
-    along = lambda f: lambda *xs: cr.jvp(f, xs, t)[1]
-    inner = lambda gs: sum(np.sum(g * d) for g, d in zip(gs, t, strict=True))
-    gradient = lambda f: cr.grad(f, tuple(range(len(args))))
-    for second in (
-        lambda f: cr.jvp(gradient(f), args, t)[1],  # forward over reverse
-        lambda f: gradient(along(f))(*args),  # reverse over forward
-        lambda f: along(along(f))(*args),
-        lambda f: gradient(lambda *xs: inner(gradient(f)(*xs)))(*args),
-    ):
-        for a, b in zip(optree.tree_leaves(second(ours)), optree.tree_leaves(second(plain)), strict=True):
-            close(a, b)
+    found, want = (optree.tree_leaves(everything(f, args)(*args)) for f in (ours, plain))
+    for a, b in zip(found, want, strict=True):
+        close(cr.data(a), cr.data(b))
+
+
+@pytest.mark.parametrize("case", COUNTED, ids=str)
+def test_counting_loops(case: Loop):
+    f, plain, args = partial(case.function, counted), partial(case.function, unrolled), case.args
+    found, want = (optree.tree_leaves(everything(f, args)(*args)) for f in (f, plain))
+    for a, b in zip(found, want, strict=True):
+        close(cr.data(a), cr.data(b))
 
 
 def test_third_order_and_hessians():
@@ -76,9 +86,10 @@ def test_third_order_and_hessians():
         close(cr.jacobian(f(cr.scan), mode=mode)(reals(3)), cr.jacobian(f(unrolled), mode=mode)(reals(3)))
 
 
-def test_against_differences():
-    case = LOOPS[0]
-    cr.check_grads(partial(case.function, cr.scan), case.args, order=2)
+@each
+def test_against_differences(case: Loop):
+    """The Python loop, which all others are compared with."""
+    cr.check_grads(partial(case.function, unrolled), case.args, order=2)
 
 
 def test_single_precision_stays():
@@ -164,6 +175,92 @@ def test_new_data_between_forward_and_backward_is_an_error():
     ):
         y.backward()
     assert w.grad == 0.0
+
+
+def test_assignment_after_the_loop_is_an_error():
+    """What the steps read is not there any more when they are run again."""
+
+    def f(x, through):
+        w = x * 1.0
+        c = cr.fori(0, 3, lambda i, c: c * w, np.ones(2))
+        through(w)[0] = 5.0
+        return np.sum(c) + np.sum(w)
+
+    for through in (lambda w: w, lambda w: w[:1]):
+        for derivative in (cr.grad(f), lambda x, g: cr.jvp(lambda x: f(x, g), (x,), (x,))):
+            with pytest.raises(RuntimeError, match=r"fori: a Value, which its function reads, was given new"):
+                derivative(reals(2), through)
+
+
+@pytest.mark.parametrize("start", [lambda x: x * 1.0, lambda x: np.ones(2)])
+def test_a_name_that_a_step_reads_becomes_the_result(start):
+    """When the steps are run again it stands for something else."""
+
+    def f(loop):
+        def g(x):
+            b = start(x)
+            b = loop(lambda c: c * x + b, x)
+            return np.sum(b)
+
+        return g
+
+    def plain(step, c):
+        for _ in range(3):
+            c = step(c)
+        return c
+
+    x = reals(2)
+    for loop in (
+        lambda step, c: cr.scan(lambda c, _: (step(c), None), c, length=3)[0],
+        lambda step, c: cr.fori(0, 3, lambda i, c: step(c), c),
+        lambda step, c: cr.while_loop(lambda s: s[1] < 3, lambda s: (step(s[0]), s[1] + 1), (c, 0))[0],
+    ):
+        want = cr.jvp(f(plain), (x,), (x,))
+        close(cr.jvp(f(loop), (x,), (x,)), want)
+        close(cr.compile(lambda x, loop=loop: cr.jvp(f(loop), (x,), (x,)))(x), want)
+        close(cr.grad(f(loop))(x), cr.grad(f(plain))(x))
+
+
+def test_a_step_assigns_to_its_own_only():
+    """What it changes from outside would have no derivative; compiled neither."""
+    z = reals(3, 2)
+
+    def steps(through):
+        def f(x):
+            seen = np.outer(x, z[0]) * Value(1.0)
+
+            def body(i, c):
+                through(seen, i)[0] = c
+                return c * x[0]
+
+            return cr.fori(0, 3, body, x[0]) + np.sum(seen)
+
+        return f
+
+    for through in (lambda v, i: v[0], lambda v, i: v[i], lambda v, i: v[:, 1]):
+        for f in (steps(through), cr.grad(steps(through))):
+            for g in (f, cr.compile(f)):
+                with pytest.raises(RuntimeError, match=r"assignment to elements of .* in a step .*carry"):
+                    g(reals(3))
+
+
+def test_arrays_that_a_step_changes():
+    """Plain ones, beside Values: each run of a step begins with what it was given."""
+    counts, rows = np.zeros(1, int), np.ones((3, 1), int)
+
+    def f(x):
+        def step(carry, row):
+            k, c = carry
+            k += 1
+            row += k
+            return (k, c * x * row[0]), None
+
+        return cr.scan(step, (counts, 1.0), rows)[0][1]
+
+    assert f(1.0) == cr.data(f(Value(1.0))) == 24.0
+    close(cr.jacobian(f)(2.0), 24 * 12.0)
+    close(cr.grad(cr.grad(f))(2.0), 24 * 12.0)
+    assert (counts == 0).all() and (rows == 1).all()
 
 
 def test_arrays_that_their_owner_changes_later():

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.ndimage
+import scipy.special
 
 import chainrule as cr
 from chainrule import Value
@@ -56,6 +58,32 @@ def wave(x: Any, k: Any) -> Any:
     return np.sin(k * x)
 
 
+@cr.primitive(push=lambda ts, y, x: y * ts[0], pull=lambda g, y, x: g * y)
+def grown(x: Any) -> Any:
+    return np.exp(x)
+
+
+@cr.primitive(push=lambda ts, y, x: 0.0 * ts[0], pull=lambda g, y, x: None)
+def level(x: Any) -> Any:
+    return np.floor(x)
+
+
+@cr.primitive(partials=lambda y, x: scipy.ndimage.gaussian_filter(x, 1.0))
+def black(x: Any) -> Any:
+    return x * 1.0
+
+
+# Rules that need what is a black box too call it as a primitive.
+@cr.primitive(partials=lambda y, x: 2 / np.pi - struve1(x))
+def struve0(x: Any) -> Any:
+    return scipy.special.struve(0, x)
+
+
+@cr.primitive(partials=lambda y, x: struve0(x) - y / x)
+def struve1(x: Any) -> Any:
+    return scipy.special.struve(1, x)
+
+
 V, W = np.array([0.5, -1.25, 2.0, 0.75]), np.array([1.5, 0.25, -0.5, 1.0])
 CASES = {
     "elementwise": (softplus, (V,)),
@@ -71,6 +99,9 @@ CASES = {
     "bilinear, broadcast": (lambda a, b: scaled(a, b), (V, 0.5)),
     "push": (length, (V,)),
     "push and pull": (wave, (V, W)),
+    "pull of one": (grown, (V,)),
+    "pull of nothing": (lambda x: level(x) * x, (V + 0.1,)),
+    "black boxes of each other": (struve0, (V + 2.0,)),
 }
 
 
@@ -149,6 +180,15 @@ MISUSE: dict[str, tuple[type[Exception], str, Any]] = {
     "two families": (
         TypeError, r"received both partials= and push=",
         lambda: cr.primitive(partials=1, push=lambda ts, y, x: ts[0]),
+    ),
+    "undecorated: pull=": (TypeError, r"push= \(with which pull= may stand", lambda: cr.primitive(one)),
+    "SciPy in a rule, differentiated": (
+        TypeError, r"^black: partials, given Values .*: scipy\.ndimage\.gaussian_filter: .*chainrule\.prim",
+        lambda: cr.hessian(lambda x: np.sum(black(x)))(V),
+    ),
+    "SciPy in a rule, compiled": (
+        TypeError, r"^black: partials, given traced arrays .*scipy\.ndimage\.gaussian_filter",
+        lambda: cr.compile(cr.grad(lambda x: np.sum(black(x))))(V),
     ),
     "pull alone": (TypeError, r"received pull= alone", lambda: cr.primitive(pull=lambda g, y, x: (g,))),
     "pull beside another": (

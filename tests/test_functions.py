@@ -22,6 +22,12 @@ def test_array_joins_values_and_numbers_however_nested():
     jacobian = cr.jacobian(lambda x: cr.array([x[0] * x[1], np.sin(x[0])]))(t)
     assert np.allclose(jacobian, [[t[1], t[0]], [np.cos(t[0]), 0.0]])
     assert np.array_equal(cr.array([]), np.zeros(0))
+    single = cr.array([[t[0], 1], [Value(2.0), 3.0]], dtype=np.float32)
+    assert single.dtype == np.float32 and single.data.tolist() == [[np.float32(0.3), 1.0], [2.0, 3.0]]
+    assert cr.grad(lambda x: np.sum(cr.array([x, 2 * x], complex)).real)(1.0) == 3.0
+    assert cr.array([1, 2], int).dtype == int and type(cr.array(2.0, np.float32)) is np.float32
+    with pytest.raises(TypeError, match="astype: a Value cannot become int64"):
+        cr.array([Value(1.0), 2], dtype=int)
     with pytest.raises(ValueError, match=r"stack: .*shape"):
         cr.array([[Value(1.0)], [Value(1.0), 2.0]])
     with pytest.raises(TypeError, match=r"array: received 'text', expected"):

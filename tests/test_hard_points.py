@@ -13,6 +13,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import Value, nn
+from tests.hard import row
 
 inf, nan, pi = np.inf, np.nan, np.pi
 
@@ -276,6 +277,7 @@ def test_first_order(row: Row, mode: str) -> None:
         close(d, wanted, row.atol)
 
 
+@row(4)
 @pytest.mark.parametrize("mode", MODES)
 @np.errstate(divide="ignore")
 def test_the_jacobian_of_independent_elements_is_diagonal(mode: str) -> None:
@@ -330,6 +332,7 @@ def permutations() -> Any:
     return np.einsum("ikm,jln->ijkl", e, e)
 
 
+@row(13)
 @pytest.mark.parametrize("outer", MODES)
 @pytest.mark.parametrize("inner", MODES)
 def test_the_second_derivative_of_det_at_rank_1(inner: str, outer: str) -> None:
@@ -352,6 +355,7 @@ ON_THE_BASIS: dict[str, Any] = {
 }
 
 
+@row(43)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", ON_THE_BASIS)
 def test_what_depends_on_the_basis_is_refused(name: str, mode: str) -> None:
@@ -361,6 +365,7 @@ def test_what_depends_on_the_basis_is_refused(name: str, mode: str) -> None:
         cr.compile(cr.grad(ON_THE_BASIS[name]))(TIED)
 
 
+@row(43)
 def test_what_does_not_depend_on_the_basis_is_right() -> None:
     """Vectors of eigenvalues that are not repeated, beside some that are."""
     weights = np.arange(9.0).reshape(3, 3)
@@ -368,6 +373,7 @@ def test_what_does_not_depend_on_the_basis_is_right() -> None:
     np.testing.assert_allclose(got, [[0, 0, 0], [-4, 0, 0], [-8, 0, 0]], atol=1e-15)
 
 
+@row(43)
 @pytest.mark.parametrize(
     "f",
     [lambda x: np.sum(np.linalg.eigvalsh(x) ** 2), lambda x: np.sum(np.exp(np.linalg.svdvals(x)))],
@@ -390,6 +396,7 @@ def test_phases_of_complex_vectors() -> None:
     cr.check_grads(lambda z: np.abs(np.linalg.eigh(z)[1]), (z,), order=2)
 
 
+@row(43)
 def test_a_defective_matrix_is_refused() -> None:
     for f in (np.linalg.eigvals, np.linalg.eig):
         slope = cr.grad(lambda x, f=f: np.real(np.sum(f(x)[0])))
@@ -398,6 +405,7 @@ def test_a_defective_matrix_is_refused() -> None:
                 d(np.array([[1.0, 1.0], [0.0, 1.0]]))
 
 
+@row(43)
 def test_the_basis_that_completes_singular_vectors_is_refused() -> None:
     x = np.array([[1.0, 2.0], [3.0, 1.0], [0.0, 1.0], [2.0, 2.0]])
     assert np.isfinite(cr.grad(lambda x: np.linalg.svd(x)[0][0, 0])(x)).all()

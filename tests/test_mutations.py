@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from chainrule.primitives import Primitive
 from tests.check import first_order, second_order
 from tests.mutants import Mutant, systematic
 from tests.mutants_by_hand import by_hand
+from tests.numpy.test_assignment import X, program
 from tests.table import CASES
 
 PRIMITIVES = list(dict.fromkeys(case.primitive for case in CASES))
@@ -67,9 +69,17 @@ POINTS: list[tuple[Any, Any, Any]] = [
         np.array([4.0, 1.0]),
         [0.25, 0.5],
     ),
+    (
+        lambda x: np.where([True, False, False], s := np.sqrt(x), 0) + np.where([False, True, False], s, 0),
+        np.array([4.0, 1.0, -1.0]),
+        [0.25, 0.5, 0],
+    ),
+    (lambda x: np.log(x)[1:], np.array([-1.0, 2.0]), [0.0, 0.5]),
+    (lambda x: np.where([True, False], np.sqrt(x) * np.ones((2, 1)), 0), np.array([1.0, -1.0]), [1.0, 0.0]),
     (lambda x: np.where([[True], [False]], np.sqrt(x), 1.0)[0], np.array([4.0, 1.0]), [0.25, 0.5]),
     (lambda x: np.sqrt(x) ** 2, np.array([0.0]), [nan]),
     (lambda x: np.where([True], 0.0 * np.sqrt(x), 1.0), np.array([0.0]), [nan]),
+    (lambda x: np.where([True, False], np.zeros(2) * np.sqrt(x), 1.0), np.array([0.0]), [nan]),
     (lambda x: np.max(np.sqrt(x)), np.array([0.0, 4.0]), [0.0, 0.25]),
     (np.max, np.array([1.0, 3.0, 3.0, 2.0]), [0.0, 0.5, 0.5, 0.0]),
     (np.min, np.array([1.0, 1.0, 1.0, 1.0]), [0.25] * 4),
@@ -147,10 +157,48 @@ def check_backward() -> None:
             np.testing.assert_array_equal(y.grad, times * g)
 
 
+def large(x: Any) -> Any:
+    """An array that is written over in its place, read in part, and kept by what came before."""
+    a = np.concatenate([np.sin(x)] * 100)
+    for i in range(1, 4):
+        a[i] = np.sin(a[i - 1]) * x[i]
+    squares = a[:8] ** 2 + a[2] * a[1:9]
+    products = a * a
+    a[2:4] = x[:2] * a[1:3]
+    columns = a[:12].reshape(4, 3).T
+    columns[1] = a[1] * x[:4]
+    return np.sum(squares * np.arange(8.0)) + np.sum(products[:12] * a[:12])
+
+
+PROGRAMS = [*map(program, range(12)), large]
+
+
+@functools.cache
+def differences() -> list[tuple[Any, Any]]:
+    """Of each program on plain arrays: what it gives, and its derivatives by five points."""
+    h = 1e-3
+    return [
+        (f(X.copy()), [
+            (8 * (f(X + h * e) - f(X - h * e)) - (f(X + 2 * h * e) - f(X - 2 * h * e))) / (12 * h)
+            for e in np.eye(len(X))
+        ])
+        for f in PROGRAMS
+    ]  # fmt: skip
+
+
+def check_assignments() -> None:
+    for f, (value, gradient) in zip(PROGRAMS, differences(), strict=True):
+        got, slopes = cr.value_and_grad(f)(X)
+        np.testing.assert_allclose(got, value, rtol=1e-12)
+        np.testing.assert_allclose(slopes, gradient, rtol=1e-6, atol=1e-6)
+
+
 def check(p: Primitive | None = None) -> None:
     """Everything that has to hold; for the rules of one primitive, what concerns them."""
     if p is not None:
         check_rows(p)
+    else:
+        check_assignments()
     check_points()
     check_backward()
     for f, xs in CALLS:

@@ -210,7 +210,7 @@ def test_every_primitive_has_a_row_and_both_modes() -> None:
 
 
 def test_the_table_makes_many_samples() -> None:
-    """Six of each row in double precision and two in single; the rows of tests/numpy/table.py come on top."""
+    """Six of each row in double precision and two in single; tests/numpy/test_functions.py counts its own."""
     assert 6 * len(CASES) + 2 * sum(any(map(np.ndim, case.point)) for case in CASES) >= 15_000
 
 

@@ -7,11 +7,13 @@ import linecache
 import math
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.linalg
 
 import chainrule as cr
 from chainrule.traced import TracedError, where_in_user_code
@@ -37,7 +39,11 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], Any, str]] = {
     "in a list": (lambda x: x in [1.0], NUMBER, r"bool "),
     "np.array": (lambda x: np.array(x), ARRAY, r"np\.asarray .*as it is"),
     "np.array of some": (lambda x: np.array([x, 1.0]), NUMBER, r"np\.asarray .*np\.stack or"),
-    "np.vectorize": (lambda x: np.vectorize(abs)(x), ARRAY, r"np\.asarray .*without np\.vectorize"),
+    "np.vectorize": (lambda x: np.vectorize(abs)(x), ARRAY, r"numpy\.vectorize .*whole arrays, with np"),
+    "a function of SciPy's": (
+        lambda x: scipy.linalg.expm(np.outer(x, x)), ARRAY,
+        r"scipy\.linalg\.expm .*write chainrule\.scipy\.linalg\.expm in its place",
+    ),
     "iteration": (lambda x: list(x), NUMBER, r"iteration .*no elements"),
     "len": (lambda x: len(x), NUMBER, r"len .*no length"),
     "shift": (lambda x: x << 1, ARRAY, r"left_shift of float64, int64: .*astype"),
@@ -130,9 +136,12 @@ def test_an_element_of_a_plain_array_is_refused_with_a_remedy() -> None:
     for g in (cr.grad(f), cr.compile(f), cr.compile(cr.grad(f)), lambda x: cr.jvp(f, (x,), (x,))):
         with pytest.raises(TypeError, match=r"float of a .*np\.zeros\(\w+, like=\w\) or np\.zeros_like"):
             g(ARRAY)
+    with pytest.raises(TypeError) as named:
+        cr.grad(f)(ARRAY)
+    assert "y[0] = x[0] ** 2" in [line.line for line in traceback.extract_tb(named.tb)]
     with pytest.raises(ValueError, match="setting an array element") as caught:  # NumPy's, which hides ours
         f(cr.Value(ARRAY))
-    assert "a = np.zeros(n, like=v)" in str(caught.value.__cause__)
+    assert "np.zeros(n, like=x)" in str(caught.value.__cause__)
 
 
 def test_an_array_of_their_kind_takes_elements() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+import numpy as np
 import optree
 
 __all__ = ["flatten", "learn"]
@@ -12,8 +13,11 @@ __all__ = ["flatten", "learn"]
 NAMESPACE = "chainrule"  # what is known of dataclasses here is nobody else's business
 
 
-def flatten(tree: Any, none_is_leaf: bool = False) -> tuple[list[Any], Any]:
+def flatten(tree: Any, none_is_leaf: bool = False, numbers: int = 0) -> tuple[list[Any], Any]:
     """The leaves of a container, and its structure.
+
+    With ``numbers`` strings and booleans that lie so deep or deeper are no leaves, as None is none: they stay
+    where they are.
 
     Examples
     --------
@@ -29,7 +33,27 @@ def flatten(tree: Any, none_is_leaf: bool = False) -> tuple[list[Any], Any]:
     {'fit': Line(slope=3.0, start=1.0)}
     """
     leaves, spec = optree.tree_flatten(tree, none_is_leaf=none_is_leaf, namespace=NAMESPACE)
-    return flatten(tree, none_is_leaf) if learn(leaves) else (leaves, spec)
+    if learn(leaves):
+        return flatten(tree, none_is_leaf, numbers)
+    if numbers and any(isinstance(x, _NO_NUMBERS) for x in leaves):
+        deep = [len(path) >= numbers for path in spec.paths()]
+        staying = [_Staying(x) if d and isinstance(x, _NO_NUMBERS) else x for d, x in zip(deep, leaves)]
+        return flatten(optree.tree_unflatten(spec, staying), none_is_leaf)
+    return leaves, spec
+
+
+_NO_NUMBERS = (str, bytes, bool, np.bool_)
+
+
+class _Staying:
+    """Stands for what is no leaf, while a container is taken apart; put together, it has the thing itself."""
+
+    def __init__(self, x: Any) -> None:
+        self.x = x
+
+
+_register: Any = optree.register_pytree_node  # its types know of collections only
+_register(_Staying, lambda s: ((), s.x), lambda x, _: x, namespace=NAMESPACE)
 
 
 def learn(leaves: list[Any]) -> bool:

@@ -7,9 +7,11 @@ they become loops of the program, where a Python loop would be unrolled.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import operator
 from collections.abc import Callable
+from types import CellType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -38,7 +40,8 @@ def scan(
 
     The derivative in reverse mode keeps the carry of each step and nothing of what happened within
     it; so ``f`` is called again there, and must depend on its arguments (and what it closes over)
-    alone. What it closes over receives derivatives too.
+    alone. What it closes over receives derivatives too. It may assign to elements of its carry and of
+    its x, which changes neither ``init`` nor ``xs``, but not to those of a Value from outside.
 
     Parameters
     ----------
@@ -101,8 +104,9 @@ def scan(
 
     if steps:
         y_label = lambda j: "y" + seen[0].accessors()[j].codify("")
-        plan = Plan("scan", (body,), _title(f), labels, y_label)
+        plan, again = Plan("scan", (body,), _title(f), labels, y_label), _as_it_is(f)
         carry, ys, _ = loop(plan, leaves, rows, steps, bool(reverse))
+        f = again
     else:
         carry, ys = leaves, _nothing(body, leaves, rows)
     return optree.tree_unflatten(spec, carry), optree.tree_unflatten(seen[0], ys)
@@ -144,13 +148,15 @@ def fori(start: Any, stop: Any, body: Callable[[Any, Any], Any], init: Any) -> A
 
     given, labels = [first, *leaves], ["the counter", *labels]
     if type(first) is Traced or type(last) is Traced:
-        going = lambda carry: carry[0] < last
+        going, body = lambda carry: carry[0] < last, _as_it_is(body)
         found = repeat(Plan("fori", (going, step), _title(body), labels), given)
     elif last <= first:
         return init
     else:
         plan = Plan("fori", (lambda carry, _: (step(carry), [], []),), _title(body), labels)
+        again = _as_it_is(body)
         found, _, _ = loop(plan, given, [], last - first, False)
+        body = again
     return optree.tree_unflatten(spec, found[1:])
 
 
@@ -191,6 +197,7 @@ def while_loop(condition: Callable[[Any], Any], body: Callable[[Any], Any], init
         return _same_spec("while_loop", body(optree.tree_unflatten(spec, carry)), spec)
 
     if current_trace() is not None:
+        condition, body = _as_it_is(condition), _as_it_is(body)
         carry = repeat(Plan("while_loop", (holds, step), _title(body), labels), leaves)
     else:
         likes, carry = [operand(x) for x in leaves], [_own(x) for x in leaves]
@@ -260,7 +267,7 @@ def cond(predicate: Any, f: Callable[..., Any], g: Callable[..., Any], *operands
 
         return call
 
-    plan = Plan("cond", (flat(f), flat(g)), f"{_title(f)} or {_title(g)}")
+    plan = Plan("cond", (flat(_as_it_is(f)), flat(_as_it_is(g))), f"{_title(f)} or {_title(g)}")
     found = branch(plan, predicate, [leaves[i] for i in at])
     return optree.tree_unflatten(seen[0], found)
 
@@ -271,6 +278,25 @@ def cond(predicate: Any, f: Callable[..., Any], g: Callable[..., Any], *operands
 def _title(f: Any) -> str:
     """What pictures call a function."""
     return getattr(f, "__name__", type(f).__name__)
+
+
+def _as_it_is(f: Any, known: dict[Any, Any] | None = None) -> Any:
+    """The function with what its names stand for now: ``b = fori(0, n, lambda i, c: c + b, x)`` changes that.
+
+    A derivative runs it again.
+    """
+    if type(f) is not FunctionType or not f.__closure__:
+        return f
+    known = {} if known is None else known
+    if f in known:
+        return known[f]
+    cells = tuple([CellType() for _ in f.__closure__])
+    g = known[f] = FunctionType(f.__code__, f.__globals__, f.__name__, f.__defaults__, cells)
+    g.__kwdefaults__ = f.__kwdefaults__
+    for new, old in zip(cells, f.__closure__):
+        with contextlib.suppress(ValueError):  # nothing in it yet
+            new.cell_contents = _as_it_is(old.cell_contents, known)
+    return g
 
 
 def _carry(name: str, init: Any) -> tuple[list[Any], Any, list[str]]:

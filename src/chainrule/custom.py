@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from chainrule.primitives import Bilinear, Contributions, Elementwise, Lanes, Linear, Primitive, Special
-from chainrule.traced import Traced, is_array
+from chainrule.traced import Traced, TracedError, is_array
 from chainrule.value import Value
 
 __all__ = ["primitive"]
@@ -51,9 +51,10 @@ def primitive(
                                                    result; ``tangents`` holds None for what does not move
     ===============  ============================  ====================================================
 
-    Arguments that can be passed by position are the operands; those that only have a name are static, and
-    are handed to the rules by their names. Rules are written in operators, NumPy's functions and other
-    primitives, the new one included, so that they can be differentiated in turn.
+    Arguments that can be passed by position are the operands, each a number or an array; those that only
+    have a name are static, and are handed to the rules by their names. Rules are written in operators,
+    NumPy's functions and other primitives, the new one included, so that they can be differentiated in turn:
+    what a rule calls beyond these, such as SciPy's functions, it calls through a primitive of its own.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def primitive(
         It must not call its own primitive on a tangent, unless ``pull`` is given.
     pull : callable, optional
         Beside ``push``, where reverse mode can do better than transpose it: ``pull(g, y, *operands)``
-        gives one cotangent per operand, None where it is zero.
+        gives one cotangent per operand, None where it is zero: a tuple, or of one operand the cotangent.
 
     Returns
     -------
@@ -103,7 +104,8 @@ def primitive(
     if f is not None:
         raise TypeError(
             f"primitive: no rule for {getattr(f, '__name__', f)}; write "
-            "@cr.primitive(partials=lambda y, x: ...) above it, or one of transpose=, transposes=, push="
+            "@cr.primitive(partials=lambda y, x: ...) above it, or one of transpose=, transposes=, push= "
+            "(with which pull= may stand)"
         )
     rules = {
         "partials": partials is not ...,
@@ -204,7 +206,7 @@ class _Maker:
 
     def special(self, push: Any, pull: Any) -> Any:
         pushed = self.rule("push", push, ("tangents", "y"), _tangent)
-        pulled = pull and self.rule("pull", pull, ("g", "y"), _pulled)
+        pulled = pull and _several(self.rule("pull", pull, ("g", "y"), _pulled))
         return self.made(Special(self.run(), pushed, pulled, name=self.name))
 
     # ---------------------------------------------------------------- what they share
@@ -278,7 +280,13 @@ class _Maker:
 
         @functools.wraps(rule)
         def checked(*args: Any, **params: Any) -> Any:
-            found = rule(*args, **params)
+            try:
+                found = rule(*args, **params)
+            except TypeError as error:
+                if (given := _given(args)) is None or type(error) not in (TypeError, TracedError):
+                    raise
+                text = f"{self.name}: {what}, given {given}: {error}"
+                raise type(error)(text).with_traceback(error.__traceback__) from None
             check(f"{self.name}: {what}", found, args, len(leading))
             return found
 
@@ -399,7 +407,26 @@ def _cotangents(what: str, found: Any, args: Any, leading: int) -> None:
 
 
 def _pulled(what: str, found: Any, args: Any, leading: int) -> None:
-    _each(what, found, args[leading:], none=True)
+    one = len(args) == leading + 1 and not isinstance(found, tuple | list)
+    _each(what, (found,) if one else found, args[leading:], none=True)
+
+
+def _several(rule: Any) -> Any:
+    """A rule of one operand may give its cotangent alone."""
+
+    def pull(*args: Any, **params: Any) -> Any:
+        found = rule(*args, **params)
+        return found if isinstance(found, tuple | list) else (found,)
+
+    return pull
+
+
+def _given(args: Any) -> str | None:
+    """What a rule was given that is not plain: tangents come in a list."""
+    kinds = {type(x) for a in args for x in (a if isinstance(a, tuple | list) else (a,))}
+    if Traced in kinds:
+        return "traced arrays (it is compiled)"
+    return "Values (a derivative is differentiated in turn)" if Value in kinds else None
 
 
 def _each(what: str, found: Any, operands: Sequence[Any], none: bool) -> None:

@@ -319,16 +319,15 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
     >>> hvp(lambda x: np.sum(x**3), np.array([1.0, 2.0]), np.array([1.0, 1.0]))
     array([ 6., 12.])
     """
-    return _linearize("hvp", grad(f), (x,))[1](v)
+    return _linearize("hvp", _gradient("hvp", f), (x,))[1](v)
 
 
 # -------------------------------------------------------------------- Jacobians and Hessians
 
 
 def jacobian(
-    f: Callable[..., Any], argnums: Argnums = 0, mode: str = "auto", holomorphic: bool = False,
-    *, _name: str = "jacobian",
-) -> Callable[..., Any]:  # fmt: skip
+    f: Callable[..., Any], argnums: Argnums = 0, mode: str = "auto", holomorphic: bool = False
+) -> Callable[..., Any]:
     """The Jacobian ``∂fᵢ/∂xⱼ``, of shape ``output.shape + input.shape``.
 
     Parameters
@@ -359,21 +358,26 @@ def jacobian(
     """
     if mode not in ("auto", "forward", "reverse"):
         raise ValueError(f"jacobian: mode is {mode!r}, expected 'auto', 'forward' or 'reverse'")
+    return _jacobian("jacobian", f, argnums, mode, holomorphic)
 
+
+def _jacobian(
+    name: str, f: Callable[..., Any], argnums: Argnums, mode: str, holomorphic: bool = False
+) -> Callable[..., Any]:
     @functools.wraps(f, updated=())
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
-        recording = _record_call(_name, f, args, kwargs, argnums)
+        recording = _record_call(name, f, args, kwargs, argnums)
         outputs = recording.outputs
-        _check_outputs(_name, recording)
+        _check_outputs(name, recording)
         every = [np.iscomplexobj(zeros_like(v)) for v in [*recording.leaves, *outputs]]
         if any(every) and not holomorphic:
             raise TypeError(
-                f"{_name}: complex numbers have no real Jacobian; differentiate real and imaginary parts, or "
-                "pass holomorphic=True for the derivative of a holomorphic function"
+                f"{name}: complex numbers have no real {name.title()}; differentiate real and imaginary "
+                "parts, or pass holomorphic=True for the derivative of a holomorphic function"
             )
         if holomorphic and not all(every):
             raise TypeError(
-                f"{_name}: holomorphic=True expects complex arguments and outputs; convert with "
+                f"{name}: holomorphic=True expects complex arguments and outputs; convert with "
                 "x.astype(complex), or leave holomorphic out"
             )
         rows = sum(v.size for v in outputs if type(v) is Value)
@@ -383,7 +387,7 @@ def jacobian(
         if holomorphic:
             turned = (_columns if forward else _rows)(recording, 1j)
             for row, other in zip(table, turned, strict=True):
-                _check_turned(_name, row, other)
+                _check_turned(name, row, other)
         blocks = [
             _by_argnums(recording, hand_out(row, recording.nested), argnums, len(args)) for row in table
         ]
@@ -473,13 +477,22 @@ def hessian(
     array([[6., 2.],
            [2., 0.]])
     """
-    both = value_and_grad(f, argnums, holomorphic=holomorphic, _name="hessian")
+    return _jacobian(
+        "hessian", _gradient("hessian", f, argnums, holomorphic), argnums, "forward", holomorphic
+    )
+
+
+def _gradient(
+    name: str, f: Callable[..., Any], argnums: Argnums = 0, holomorphic: bool = False
+) -> Callable[..., Any]:
+    """The gradient for an operator that is called so."""
+    both = value_and_grad(f, argnums, holomorphic=holomorphic, _name=name)
 
     @functools.wraps(f, updated=())
     def gradient(*args: Any, **kwargs: Any) -> Any:
         return both(*args, **kwargs)[1]
 
-    return jacobian(gradient, argnums, "forward", holomorphic, _name="hessian")
+    return gradient
 
 
 _stop = Elementwise(lambda x: x, None, name="stop_gradient")

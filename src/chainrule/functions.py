@@ -14,6 +14,7 @@ from chainrule.numpy.arguments import axes_of
 from chainrule.numpy.manipulation import stack
 from chainrule.numpy.reductions import sum
 from chainrule.primitives import as_array
+from chainrule.rules import activations as ac
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.rules import reduction as rd
@@ -34,7 +35,7 @@ def _operand(name: str, x: Any) -> Any:
     return x if a.dtype.kind in "fc" else a.astype(float)[()]
 
 
-def array(x: Any) -> Any:
+def array(x: Any, dtype: Any = None) -> Any:
     """Values and numbers in nested lists as one Value, as ``np.array`` joins numbers.
 
     NumPy cannot be told to join Values inside a list, hence this function.
@@ -43,9 +44,13 @@ def array(x: Any) -> Any:
     ----------
     x : Value, number, array or nested lists of them
         All entries of a list must have one shape.
+    dtype : dtype, optional
+        Floats or complex numbers; as in NumPy, the first that holds all entries by default.
 
     Raises
     ------
+    TypeError
+        For a dtype of integers or booleans, which have no derivative, if there are Values.
     ValueError
         If the shapes in a list differ.
 
@@ -60,6 +65,9 @@ def array(x: Any) -> Any:
     >>> grad(lambda t: np.sum(spiral(t)))(0.0)
     2.0
     """
+    if dtype is not None:
+        y = array(x)
+        return np.dtype(dtype).type(y) if type(y) is float else y.astype(dtype)
     if not isinstance(x, list | tuple):
         return _operand("array", x)
     return stack([array(part) for part in x]) if x else np.zeros(0)
@@ -109,12 +117,11 @@ def silu(x: Any) -> Any:
     >>> print(silu(0.0), silu(100.0))
     0.0 100.0
     """
-    x = _operand("silu", x)
-    return x * el.sigmoid(x)
+    return ac.silu(_operand("silu", x))
 
 
 def gelu(x: Any, approximate: str = "none") -> Any:
-    """``x Φ(x)``, Φ the normal distribution: ``x (1 + erf(x / √2)) / 2``.
+    """``x Φ(x)``, Φ the normal distribution: ``x (1 + erf(x / √2)) / 2``, but exact on the left too.
 
     With ``approximate="tanh"`` it is ``x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2``, off by at most 5e-4.
 
@@ -130,7 +137,7 @@ def gelu(x: Any, approximate: str = "none") -> Any:
     """
     x = _operand("gelu", x)
     if approximate == "none":
-        return 0.5 * x * (1.0 + el.erf(x * math.sqrt(0.5)))
+        return ac.gelu(x)
     if approximate == "tanh":
         return 0.5 * x * (1.0 + el.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
     raise ValueError(f"gelu: approximate is {approximate!r}, expected 'none' or 'tanh'")

@@ -132,7 +132,7 @@ def explain_nan(f: Any, argnums: Argnums | None = None) -> Any:
     Raises
     ------
     TypeError
-        If ``f`` is neither a function nor a Value.
+        If ``f`` is neither a function nor a Value, or ``argnums`` holds something else than integers.
 
     Examples
     --------
@@ -156,6 +156,12 @@ def explain_nan(f: Any, argnums: Argnums | None = None) -> Any:
     if not callable(f):
         kind = type(f).__name__
         raise TypeError(f"explain_nan: received a {kind}, expected a function or a Value: explain_nan(f)(x)")
+    numbers = argnums if isinstance(argnums, tuple | list) else (0 if argnums is None else argnums,)
+    if not all(type(i) is int for i in numbers):
+        raise TypeError(
+            f"explain_nan: argnums is {argnums!r}, expected integers; the function's arguments come in a "
+            "second call: explain_nan(f)(x)"
+        )
     compiled = sys.modules.get("chainrule.native.compile")
     if compiled is not None and isinstance(f, compiled.Compiled):
         f = f.function  # what it computes, operation by operation
@@ -358,9 +364,9 @@ def _lifted(x: Any, i: int, names: dict[int, str]) -> Any:
     if all(type(leaf) is Value or not _floats(leaf) for leaf in flat):
         return x
     out = [Value(leaf) if type(leaf) is not Value and _floats(leaf) else leaf for leaf in flat]
-    for path, v in zip(spec.paths(), out, strict=True):
+    for accessor, v in zip(spec.accessors(), out, strict=True):
         if type(v) is Value:
-            names[id(v)] = f"argument {i}" + "".join(f"[{key!r}]" for key in path)
+            names[id(v)] = accessor.codify(f"argument {i}")
     return optree.tree_unflatten(spec, out)
 
 

@@ -60,6 +60,7 @@ class Primitive:
     window: Callable[..., bool] | None = None
     put_back: Callable[..., Any] | None = None
     reach: Reach | None = None  # which elements move which, where they are not all
+    selects = False  # whether elements of an operand may have no part in the result, and are sent nothing
     takes_lanes = False  # whether `push` wants `Lanes` where only some elements of a tangent move
 
     def __init__(
@@ -244,12 +245,13 @@ class Elementwise(Primitive):
             if everywhere:
                 out.append((x, c if type(c) is float and type(a) is float else fit(c, a)))
                 continue
-            mask = self.taken(i, y, args, params)
-            mask = alive if mask is None else mask if alive is None else mask & alive
+            taken = self.taken(i, y, args, params)
+            mask = alive if taken is None else taken if alive is None else taken & alive
             if mask is None:
                 out.append((x, fit(c, a)))
                 continue
-            c = keep(mask, c)
+            if taken is not None or type(d) not in CONSTANTS:  # a constant leaves zeros what they are
+                c = keep(mask, c)
             if c is not None:
                 c = fit(c, a)
                 out.append((x, Lanes(c, fit_mask(mask, a)) if np.ndim(mask) or type(mask) is Traced else c))
@@ -273,14 +275,22 @@ class Linear(Primitive):
         cotangents. Only shapes and dtypes of ``args`` may be used.
     selects : bool
         Whether some elements of the operands do not reach the result; they are sent no cotangent at all.
+    pads : bool
+        Whether some elements of the result come from no operand; they do not move at all.
     """
 
     def __init__(
-        self, run: Callable[..., Any], transpose: Callable[..., Any], *, selects: bool = False, **names: Any
+        self,
+        run: Callable[..., Any],
+        transpose: Callable[..., Any],
+        *,
+        selects: bool = False,
+        pads: bool = False,
+        **names: Any,
     ) -> None:
         super().__init__(run, **names)
         self.transpose = transpose
-        self.selects = selects
+        self.selects, self.pads = selects, pads
 
     def push(self, y: Any, args: Sequence[Any], tangents: Sequence[Any], params: Any) -> Any:
         full = [np.zeros_like(raw(a)) if t is None else t for a, t in zip(args, tangents, strict=True)]
@@ -293,8 +303,6 @@ class Linear(Primitive):
         alive = None
         if type(g) is Lanes:
             g, alive = g.value, g.alive
-        if alive is None and self.selects:
-            alive = np.ones(np.shape(raw(g)), bool)
         cs = self.transpose(g, *args, **params)
         if len(args) == 1:
             cs = (cs,)
@@ -358,7 +366,9 @@ class Bilinear(Primitive):
             return found
         # What only dead lanes depend on has no part in it, and neither have its infinities.
         masks = self.reach.reaches(alive, *map(raw, args), **params)
-        return contributions([keep(reached(m), a) for m, a in zip(masks, args, strict=True)])
+        return contributions(
+            [0.0 if (c := keep(reached(m), a)) is None else c for m, a in zip(masks, args, strict=True)]
+        )
 
 
 class Special(Primitive):
@@ -451,7 +461,7 @@ def keep(mask: Any, c: Any) -> Any:
     """``c`` where the mask is true, zero elsewhere; None if it is true nowhere (a scalar mask)."""
     if type(mask) is Traced and type(c) is not Value:
         return mask.choose(c, 0.0)
-    if np.ndim(mask) == 0 and np.ndim(c) == 0 and type(mask) is not Traced:
+    if np.ndim(mask) == 0 and type(mask) is not Traced:
         return c if mask else None
     return where(mask, c, 0.0)
 

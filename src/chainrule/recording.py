@@ -66,11 +66,10 @@ class Recording:
     """
 
     def __init__(self, name: str, call: Callable[[Any], Any], tree: Any, has_aux: bool = False) -> None:
-        flat, self.spec = flatten(tree)
-        paths = self.spec.paths()
+        flat, self.spec = flatten(tree, numbers=2)
         self.name = name
         self.nested = any(type(x) is Value for x in flat)
-        self.leaves = [_lift(name, path, x) for path, x in zip(paths, flat, strict=True)]
+        self.leaves = [_lift(name, self.spec, i, x) for i, x in enumerate(flat)]
         self.since = self.leaves[0].serial if flat else sys.maxsize  # then every Value is from outside
         self.until = self.leaves[-1].serial if flat else -1
         _running.leaves.append(self.leaves)
@@ -78,7 +77,7 @@ class Recording:
             out, self.aux = call(optree.tree_unflatten(self.spec, self.leaves)), None
         except ValueError as error:
             if (why := hidden(error)) is not None:
-                raise why from None
+                raise why.with_traceback(error.__traceback__) from None  # which has the user's line
             raise
         finally:
             _running.leaves.pop()
@@ -90,7 +89,7 @@ class Recording:
                 )
             out, self.aux = out
         self.out = out
-        self.outputs, self.out_spec = flatten(out)
+        self.outputs, self.out_spec = flatten(out, numbers=1)
         if versions.happened:  # the function may have assigned to its arguments
             self.leaves = [first(v) for v in self.leaves]
             for v in self.outputs:
@@ -133,7 +132,7 @@ class Recording:
                 for v, t in zip(self.leaves, tangents, strict=True)
                 if t is not None
             }
-            found = tangent(self.nodes, seeds, record=self.nested or self.outside)
+            found = tangent(self.nodes, seeds, record=self.nested or self.outside, outputs=self.outputs)
         return hand_out(
             [found[v] if type(v) is Value and v in found else zeros_like(v) for v in self.outputs], values
         )
@@ -151,7 +150,7 @@ class Recording:
         return optree.tree_unflatten(spec, [own(v._data if type(v) is Value else v) for v in leaves])
 
 
-def _lift(name: str, path: tuple[Any, ...], x: Any) -> Value:
+def _lift(name: str, spec: Any, i: int, x: Any) -> Value:
     """A fresh Value to differentiate with respect to."""
     if type(x) is float:
         return Value(x)
@@ -160,17 +159,19 @@ def _lift(name: str, path: tuple[Any, ...], x: Any) -> Value:
     known = is_array(x)
     if known and as_array(x).dtype.kind in "fc":
         return Value(x)
-    where = f"argument {path[0]}" + "".join(f"[{key!r}]" for key in path[1:])
+    accessor = spec.accessors()[i]
+    where, within = accessor[1:].codify(f"argument {accessor[0].entry}"), len(accessor) > 1
     if known:
         array = isinstance(x, np.ndarray | Traced)
         given = f"an array of {x.dtype}" if array else f"{x!r} ({type(x).__name__})"
         raise TypeError(
             f"{name}: {where} is {given}, expected floats; a derivative needs real numbers: "
-            "convert it with .astype(float) or write 3.0 for 3, or leave this argument out of argnums"
+            "convert it with .astype(float) or write 3.0 for 3, or "
+            + ("hand it over as an argument of its own" if within else "leave this argument out of argnums")
         )
     raise TypeError(
         f"{name}: {where} is {kind_of(x)}, expected floats, arrays or containers of them; "
-        "name the arguments to differentiate with argnums"
+        + ("hand it over as an argument of its own" if within else "name those to differentiate with argnums")
     )
 
 
@@ -183,6 +184,8 @@ def hidden(error: ValueError) -> TypeError | None:
 def match(name: str, what: str, tree: Any, of: str, flat: list[Any], spec: Any) -> list[Any]:
     """The leaves of ``tree``, which must have the containers and shapes of ``of``."""
     given, given_spec = flatten(tree)
+    if given_spec != spec:
+        given, given_spec = flatten(tree, numbers=1)
     if given_spec != spec:
         raise ValueError(f"{name}: {what} has the structure {given_spec}, expected that of {of}: {spec}")
     for i, (t, v) in enumerate(zip(given, flat, strict=True)):

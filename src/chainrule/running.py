@@ -86,6 +86,15 @@ def module_calls(since: int = 0) -> list[Span]:
     return found
 
 
+def _hold(modules: list[Any] | None) -> Any:
+    """Where this thread keeps the modules that it calls, and where it did before."""
+    calls = sys.modules.get("chainrule.nn.calls")
+    if calls is None:
+        return None
+    before, calls.now.held = calls.now.held, modules
+    return before
+
+
 def place(notes: Notes, serial: int) -> tuple[str, int] | None:
     """The file and line that made the node of this number, as far as it was noted."""
     at = bisect(notes.lines, serial, key=lambda note: note[0]) - 1
@@ -148,6 +157,7 @@ class Recorder:
 
     def __enter__(self) -> Self:
         self.before = sys.gettrace()
+        self.held = _hold([])
         self.start = next_serial()
         sys.settrace(self.called)
         return self
@@ -155,6 +165,7 @@ class Recorder:
     def __exit__(self, *_: object) -> None:
         sys.settrace(self.before)
         self.notes.spans += module_calls(since=self.start)
+        _hold(self.held)
 
     def called(self, frame: FrameType, event: str, arg: Any) -> Any:
         code = frame.f_code

@@ -103,7 +103,7 @@ def check_grads(
 
 
 def _leaves(tree: Any) -> list[Any]:
-    return [x._data if type(x) is Value else x for x in flatten(tree)[0]]
+    return [x._data if type(x) is Value else x for x in flatten(tree, numbers=1)[0]]
 
 
 def _direction(like: Any, rng: np.random.Generator) -> Any:
@@ -114,14 +114,14 @@ def _direction(like: Any, rng: np.random.Generator) -> Any:
         dtype = np.asarray(x).dtype
         return float(d) if type(x) is float else np.asarray(d, dtype if dtype.kind in "fc" else float)[()]
 
-    leaves, spec = flatten(like)
+    leaves, spec = flatten(like, numbers=2)
     return optree.tree_unflatten(spec, [draw(x._data if type(x) is Value else x) for x in leaves])
 
 
 def _difference(f: Callable[..., Any], args: tuple[Any, ...], t: Any, h: float) -> Any:
     def at(k: int) -> list[Any]:
-        leaves, spec = flatten(args)
-        moved = [x + k * h * d for x, d in zip(leaves, flatten(t)[0], strict=True)]
+        leaves, spec = flatten(args, numbers=2)
+        moved = [x + k * h * d for x, d in zip(leaves, flatten(t, numbers=2)[0], strict=True)]
         return _leaves(f(*optree.tree_unflatten(spec, moved)))
 
     return [

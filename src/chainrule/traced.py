@@ -12,10 +12,11 @@ import random
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from chainrule.foreign import called, from_library, instead
 
 if TYPE_CHECKING:
     from chainrule.native.assignment import Memory
@@ -200,6 +201,8 @@ def _refusing(reason: tuple[str, str, str]) -> Callable[..., Any]:
             from chainrule.native.operations import leaked  # loaded already: it made what is traced
 
             raise leaked(reason[0])
+        if reason[0] in ("np.asarray", "float") and (name := called()):
+            raise self._no_number(name, _NO_NUMBER, instead(name))
         raise self._no_number(*reason)
 
     return refused
@@ -305,8 +308,6 @@ def getitem_traced(x: Any, index: Any) -> Any:
 
 # -------------------------------------------------------------------- the user's line
 
-_NUMPY, _PACKAGE = str(Path(np.__file__).parent), str(Path(__file__).parent)
-_LIBRARIES = (_NUMPY, _PACKAGE, random.__file__, "<frozen ", "<__array_function__")
 _WIDTH = 80  # of a line of source in a message
 
 
@@ -320,7 +321,7 @@ def where_in_user_code() -> str:
     found = "compile"
     while frame is not None:
         name, line = frame.f_code.co_filename, frame.f_lineno
-        if not name.startswith(_LIBRARIES):
+        if not from_library(name) and not name.startswith((random.__file__, "<frozen ")):
             place = f"{name}, line {line}, in {frame.f_code.co_name}"
             text = linecache.getline(name, line).strip()
             if len(text) > _WIDTH:

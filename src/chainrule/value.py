@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.foreign import FILLED, called, no_array
 from chainrule.traced import Traced, capturing, current_trace, given_back, lend
 
 if TYPE_CHECKING:
@@ -276,13 +277,18 @@ class Value:
     def nbytes(self) -> int:
         return self.size * self.dtype.itemsize
 
-    def item(self) -> Any:
-        """The data as a Python number; the way to print or log a loss. Size 1 only."""
+    def item(self, *index: Any) -> Any:
+        """The data as a Python number; the way to print or log a loss. Size 1 only, or of the index named.
+
+        A function that is being differentiated may not ask for what depends on its arguments.
+        """
         d = self._current()
-        return d if type(d) is float else d.item()
+        if type(d) is float:
+            return np.float64(d).item(*index) if index else d
+        return d.item(*index)
 
     def tolist(self) -> Any:
-        """The data as a Python number or nested lists."""
+        """The data as a Python number or nested lists; see `item`."""
         d = self._current()
         return d if type(d) is float else d.tolist()
 
@@ -305,28 +311,27 @@ class Value:
         raise _cut("bool", "compare it (v > 0 gives a plain boolean) or use np.where")
 
     def __float__(self) -> float:
-        raise _cut(
-            "float",
-            "for a[i] = v make a of v's kind, a = np.zeros(n, like=v) or np.zeros_like(v); np.sin and the "
-            "like instead of math.sin; to log or plot a loss: loss.item()",
-        )
+        if called().startswith("scipy."):
+            raise TypeError(no_array())
+        raise _cut("float", f"use np.sin and the like instead of math.sin; {FILLED}; print with f'{{v:.3f}}'")
 
     def __int__(self) -> int:
-        raise _cut("int", "use np.floor and the like to stay in the graph")
+        raise _cut("int", "use np.floor and the like")
 
     def __index__(self) -> int:
         raise _cut("an index", "indices are integers, which have no derivative")
 
     def __complex__(self) -> complex:
-        raise _cut("complex", "multiply by 1j to stay in the graph")
+        raise _cut("complex", f"write v + 0j; {FILLED}, of dtype complex")
+
+    def __round__(self, digits: int | None = None) -> Any:
+        raise _cut("round", "use np.round(v, digits), or print with f'{v:.3f}'")
+
+    def as_integer_ratio(self) -> Any:  # what `statistics` asks for
+        raise _cut("as_integer_ratio", "use np.mean(v), np.var(v) and the like instead of statistics'")
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        raise TypeError(
-            "np.asarray: a Value cannot become a plain array, because its derivative would be lost "
-            "silently; write v.data for its numbers; chainrule.array([v, w]) or np.stack([v, w]) to join "
-            "Values, before np.sum, np.mean and the like; and for a[i] = v make a of v's kind: "
-            "a = np.zeros(n, like=v) or np.zeros_like(v)"
-        )
+        raise TypeError(no_array())
 
     def __reduce__(self) -> Any:
         if self.primitive is not None:
@@ -585,8 +590,8 @@ def _restore(data: Any, name: str | None, grad: Any, params: Mapping[str, Any] =
 
 def _cut(what: str, remedy: str) -> TypeError:
     return TypeError(
-        f"{what} of a tracked Value would cut it out of the graph; write v.item() or v.data for the bare "
-        f"number, or {remedy}"
+        f"{what} of a tracked Value would cut it out of the graph; to stay in it {remedy}; v.data has the "
+        "bare number and leaves the graph"
     )
 
 

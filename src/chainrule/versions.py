@@ -12,6 +12,7 @@ has fallen behind its base is taken anew when it is next used.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -22,7 +23,16 @@ from chainrule.value import Cell, Value, versions
 
 _ARRAYS = {np.ndarray, Traced}
 
-__all__ = ["first", "mend", "outside", "settle", "twin", "window", "write"]
+__all__ = ["first", "mend", "outside", "settle", "step", "twin", "window", "write"]
+
+
+class _Step(threading.local):
+    """The step of a loop that is run in this thread: it may assign to Values that are younger than it."""
+
+    since = -1
+
+
+step = _Step()
 
 
 def window(x: Value) -> bool:
@@ -52,11 +62,19 @@ def write(x: Value, make: Callable[[Value], Value]) -> None:
     ------
     ValueError
         If ``x`` is a window that cannot be written to, as in NumPy.
+    RuntimeError
+        If a step of a loop assigns to what is from outside: it is run again for a derivative.
     """
     settle(x)
     path = [x]
     while window(path[-1]):
         path.append(path[-1].inputs[0])
+    if path[-1].serial < step.since:
+        raise RuntimeError(
+            f"assignment to elements of {path[-1].name or 'a Value'} in a step of a loop that is younger; a "
+            "step is run again for a derivative, and may change only what is its own: make the Value part of "
+            "the carry, or work on a copy: x = x.copy()"
+        )
     former = {part: twin(part) for part in path}
     for part, base in pairwise(path):
         former[part].inputs = (former[base],)

@@ -139,7 +139,7 @@ FUNCTIONS = {
         np.negative, np.absolute, np.sign, np.exp, np.exp2, np.expm1, np.log, np.log2, np.log10, np.log1p,
         np.sqrt, np.square, np.reciprocal, np.sin, np.cos, np.tan, np.arcsin, np.arccos, np.arctan, np.sinh,
         np.cosh, np.tanh, np.arcsinh, np.arctanh, np.floor, np.ceil, np.rint, np.isnan, np.isfinite,
-        cr.sigmoid, cr.softplus, cr.log_sigmoid, cr.erf, cr.logsumexp, cr.softmax,
+        cr.sigmoid, cr.softplus, cr.log_sigmoid, cr.erf, cr.gelu, cr.silu, cr.logsumexp, cr.softmax,
     )},
     "arccosh": (np.arccosh, A + 1),
     **{f.__name__: (f, A, B) for f in (

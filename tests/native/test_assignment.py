@@ -88,6 +88,18 @@ def rows_and_columns(x: Any, y: Any) -> Any:
     return h, row, t
 
 
+def a_row_by_a_traced_number(x: Any, y: Any) -> Any:
+    """A view as well, which follows the whole, and the whole it; what arrays and ``take`` pick is none."""
+    h, i = np.outer(x, y), np.argmax(x)
+    row, column, end, taken, picked = h[i], h.T[:, i - 1], h[i, 1:], np.take(h, i, axis=0), h[i, [0, 1]]
+    row[0] = 9
+    column += 1
+    h[:, 2] = 5
+    end *= 2
+    taken[0] = picked[1] = 100
+    return h, row, column, end, taken, picked
+
+
 def at_indices(x: Any, y: Any) -> Any:
     h = x.ravel() * 1
     i = np.argsort(h)
@@ -185,7 +197,8 @@ COPIES: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize(
     "f",
-    [usual, a_sum_of_terms, a_view_alone, numbers, elements, rows_and_columns, at_indices, at_masks,
+    [usual, a_sum_of_terms, a_view_alone, numbers, elements, rows_and_columns,
+     a_row_by_a_traced_number, at_indices, at_masks,
      from_itself, other_kinds, functions_that_write, a_loop_fills, scan],
     ids=lambda f: f.__name__,
 )  # fmt: skip

@@ -19,6 +19,7 @@ import pytest
 import chainrule as cr
 from chainrule import Value, nn
 from chainrule.traced import TracedError
+from tests.hard import row
 from tests.native.agree import agree
 from tests.test_hard_points import FIRST, MODES, SECOND, Row, a, close
 
@@ -109,6 +110,7 @@ def test_derivatives_of_the_compiled_function(row: Row) -> None:
             agree(got, want, rtol=1e-13)
 
 
+@row(4)
 def test_the_jacobian_of_independent_elements_is_diagonal() -> None:
     """However steep one of them is: nothing moves the others."""
     for mode in MODES:
@@ -119,6 +121,7 @@ def test_the_jacobian_of_independent_elements_is_diagonal() -> None:
         close(compiled(D, a(0, 4)), np.array([[inf, 0], [inf, 0.25]]))
 
 
+@row(37)
 @pytest.mark.parametrize("inner", MODES)
 @pytest.mark.parametrize("outer", MODES)
 def test_perturbations_are_not_confused(outer: str, inner: str) -> None:
@@ -192,6 +195,7 @@ ARITHMETIC: list[tuple[str, Any, tuple[Any, ...]]] = [
 ]
 
 
+@row(41)
 @pytest.mark.parametrize("name, f, point", ARITHMETIC, ids=[n for n, *_ in ARITHMETIC])
 def test_arithmetic_as_written(name: str, f: Any, point: tuple[Any, ...]) -> None:
     """Of arrays, in vectors and their ragged end, and of NumPy's scalars."""
@@ -201,6 +205,7 @@ def test_arithmetic_as_written(name: str, f: Any, point: tuple[Any, ...]) -> Non
         agree(got, want, ulp=4 if name != "tan near a pole" else 16, what=f"{name}, size {size}")
 
 
+@row(41)
 def test_sums_of_special_numbers() -> None:
     rows = np.array([[inf, 1, 2], [inf, -inf, 0], [nan, 1, 1], [5e-324, 0, 0], [-0.0] * 3, [0.0, -0.0, 0.0]])
     rows = np.concatenate([rows, np.ones((6, 40))], axis=1)
@@ -213,6 +218,7 @@ def test_sums_of_special_numbers() -> None:
         np.testing.assert_allclose(x, y, rtol=1e-14)
 
 
+@row(41)
 def test_a_sum_that_cancels_is_as_exact_as_numpys() -> None:
     """Sums may be added up in another order, not in a worse one."""
     rng = np.random.default_rng(0)
@@ -227,6 +233,7 @@ def test_a_sum_that_cancels_is_as_exact_as_numpys() -> None:
     assert compiled(np.sum, ones) == 1 << 25
 
 
+@row(7, 15, 16, 17, 20, 21)
 def test_values_at_the_edge_of_floats() -> None:
     def run(x: Any, e: Any, z: Any) -> Any:
         return [
@@ -240,6 +247,7 @@ def test_values_at_the_edge_of_floats() -> None:
     close(compiled(lambda x: np.linalg.norm(Value(x)), at[0]).data, 1e200 * 2**0.5)
 
 
+@row(22)
 @pytest.mark.parametrize("other", [2.0, 3, np.float64(2), a(1, 2), Value(a(1, 2))], ids=repr)
 def test_a_float32_leaf_has_a_float32_gradient(other: Any) -> None:
     x = np.ones(2, np.float32)
@@ -249,6 +257,7 @@ def test_a_float32_leaf_has_a_float32_gradient(other: Any) -> None:
     assert compiled(cr.grad(lambda x: np.sum(other * x) * 1.0), x).dtype == np.float32
 
 
+@row(23)
 @pytest.mark.parametrize("x", [3, True, np.arange(3), np.array([True]), np.int8(1)], ids=repr)
 def test_an_integer_is_no_point_to_differentiate_at(x: Any) -> None:
     with pytest.raises(TypeError, match=r"expected floats; .*astype\(float\)"):
@@ -291,6 +300,7 @@ USES: dict[str, Any] = {
 }
 
 
+@row(38)
 @pytest.mark.parametrize("what", ["array", "leaf", "result"])
 @pytest.mark.parametrize("use", USES)
 def test_a_value_used_after_its_trace_is_named(use: str, what: str) -> None:
@@ -300,6 +310,7 @@ def test_a_value_used_after_its_trace_is_named(use: str, what: str) -> None:
     assert isinstance(caught.value, TracedError) and HERE in str(caught.value)
 
 
+@row(38)
 @pytest.mark.parametrize("what", ["leaf", "result"])
 def test_backward_of_a_value_after_its_trace_is_named(what: str) -> None:
     v = leak(what)
@@ -307,6 +318,7 @@ def test_backward_of_a_value_after_its_trace_is_named(what: str) -> None:
         np.sum(v).backward()
 
 
+@row(38)
 def test_a_leaked_value_can_be_looked_at() -> None:
     for what in ("array", "leaf", "result"):
         assert repr(leak(what)) and leak(what).shape == (2,)
@@ -314,6 +326,7 @@ def test_a_leaked_value_can_be_looked_at() -> None:
         float(np.sum(leak("leaf")).data)
 
 
+@row(38)
 def test_a_leak_through_an_attribute_is_taken_back() -> None:
     """What a parameter is given during a step is state; on other objects it is a leak."""
     box = types.SimpleNamespace(last=None)
@@ -331,6 +344,7 @@ def test_a_leak_through_an_attribute_is_taken_back() -> None:
     assert box.last is None and np.array_equal(w.grad, [0, 0])
 
 
+@row(38)
 def test_a_value_of_another_trace_is_named() -> None:
     """Leaked from one capture into the next one."""
     seen = Unseen()
@@ -433,6 +447,7 @@ SOURCES: dict[str, tuple[Any, Any]] = {
 }
 
 
+@row(39)
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_number_from_around_that_changes_is_noticed(source: str) -> None:
     """Whatever holds the number that the function reads: another one gives another result."""
@@ -447,6 +462,7 @@ def test_a_number_from_around_that_changes_is_noticed(source: str) -> None:
         change(2.0)
 
 
+@row(39)
 def test_a_number_in_a_closure_that_changes_is_noticed() -> None:
     rate = 2.0
 
@@ -462,6 +478,7 @@ def test_a_number_in_a_closure_that_changes_is_noticed() -> None:
         agree(deep(a(1, 2)), through(a(1, 2)))
 
 
+@row(39)
 @pytest.mark.parametrize("size", [3, 50_000])
 def test_an_array_in_a_closure_that_changes_is_noticed(size: int) -> None:
     """Written into, and exchanged; small or large."""
@@ -481,6 +498,7 @@ def test_an_array_in_a_closure_that_changes_is_noticed(size: int) -> None:
     agree(fast(x), f(x), rtol=1e-13)
 
 
+@row(39)
 def test_a_value_in_the_place_of_another_is_noticed() -> None:
     """By identity: two Values with equal numbers are two Values."""
     holder = types.SimpleNamespace(w=Value(2.0))
@@ -498,6 +516,7 @@ def test_a_value_in_the_place_of_another_is_noticed() -> None:
     assert (first.grad, second.grad) == (3.0, 3.0)
 
 
+@row(39)
 def test_a_function_in_the_place_of_another_is_noticed() -> None:
     holder = types.SimpleNamespace(f=np.sin)
     fast = cr.compile(lambda x: holder.f(x))
@@ -506,6 +525,7 @@ def test_a_function_in_the_place_of_another_is_noticed() -> None:
     agree(fast(a(1, 2)), np.cos(a(1, 2)))
 
 
+@row(39)
 def test_a_learning_rate_that_changes_is_noticed() -> None:
     def run(wrap: Any) -> Any:
         from chainrule import optim
@@ -548,6 +568,7 @@ DRAWS: dict[str, Any] = {
 }
 
 
+@row(39)
 @pytest.mark.parametrize("source", DRAWS)
 def test_random_numbers_drawn_while_compiling_are_an_error(source: str) -> None:
     fast = cr.compile(DRAWS[source])
@@ -556,6 +577,7 @@ def test_random_numbers_drawn_while_compiling_are_an_error(source: str) -> None:
             fast(a(1, 2))
 
 
+@row(39)
 def test_what_was_refused_has_drawn_nothing_and_works_outside() -> None:
     before = GENERATOR.bit_generator.state, OLD.random_sample(), random.getstate()
     again = np.random.RandomState(0)
@@ -569,6 +591,7 @@ def test_what_was_refused_has_drawn_nothing_and_works_outside() -> None:
     assert secrets.randbelow(1) == 0 and len(os.urandom(2)) == 2
 
 
+@row(39)
 def test_random_numbers_that_depend_on_a_fixed_seed_are_constants() -> None:
     assert cr.compile(lambda x: x * random.Random(3).random())(1.0) == random.Random(3).random()
     fast = cr.compile(lambda x: x + np.random.default_rng(3).normal(size=2))
@@ -703,6 +726,7 @@ EARLY: list[tuple[Any, Any, str]] = [
 ]
 
 
+@row(27, 40)
 @pytest.mark.parametrize("f, x, remedy", EARLY, ids=[f.__name__ for f, *_ in EARLY])
 @pytest.mark.parametrize("as_value", [False, True], ids=["array", "Value"])
 def test_a_number_asked_for_too_early_names_line_and_remedy(
@@ -726,6 +750,7 @@ def test_a_number_asked_for_too_early_names_line_and_remedy(
         assert as_value and "v.item()" in text
 
 
+@row(40)
 def test_the_way_out_works() -> None:
     """What the messages recommend."""
     agree(cr.compile(lambda x: np.where(x > 0, x, -x))(a(1, -2)), a(1, 2))
@@ -738,6 +763,7 @@ def test_the_way_out_works() -> None:
 # -------------------------------------------------------------------- the others
 
 
+@row(29)
 @pytest.mark.parametrize("times", [1, 2, 3])
 def test_backward_adds_as_often_as_it_is_called(times: int) -> None:
     def run(wrap: Any) -> Any:
@@ -755,6 +781,7 @@ def test_backward_adds_as_often_as_it_is_called(times: int) -> None:
     agree(run(cr.compile), run(lambda f: f), rtol=1e-14)
 
 
+@row(30)
 def test_data_changed_between_forward_and_backward() -> None:
     """The gradient is of what was computed."""
 
@@ -773,6 +800,7 @@ def test_data_changed_between_forward_and_backward() -> None:
     agree(run(cr.compile), run(lambda f: f), rtol=1e-14)
 
 
+@row(28)
 def test_what_does_not_depend_has_derivative_zero() -> None:
     x, y = np.ones((2, 3)), 1.5
 
@@ -788,6 +816,7 @@ def test_what_does_not_depend_has_derivative_zero() -> None:
     agree(compiled(run, x, y), eager(run, x, y))
 
 
+@row(32)
 def test_a_long_chain_and_a_wide_fan() -> None:
     """Thousands of scalar nodes in one function: no recursion anywhere."""
     n = 3_000
@@ -808,6 +837,7 @@ def test_a_long_chain_and_a_wide_fan() -> None:
         agree(cr.compile(cr.value_and_grad(f))(1.0), cr.value_and_grad(f)(1.0), rtol=1e-10)
 
 
+@row(24)
 def test_an_index_out_of_bounds_is_an_error() -> None:
     """Row 24: known while compiling, or computed."""
     x = a(1, 2, 3)
@@ -821,6 +851,7 @@ def test_an_index_out_of_bounds_is_an_error() -> None:
             computed(x, np.array(i))
 
 
+@row(33)
 def test_graphs_of_compiled_functions_are_freed_without_the_cyclic_collector() -> None:
     """Row 33: the Values that they return, and what their derivatives leave."""
 
@@ -843,6 +874,7 @@ def test_graphs_of_compiled_functions_are_freed_without_the_cyclic_collector() -
         gc.enable()
 
 
+@row(34)
 def test_an_error_half_way_changes_nothing() -> None:
     """Row 34: raised by NumPy in the middle of the program."""
     w, v = Value(np.eye(2)), Value(a(1, 2))

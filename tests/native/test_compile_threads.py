@@ -13,6 +13,7 @@ import pytest
 import chainrule as cr
 from chainrule import Value
 from chainrule.native import program as programs
+from tests.hard import row
 
 THREADS, FUNCTIONS = 8, 200
 
@@ -143,6 +144,7 @@ def test_a_function_that_falls_back_to_numpy_in_threads() -> None:
     together(work)
 
 
+@row(36)
 def test_a_training_step_in_each_thread() -> None:
     """Models of their own, compiled at once: capture keeps to its thread."""
 
@@ -180,6 +182,7 @@ def test_one_training_step_called_by_all() -> None:
     np.testing.assert_array_equal(w.data, [100.0 * THREADS] * 3)
 
 
+@row(36)
 def test_eager_work_beside_a_capture() -> None:
     """While one thread compiles, others differentiate and train eagerly, undisturbed."""
     stop = threading.Event()

@@ -17,7 +17,7 @@ from chainrule.native.capture import Captured, capture
 from chainrule.native.loops import SubProgram, trimmed
 from chainrule.native.reference import evaluate, order
 from chainrule.traced import Changed, Traced, TracedError, current_trace
-from tests.loops import LOOPS, Loop, directions, reals
+from tests.loops import COUNTED, LOOPS, Loop, counted, directions, everything, reals, unrolled
 
 each = pytest.mark.parametrize("case", LOOPS, ids=str)
 close = partial(assert_allclose, rtol=1e-11, atol=1e-12)
@@ -259,6 +259,21 @@ def test_cond_in_both_modes() -> None:
             same(executed(f)(x, y), f(x, y))
 
 
+def test_a_branch_that_assigns_to_its_operand_is_refused() -> None:
+    """A Python ``if`` would change it for all who have it."""
+
+    def f(x: Any) -> Any:
+        def assigns(y: Any) -> Any:
+            y[0] = x[1]
+            return y
+
+        y = x * Value(1.0)
+        return np.sum(cr.cond(np.sum(cr.data(x)) > 0, assigns, lambda y: y * x, y)) + np.sum(y)
+
+    with pytest.raises(TracedError, match=r"cond: a branch assigns to elements of its operand.*x\.copy"):
+        captured(f, reals(3))
+
+
 def test_cond_within_scan_within_scan() -> None:
     w = reals(3, 3)
 
@@ -394,6 +409,63 @@ def test_errors(f: Callable[..., Any], text: str) -> None:
 
 
 # -------------------------------------------------------------------- through cr.compile
+
+
+def approximately(got: Any, want: Any) -> None:
+    for x, y in zip(optree.tree_leaves(got), optree.tree_leaves(want), strict=True):
+        assert_allclose(cr.data(x), cr.data(y), rtol=1e-9, atol=1e-10)
+
+
+@each
+def test_all_derivatives_compiled(case: Loop) -> None:
+    f, plain, args = partial(case.function, cr.scan), partial(case.function, unrolled), case.args
+    approximately(cr.compile(everything(f, args))(*args), everything(plain, args)(*args))
+
+
+@each
+def test_a_compiled_gradient_and_the_gradient_of_what_is_compiled(case: Loop) -> None:
+    """Programs with less in them: other things lie side by side in memory."""
+    f, args = partial(case.function, cr.scan), case.args
+    numbers = tuple(range(len(args)))
+    want = cr.grad(partial(case.function, unrolled), numbers)(*args)
+    approximately(cr.compile(cr.grad(f, numbers))(*args), want)
+    approximately(cr.grad(cr.compile(f), numbers)(*args), want)
+
+
+@pytest.mark.parametrize("case", COUNTED, ids=str)
+def test_counting_loops_compiled(case: Loop) -> None:
+    f, plain, args = partial(case.function, counted), partial(case.function, unrolled), case.args
+    gradient = cr.value_and_grad(f, tuple(range(len(args))))
+    approximately(cr.compile(gradient)(*args), cr.value_and_grad(plain, tuple(range(len(args))))(*args))
+    approximately(cr.compile(f)(*args), plain(*args))
+
+
+def test_while_loops_compiled() -> None:
+    """One that assigns to its carry, and one around another that reads the carry all along."""
+
+    def grown(x: Any) -> Any:
+        def body(s: Any) -> Any:
+            c, k = s
+            c[1:] *= x[0]
+            c += x
+            return c, k + 1
+
+        return np.sum(cr.while_loop(lambda s: s[1] < 4, body, (x * Value(np.ones(2)), 0))[0] ** 2)
+
+    def kept(x: Any) -> Any:
+        def step(c: Any, _: Any) -> Any:
+            going = lambda d: (d[1] < 3) & (np.sum(cr.data(c)) < 100)
+            return cr.while_loop(going, lambda d: (d[0] * 0.5 + c, d[1] + 1), (c, 0))[0], None
+
+        return np.sum(cr.scan(step, x, length=3)[0])
+
+    x, t = reals(2), reals(2, seed=3)
+    for f in (grown, kept):
+        along = lambda x, f=f: cr.jvp(f, (x,), (t,))
+        approximately(cr.compile(along)(x), along(x))
+        twice = lambda x, along=along: cr.jvp(lambda x: along(x)[1], (x,), (t,))
+        approximately(cr.compile(twice)(x), twice(x))
+        close(np.sum(cr.grad(f)(x) * t), cr.data(along(x)[1]))
 
 
 def test_derivatives_of_a_compiled_loop() -> None:

@@ -83,6 +83,10 @@ def test_far_out_they_neither_overflow_nor_leave_float32(f):
 @pytest.mark.parametrize(("f", "slope"), [(lambda x: cr.elu(x, 1.5), 1.5), (cr.silu, 0.5), (cr.gelu, 0.5)])
 def test_slopes_at_zero(f, slope):
     assert cr.grad(f)(0.0) == slope
+    for dtype in (np.float64, np.float32):
+        slopes = cr.grad(lambda x: np.sum(f(x)))
+        assert np.all(slopes(np.zeros(3, dtype)) == slope)
+        assert np.all(cr.compile(slopes)(np.zeros(3, dtype)) == slope)
 
 
 def test_sequential_grows_and_refuses_classes():

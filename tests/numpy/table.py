@@ -1,13 +1,13 @@
 """What users write in plain NumPy, one expression for each way of calling a function.
 
-The names in an expression are those of `SAMPLES` (Values, when the expression is differentiated)
-and `CONSTANTS` (always plain).
+The names in an expression are those of the samples (Values, when the expression is differentiated),
+of plain arrays beside them, and of `CONSTANTS`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.special
@@ -15,58 +15,89 @@ import scipy.special
 from chainrule.scipy import special, stats
 from tests.numpy import table_more as more
 
-_rng = np.random.default_rng(0)
+
+class Sizes(NamedTuple):
+    """How long the axes of the samples are: ``x`` has m rows of n numbers; ``y``, ``p`` lie beside it."""
+
+    m: int = 2
+    n: int = 3
+    beside: tuple[int, int] = (2, 3)
 
 
-def _apart(*shape: int) -> Any:
-    """Entries of both signs, at least 0.2 from each other, from zero and from halves of integers."""
-    n = int(np.prod(shape))
-    return (_rng.permutation(n) * 0.27 - 0.13 * n).reshape(shape) + 0.041
+def _matrices(seed: int, *shape: int) -> Any:
+    """Far from singular, and their eigenvalues and singular values far apart."""
+    a = 0.15 * np.random.default_rng(7 + seed).normal(size=shape)
+    return a + np.diag([1.0, 2.5, 4.5, 7.0])[: shape[-2], : shape[-1]]
 
 
-SAMPLES: dict[str, Any] = {
-    "s": 0.7,  # a Python float
-    "k": np.float64(1.3),  # a NumPy scalar
-    "v": _apart(3),
-    "w": _apart(3) + 0.11,
-    "x": _apart(2, 3),
-    "y": _apart(2, 3) + 0.11,
-    "A": _apart(3, 4),
-    "Q": _apart(3, 3),
-    "B": _apart(2, 3, 2),
-    "p": _rng.uniform(0.4, 2.0, (2, 3)),  # positive
-    "q": _rng.uniform(0.2, 0.8, (2, 3)),  # inside the unit interval
-    "z": _rng.uniform(0.3, 1.3, (2, 3)) + 1j * _rng.uniform(0.3, 1.3, (2, 3)),
-    "t": _rng.uniform(0.3, 1.3, 3) + 1j * _rng.uniform(0.3, 1.3, 3),
-    "f": _apart(3).astype(np.float32),
-    "e": np.zeros((0, 3)),
-}
+def drawn(seed: int, sizes: Sizes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the names in an expression stand for: the samples, and arrays that are always plain."""
+    rng = np.random.default_rng(seed)
+    m, n, beside = sizes
+
+    def apart(*shape: int) -> Any:
+        """Entries of both signs, far from each other, from zero and from halves of integers."""
+        size = int(np.prod(shape))
+        entries = rng.permutation(size) * 0.27 - 0.13 * size
+        if seed:  # off the grid, and not further out where there are more
+            entries = entries * min(1, 6 / size) + rng.uniform(-0.02, 0.02, size)
+        return entries.reshape(shape) + 0.041
+
+    def complexes(*shape: int) -> Any:
+        return rng.uniform(0.3, 1.3, shape) + 1j * rng.uniform(0.3, 1.3, shape)
+
+    samples = {
+        "s": 0.7 + 0.007 * seed,  # a Python float
+        "k": np.float64(1.3 + 0.017 * seed),  # a NumPy scalar
+        "v": apart(n),
+        "w": apart(n) + 0.11,
+        "x": apart(m, n),
+        "y": apart(*beside) + 0.11,
+        "A": apart(n, n + 1),
+        "Q": apart(n, n),
+        "B": apart(m, n, m),
+        "p": rng.uniform(0.4, 2.0, beside),  # positive
+        "q": rng.uniform(0.2, 0.8, (m, n)),  # inside the unit interval
+        "z": complexes(m, n),
+        "t": complexes(n),
+        "f": apart(n).astype(np.float32),
+        "e": np.zeros((0, n)),
+        "M": _matrices(seed, 3, 3),
+        "N": _matrices(seed, 2, 3, 3),
+        "L": _matrices(seed, 4, 2),
+        "W": _matrices(seed, 2, 4),
+        "Z": _matrices(seed, 3, 3) + 0.2j * _matrices(seed, 3, 3)[::-1],
+    }
+    places = np.arange(m * n).reshape(m, n)
+    constants = {
+        "c": apart(m, n) + 0.07,
+        "d": apart(n) + 0.07,
+        "i": np.resize([[2, 0, 1], [1, 1, 0]], (m, n)),
+        "m": np.isin(places, (0, 2, 5)),
+        "h": places == 1,
+        "n": np.arange(1, n + 1),
+    }
+    return samples, constants
+
+
 CONSTANTS: dict[str, Any] = {
-    "c": _apart(2, 3) + 0.07,
-    "d": _apart(3) + 0.07,
-    "g": np.float64(0.9),
-    "i": np.array([[2, 0, 1], [1, 1, 0]]),
-    "m": np.array([[True, False, True], [False, False, True]]),
-    "h": np.array([[False, True, False], [False, False, False]]),
-    "n": np.array([1, 2, 3]),
-    "np": np,
-    "scipy": scipy,
-    "S": special,
-    "T": stats,
-    **more.CONSTANTS,
-}
+    "g": np.float64(0.9), "np": np, "scipy": scipy, "S": special, "T": stats, **more.CONSTANTS,
+}  # fmt: skip
+USUAL = drawn(0, Sizes())
+SAMPLES = USUAL[0]
 
 
-def function(expression: str) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+def function(expression: str, draw: Any = USUAL) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """The expression as a function of the samples it names, and these."""
     code = compile(expression, expression, "eval")
-    names = [name for name in code.co_names if name in SAMPLES]
+    samples, constants = draw
+    names = [name for name in code.co_names if name in samples]
 
     def f(*values: Any) -> Any:
-        return eval(code, CONSTANTS | dict(zip(names, values, strict=True)))
+        return eval(code, CONSTANTS | constants | dict(zip(names, values, strict=True)))
 
     f.__name__ = expression
-    return f, tuple(SAMPLES[name] for name in names)
+    return f, tuple(samples[name] for name in names)
 
 
 def _each(names: str, *calls: str) -> dict[str, list[str]]:
@@ -634,19 +665,6 @@ DEPENDENT = {
 # -------------------------------------------------------------------- linear algebra and transforms
 
 
-def _matrices(*shape: int) -> Any:
-    """Far from singular, and their eigenvalues and singular values far apart."""
-    a = 0.15 * np.random.default_rng(7).normal(size=shape)
-    return a + np.diag([1.0, 2.5, 4.5, 7.0])[: shape[-2], : shape[-1]]
-
-
-SAMPLES |= {
-    "M": _matrices(3, 3),
-    "N": _matrices(2, 3, 3),
-    "L": _matrices(4, 2),
-    "W": _matrices(2, 4),
-    "Z": _matrices(3, 3) + 0.2j * _matrices(3, 3)[::-1],
-}
 _SQUARE = ("F(M)", "F(N)", "F(Z)", "F(N[:0])")
 _LINE = (
     "F(v)", "F(x, axis=0)", "F(x, 5)", "F(x, n=2)", "F(z, norm='ortho')", "F(z, 4, 0, 'forward')",

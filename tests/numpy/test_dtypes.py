@@ -36,10 +36,11 @@ def cast(x: Any, kind: Any) -> Any:
 @contextmanager
 def constants(*kinds: Any) -> Iterator[None]:
     """Those of the expressions in another precision: of several, one after the other."""
-    found = dict(table.CONSTANTS)
+    drawn = table.USUAL[1]
+    found = table.CONSTANTS | drawn
     for kind in kinds:
         found = {name: cast(x, kind) for name, x in found.items()}
-    with mock.patch.dict(table.CONSTANTS, found):
+    with mock.patch.dict(drawn, found):
         yield
 
 

@@ -14,6 +14,7 @@ from mpmath import mpf
 import chainrule as cr
 from chainrule import Value
 from chainrule.primitives import Elementwise, where
+from chainrule.rules import activations as ac
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 
@@ -48,6 +49,7 @@ def near(edge: float, side: int) -> Any:
 
 everything = spread(-300, 300)
 positive = spread(-300, 300, signs=False)
+tails = np.concatenate([np.linspace(-37.5, 37.5, COUNT), spread(-300, 1)])
 moderate = np.concatenate([np.linspace(-30, 30, COUNT // 2), spread(-300, 1)[::2]])
 inside = np.concatenate([near(1.0, -1), near(-1.0, 1), spread(-300, -0.5)])[::3]
 
@@ -60,16 +62,39 @@ def sigmoid(x: Any) -> Any:
     return 1 / (1 + mp.exp(-x))
 
 
-def sinc(x: Any, order: int) -> Any:
-    """The derivative of sin(πx)/(πx) of the given order, by its series, for |x| up to 3."""
+def sinc(x: Any) -> Any:
+    """The derivative of sin(πx)/(πx), near 0 by its series."""
+    if abs(x) > 1:
+        return mp.cospi(x) / x - mp.sinpi(x) / (mp.pi * x**2)
 
     def term(n: int) -> Any:
-        power = mp.ff(2 * n, order) * x ** (2 * n - order)
-        return (-1) ** n * mp.pi ** (2 * n) * power / mp.factorial(2 * n + 1)
+        return (-1) ** n * mp.pi ** (2 * n) * 2 * n * x ** (2 * n - 1) / mp.factorial(2 * n + 1)
 
-    return mp.fsum(term(n) for n in range((order + 1) // 2, 50))
+    return mp.fsum(term(n) for n in range(1, 30))
 
 
+def normal(x: Any) -> Any:
+    """Its density."""
+    return mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi)
+
+
+def gelu(x: Any) -> Any:
+    if abs(x) > 100:  # far beyond the range of floats, and of mpmath
+        return mpf(x > 0)
+    return mp.erfc(-x / mp.sqrt(2)) / 2 + x * normal(x)
+
+
+def silu(x: Any) -> Any:
+    return sigmoid(x) * (1 + x * sigmoid(-x))
+
+
+def about(*roots: float, least: float = -17) -> Any:
+    """Numbers that approach roots, of both signs, from both sides."""
+    steps = np.concatenate([np.logspace(least, -0.5, 100), -np.logspace(least, -0.5, 100)])
+    return np.concatenate([sign * (root + steps) for root in roots for sign in (1, -1)])
+
+
+SELU = mpf(1.0507009873554805), mpf(1.6732632423543772)
 UNARY = [
     Row("exp", np.exp, (mp.exp,), (np.linspace(-745, 709, COUNT),)),
     Row("exp2", np.exp2, (lambda x: mp.log(2) * 2**x,), (np.linspace(-1070, 1023, COUNT),)),
@@ -118,7 +143,19 @@ UNARY = [
     Row("leaky_relu", lambda x: cr.leaky_relu(x, 0.1), (lambda x: mpf(1) if x > 0 else mpf(0.1),),
         (everything,)),
     Row("elu", lambda x: cr.elu(x, 1.5), (lambda x: mpf(1) if x > 0 else mpf(1.5) * mp.exp(x),),
-        (np.linspace(-1, 40, COUNT),)),
+        (np.concatenate([np.linspace(-708, 40, COUNT), spread(-300, 2)]),)),
+    Row("selu", cr.selu, (lambda x: SELU[0] if x > 0 else SELU[0] * SELU[1] * mp.exp(x),),
+        (np.concatenate([np.linspace(-708, 40, COUNT), spread(-300, 2)]),)),
+    Row("gelu", cr.gelu, (gelu,), (np.concatenate([tails, about(0.7517915246935645)]),)),
+    Row("gelu'", ac.gelu_slope, (lambda x: normal(x) * (2 - x * x),),
+        (np.concatenate([tails, about(2**0.5)]),)),
+    Row("silu", cr.silu, (silu,), (np.concatenate([
+        np.linspace(-708, 708, COUNT), np.linspace(-9, 9, COUNT), spread(-300, 2), about(1.2784645427610738),
+    ]),)),
+    Row("silu'", ac.silu_slope, (lambda x: sigmoid(x) * sigmoid(-x) * (2 - x * mp.tanh(x / 2)),),
+        (np.concatenate([
+            np.linspace(-700, 700, COUNT), np.linspace(-9, 9, COUNT), about(2.399357280515468)
+        ]),)),
     Row("erf", cr.erf, (lambda x: 2 / mp.sqrt(mp.pi) * mp.exp(-x * x),),
         (np.concatenate([np.linspace(-26.5, 26.5, COUNT // 2), spread(-300, 1)[::2]]),)),
     Row("exp(-x²)", lambda x: el.bell_curve(x, rate=1.0), (lambda x: -2 * x * mp.exp(-x * x),),
@@ -138,11 +175,14 @@ UNARY = [
     Row("rad2deg", np.rad2deg, (lambda x: 180 / mp.pi,), (everything,)),
     Row("deg2rad", np.deg2rad, (lambda x: mp.pi / 180,), (everything,)),
     Row(
-        "sinc", np.sinc, (lambda x: sinc(x, 1),),
-        (np.concatenate([np.linspace(-1.2, 1.2, COUNT // 2), spread(-300, 0)[::2]]),),
+        "sinc", np.sinc, (sinc,),
+        (np.concatenate([
+            np.linspace(-1.2, 1.2, COUNT // 2), spread(-300, 0)[::2], np.linspace(-50, 50, COUNT),
+            about(1.4302966531242027, 2.459024032956761, 9.489326618085968, 100.49899182227605, least=-5),
+        ]),),
     ),
     Row(
-        "sinc of halves", np.sinc, (lambda x: mp.cospi(x) / x - mp.sinpi(x) / (mp.pi * x**2),),
+        "sinc of halves", np.sinc, (sinc,),
         (np.arange(0.5, 100, 0.5),),
     ),
 ]  # fmt: skip
@@ -154,6 +194,11 @@ _signed = [x * _rng.choice([-1, 1], COUNT) for x in _sizes]
 def halves(low: float, high: float) -> Any:
     """Random numbers of few digits, whose sums and differences are exact."""
     return _rng.integers(int(2 * low), int(2 * high), COUNT) / 2
+
+
+def unlike(high: float) -> Any:
+    """Random numbers of all digits, whose differences are rounded."""
+    return _rng.uniform(-high, high, COUNT)
 
 
 _first, _second = mpf(1), mpf(0)
@@ -189,10 +234,10 @@ BINARY = [
     Row("float_power", np.float_power, (lambda x, y: y * x ** (y - 1), lambda x, y: x**y * mp.log(x)),
         (10.0 ** _rng.uniform(-1, 1, COUNT), _rng.uniform(-200, 200, COUNT))),
     Row("logaddexp", np.logaddexp, (lambda x, y: sigmoid(x - y), lambda x, y: sigmoid(y - x)),
-        (halves(-300, 300), halves(-300, 300))),
+        (unlike(300), unlike(300) * _rng.choice([1, 1e-3, 1e-9], COUNT))),
     Row("logaddexp2", np.logaddexp2,
         (lambda x, y: 1 / (1 + mp.power(2, y - x)), lambda x, y: 1 / (1 + mp.power(2, x - y))),
-        (halves(-400, 400), halves(-400, 400))),
+        (unlike(400), unlike(400) * _rng.choice([1, 1e-3, 1e-9], COUNT))),
     Row("xlogy", cr.xlogy, (lambda x, y: mp.log(y), lambda x, y: x / y), (_signed[0], _sizes[1])),
     Row("xlog1py", el.xlog1py, (lambda x, y: mp.log1p(y), lambda x, y: x / (1 + y)),
         (_signed[0], np.concatenate([_sizes[1][::2], near(-1.0, 1)[::2]]))),
@@ -225,12 +270,43 @@ def test_to_the_last_digits(row: Row) -> None:
             assert error[worst] <= ULPS, (f"operand {i}", [xs[worst] for xs in row.points], cotangent[worst])
 
 
+# Every size of float beside its neighbours: subnormal, the least normal one, the largest; and about 1.
+EXTREMES = np.concatenate([np.ldexp(1.0, np.arange(-1074, 1024, 7)), [1e-310, 3e-308, 1e308, 0.5, 1.5, 0.1]])
+EXTREMES = np.concatenate([EXTREMES, np.nextafter(EXTREMES, 0), np.nextafter(EXTREMES, np.inf)])
+EXTREMES = np.unique(np.concatenate([EXTREMES, -EXTREMES]))
+
+
+@pytest.mark.parametrize("row", UNARY, ids=str)
+def test_at_the_extremes(row: Row) -> None:
+    """Wherever the function is finite; a derivative beyond the range of floats is infinite, or 0."""
+    tried = 0
+    with np.errstate(all="ignore"), mp.workdps(50):
+        value, pull = cr.vjp(row.f, EXTREMES)
+        for x, y, got in zip(EXTREMES, value, pull(np.ones_like(value))[0], strict=True):
+            try:
+                exact = row.exact[0](mpf(float(x))) if np.isfinite(y) and row.name not in SLOW else mp.nan
+            except ZeroDivisionError:
+                continue
+            if isinstance(exact, mp.mpc) or mp.isnan(exact):
+                continue
+            tried += 1
+            if abs(exact) > np.finfo(float).max:
+                assert got == np.sign(float(mp.sign(exact))) * np.inf, (x, got)
+            elif abs(exact) < mpf(2) ** -1075:
+                assert abs(got) < 1e-323, (x, got)
+            else:
+                assert ulps([got], [exact])[0] <= ULPS, (x, got)
+    assert tried > 200 or row.name in SLOW
+
+
+SLOW = {"i0", "i0'"}  # whose exact values of large numbers take long
+
 # Of complex numbers, or of three operands of which one is the result.
 NO_ROW = {ar.real, ar.imag, ar.clip, where}
 
 
 def test_every_elementwise_operation_has_a_row() -> None:
-    """tests/rules/test_special.py has those of SciPy."""
+    """tests/rules/test_special_accuracy.py has those of SciPy."""
     tried = set()
     with np.errstate(all="ignore"):
         results = [row.f(*[Value(xs[:2]) for xs in row.points]) for row in UNARY + BINARY]
@@ -239,7 +315,7 @@ def test_every_elementwise_operation_has_a_row() -> None:
         if isinstance(y, Value) and y.primitive is not None:
             tried.add(y.primitive)
             results += y.inputs
-    all_of_them = {p for m in (ar, el) for p in vars(m).values() if isinstance(p, Elementwise)}
+    all_of_them = {p for m in (ac, ar, el) for p in vars(m).values() if isinstance(p, Elementwise)}
     assert {p.name for p in all_of_them - NO_ROW - tried} == set()
 
 

@@ -1,4 +1,4 @@
-"""Special functions: to the last digits, in the shapes too, at the edges, and what is refused."""
+"""Special functions: in the shapes, at the edges, and what is refused."""
 
 from __future__ import annotations
 
@@ -19,77 +19,11 @@ from chainrule.rules import gamma as gm
 from chainrule.rules import special as sc
 from chainrule.rules import student as st
 from chainrule.scipy import special
-from tests.rules.test_accuracy import ulps
+from tests.rules.test_special_accuracy import phi
 
 inf, nan = np.inf, np.nan
-COUNT = 2000
 
-# -------------------------------------------------------------------- to the last digits
-
-
-def even(low: float, high: float) -> Any:
-    return np.linspace(low, high, COUNT)
-
-
-def sizes(low: float, high: float) -> Any:
-    return np.logspace(low, high, COUNT) * np.linspace(1.0, 1.1, COUNT)
-
-
-def phi(x: Any) -> Any:
-    return mp.exp(-x * x / 2) / mp.sqrt(2 * mp.pi)
-
-
-def scaled(bessel: Callable[..., Any], sign: int) -> Callable[[Any], Any]:
-    """The derivative of ``exp(±x) f₀(x)``."""
-    return lambda x: mp.exp(sign * x) * (sign * bessel(0, x) - sign * bessel(1, x))
-
-
-def gauss(x: Any, sign: int = -1) -> Any:
-    """The derivative of erf or erfi."""
-    return 2 / mp.sqrt(mp.pi) * mp.exp(sign * x * x)
-
-
-DIGITS: dict[str, tuple[Callable[..., Any], Callable[[Any], Any], Any]] = {
-    "gammaln": (sp.gammaln, mp.digamma, sizes(-3, 10)),
-    "digamma": (sp.psi, lambda x: mp.psi(1, x), sizes(-3, 10)),
-    "trigamma": (lambda x: special.polygamma(1, x), lambda x: mp.psi(2, x), sizes(-3, 3)),
-    "erf": (sp.erf, gauss, even(-26, 26)),
-    "erfc": (sp.erfc, lambda x: -gauss(x), even(-26, 26)),
-    "erfi": (sp.erfi, lambda x: gauss(x, 1), even(-26, 26)),
-    "erfcx": (sp.erfcx, lambda x: 2 * x * mp.exp(x * x) * mp.erfc(x) - gauss(0), sizes(0.1, 4)),
-    "ndtr": (sp.ndtr, phi, even(-37, 37)),
-    "log_ndtr": (sp.log_ndtr, lambda x: 2 * phi(x) / mp.erfc(-x / mp.sqrt(2)), even(-37, 37)),
-    "exprel": (sp.exprel, lambda x: (mp.exp(x) * (x - 1) + 1) / x**2, even(-40, 40.1)),
-    "spence": (sp.spence, lambda x: mp.log(x) / (1 - x), sizes(-5, 5)),
-    "cosm1": (sp.cosm1, lambda x: -mp.sin(x), even(-10, 10)),
-    "exp10": (sp.exp10, lambda x: mp.log(10) * mpf(10) ** x, even(-300, 300)),
-    "entr": (sp.entr, lambda x: -1 - mp.log(x), np.concatenate([sizes(-10, -0.6), sizes(-0.3, 10)])),
-    "exp1": (sp.exp1, lambda x: -mp.exp(-x) / x, sizes(-3, 2)),
-    "k0": (sp.k0, lambda x: -mp.besselk(1, x), even(0.1, 300)[::40]),
-    "k1": (sp.k1, lambda x: -(mp.besselk(0, x) + mp.besselk(2, x)) / 2, even(0.1, 300)[::40]),
-}
-# What SciPy's own functions leave to be wished for: ζ(2, x), ζ(3, x) and erfcx.
-ALLOWED = {"digamma": 6, "trigamma": 6, "erfcx": 6, "log_ndtr": 5}
-NEARLY = {"k0e": (sp.k0e, scaled(mp.besselk, 1)), "i0e": (sp.i0e, scaled(mp.besseli, -1))}
-
-
-@pytest.mark.parametrize("name", DIGITS)
-def test_to_the_last_digits(name: str) -> None:
-    f, exact, points = DIGITS[name]
-    assert worst(f, exact, points, 40) <= ALLOWED.get(name, 4)
-
-
-@pytest.mark.parametrize("name", NEARLY)
-def test_scaled_bessel_functions_do_not_cancel(name: str) -> None:
-    """The difference of two functions would be off by 2x units in the last place, and more at each order."""
-    assert worst(*NEARLY[name], np.logspace(-2, 4, 40), 60) <= 20
-
-
-def worst(f: Callable[..., Any], exact: Callable[[Any], Any], points: Any, digits: int) -> float:
-    with mp.workdps(digits), np.errstate(all="ignore"):
-        value, pull = cr.vjp(f, points)
-        (got,) = pull(np.ones_like(value))
-        return float(np.max(ulps(got, [exact(mpf(float(x))) for x in points])))
+# -------------------------------------------------------------------- of complex numbers, and differences
 
 
 def test_polygamma_of_complex_numbers() -> None:

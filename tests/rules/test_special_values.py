@@ -19,7 +19,7 @@ from mpmath import mpf
 
 import chainrule as cr
 from chainrule.rules import special
-from tests.rules.test_accuracy import BINARY, UNARY, Row
+from tests.rules.test_accuracy import BINARY, SELU, UNARY, Row
 
 inf, nan = np.inf, np.nan
 GRID = [nan, inf, -inf, 0.0, -0.0, 1.0, -1.0, 3e-308, -1e-200, 1e200, 1e308, 0.5, -0.5, 2.5, -3.0]
@@ -113,6 +113,7 @@ CONVENTIONS = [
     Convention("relu absolute", lambda p, z: p[0] == 0, lambda i, p, z: 0.0, "subgradient of smallest norm"),
     Convention("leaky_relu", lambda p, z: p[0] == 0, lambda i, p, z: 0.1, "the same: the smaller slope"),
     Convention("elu", lambda p, z: p[0] == 0, lambda i, p, z: 1.5, "the side to which 0 belongs"),
+    Convention("selu", lambda p, z: p[0] == 0, lambda i, p, z: float(SELU[0] * SELU[1]), "the same side"),
     Convention("copysign", lambda p, z: p[0] == 0, lambda i, p, z: 0.0, "a kink of |x|: the smallest norm"),
     Convention("copysign", lambda p, z: np.isnan(p[1]),
                lambda i, p, z: 0.0 if i else float(np.sign(p[0]) * np.copysign(1, p[1])), "nan has a sign"),

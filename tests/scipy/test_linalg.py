@@ -121,6 +121,7 @@ ERRORS: dict[str, Any] = {
     "qr: pivoting= is not supported; permute": lambda: linalg.qr(x, pivoting=True),
     "qr: mode is 'reduced', expected 'full'": lambda: linalg.qr(x, mode="reduced"),
     "eigh: subset_by_value= is not supported": lambda: linalg.eigh(Value(M), subset_by_value=(0, 1)),
+    "eig: b= is not supported; write eig(solve(b, a))": lambda: linalg.eig(Value(M), b=M),
     "eig: left= is not supported; those": lambda: linalg.eig(Value(M), left=True),
     "pinv: atol= is not supported; rtol is": lambda: linalg.pinv(x, atol=0.1),
     "expm: a is (2, 3), expected square": lambda: linalg.expm(x),

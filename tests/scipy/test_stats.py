@@ -218,13 +218,13 @@ def test_dirichlet() -> None:
 
 def test_errors() -> None:
     v = Value(2.0)
-    with pytest.raises(TypeError, match=r"norm\.pdf: received an argument, an argument, an argument as"):
+    with pytest.raises(TypeError, match=r"norm\.pdf: received 3 by position as"):
         stats.norm.pdf(v, 1.0, 2.0, 3.0)
     with pytest.raises(TypeError, match=r"gamma\.cdf: received none as parameters, expected a, loc=, scale="):
         stats.gamma.cdf(v)
     with pytest.raises(TypeError, match=r"norm\.ppf: received mean= as parameters, expected loc=, scale="):
         stats.norm.ppf(v, mean=0.0)
-    with pytest.raises(TypeError, match=r"t\.__call__: received an argument, df= as parameters"):
+    with pytest.raises(TypeError, match=r"t\.__call__: received 1 by position and df= as parameters"):
         stats.t(3.0, df=2.0)
     with pytest.raises(TypeError, match=r"poisson\.pmf: k is a Value, .* expected plain ones: k\.data"):
         stats.poisson.pmf(v, 1.0)

@@ -39,6 +39,7 @@ def test_no_path_and_a_gradient_that_cancels():
 @pytest.mark.parametrize(
     "args, options, message",
     [
+        ((np.sum,), {}, r"explain_grad: output is a .*; call it on Values .*: explain_grad\(f\(x\), x\)$"),
         ((2.0, Value(1.0)), {}, r"explain_grad: output is a float, expected a Value"),
         ((Value(1.0), 2.0), {}, r"explain_grad: input is a float, expected a Value"),
         ((Value([1.0]), Value(1.0)), {}, r"explain_grad: output has shape \(1,\), expected a scalar"),

@@ -87,6 +87,12 @@ def _along(op: str) -> Callable[..., str]:
     return lambda w, x, *, axis: w.node(op, x, axis=axis[0] if isinstance(axis, tuple) else axis)
 
 
+def _gelu(w: Writer, x: str) -> str:
+    """``x/2 (1 + erf(x √½))``; there is a Gelu from opset 20 on only."""
+    half, one, scale = (w.constant(np.array(c, w.kind)) for c in (0.5, 1.0, 0.5**0.5))
+    return w.node("Mul", w.node("Mul", x, half), w.node("Add", one, w.node("Erf", w.node("Mul", x, scale))))
+
+
 # primitives of the engine, by name
 FUNCTIONS: Mapping[str, Callable[..., str]] = {
     "relu": lambda w, x: w.node("Relu", x),
@@ -94,6 +100,8 @@ FUNCTIONS: Mapping[str, Callable[..., str]] = {
     "elu": lambda w, x, *, alpha: w.node("Elu", x, alpha=float(alpha)),
     "softplus": lambda w, x: w.node("Softplus", x),
     "erf": lambda w, x: w.node("Erf", x),
+    "gelu": _gelu,
+    "silu": lambda w, x: w.node("Mul", x, w.node("Sigmoid", x)),
     "softmax": _along("Softmax"),
     "log_softmax": _along("LogSoftmax"),
 }

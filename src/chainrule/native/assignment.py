@@ -209,6 +209,8 @@ def _in_numpy(step: Step, a: Any) -> Any:
     y = step.node
     if y.op in VIEWS:
         return run(y, [a])
+    if y.op == "gather":
+        return a[(0,) * len(y.inputs[1:])]  # any row is as good
     source = y.inputs[0] if y.op == "item" else y
     b = run(source, [a if i is step.operand else np.ones(i.shape, i.dtype) for i in source.inputs])
     return b[y.params["index"]] if y.op == "item" else b
@@ -221,6 +223,8 @@ def _put_back(step: Step, new: Traced) -> Traced:
         return reshape(new, x.shape)
     if y.op == "transpose":
         return transpose(new, tuple(int(i) for i in np.argsort(y.params["axes"])))
+    if y.op == "gather":
+        return setitem(x, new, y.inputs[1:])  # type: ignore[no-any-return]
     if x.dtype != y.dtype:
         raise TracedError(
             f"{where_in_user_code()}: a part of complex numbers is written to; write z = real + 1j * imag"

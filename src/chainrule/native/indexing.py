@@ -20,6 +20,7 @@ from chainrule.native.operations import (
     copied,
     lift,
     node,
+    note,
     reshape,
     transpose,
     unslice,
@@ -130,7 +131,10 @@ def _indexed(x: Traced, index: Any) -> tuple[Traced, Callable[[Traced], Traced]]
     front = transpose(wide, order)
     front_shape = tuple(wide.shape[i] for i in chosen) + tuple(wide.shape[i] for i in others)
     ishape = broadcast_shapes(*[i.shape for i in arrays])
-    picked = gather(reshape(front, front_shape), arrays, ishape)
+    whole = reshape(front, front_shape)
+    picked = gather(whole, arrays, ishape)
+    if picked.op == "gather" and all(not getattr(p, "shape", ()) for p in spread):  # by integers: a view
+        note(picked, whole)
     k = len(ishape)
     before = [j for j, i in enumerate(others) if i < positions[0]] if together else []
     axes = (*[k + j for j in before], *range(k), *[k + j for j in range(len(others)) if j not in before])

@@ -48,6 +48,7 @@ from chainrule.rules.carry import conform, describe, operand, sort_of, truth
 from chainrule.rules.control import Flat, Parts, Plan, Ran, lifted, outside_of
 from chainrule.traced import Traced, TracedError, capturing, current_trace, set_trace, where_in_user_code
 from chainrule.value import Value
+from chainrule.versions import first, step
 
 __all__ = ["SubProgram", "capture_cond", "capture_scan", "capture_while", "trim", "trimmed"]
 
@@ -160,9 +161,11 @@ def _inner(name: str) -> Iterator[Inner]:
     trace = Inner(name, parent)
     set_trace(trace)
     capturing.append(trace)
+    before, step.since = step.since, trace.start
     try:
         yield trace
     finally:
+        step.since = before
         capturing.remove(trace)
         set_trace(parent)
         trace.end()
@@ -446,7 +449,14 @@ def capture_cond(plan: Plan, predicate: Traced, operands: Flat) -> Ran:
     tracked = [type(x) is Value for x in operands]
     with _inner(name) as trace:
         inside = [trace.placeholder(x.shape, x.dtype, x.weak) for x in given]
-        came = [f(_wrapped(inside, tracked)) for f in plan.functions]
+        entries = [_wrapped(inside, tracked) for _ in plan.functions]
+        came = [f(given) for f, given in zip(plan.functions, entries)]
+        if any(type(v) is Value and first(v) is not v for given in entries for v in given):
+            raise TracedError(
+                f"{where_in_user_code()}: {name}: a branch assigns to elements of its operand: a Python if "
+                "would change it for all who have it, in a compiled function it is captured beside the "
+                "other one; work on a copy, x = x.copy(), and return it"
+            )
         (values, outside), (others, more) = [_seen(outs, trace) for outs in came]
         one, other = [[trace.own(_leaf(name, "a result", v)) for v in outs] for outs in came]
         for i, (a, b) in enumerate(zip(one, other)):

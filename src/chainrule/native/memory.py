@@ -8,7 +8,7 @@ where it was, if nothing reads the old numbers afterwards.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -140,7 +140,7 @@ class Memory:
         for x in order(self.roots):
             if x.op == "constant" and (x.shape or x in self.stored):
                 self._constant(x)
-        self._temporaries()
+        self._temporaries({r for r, _ in copies})
         return copies
 
     def room(self, size: int) -> Storage:
@@ -158,8 +158,8 @@ class Memory:
         )
         self.shared.entries += 1
 
-    def _temporaries(self) -> None:
-        """The arena is shared by lives that do not overlap."""
+    def _temporaries(self, last: Collection[Traced] = ()) -> None:
+        """The arena is shared by lives that do not overlap; some things live to the end."""
         born: dict[Traced, int] = {}
         died: dict[Traced, int] = {}
         when = {u: t for t, u in enumerate(self.units) if not isinstance(u, Cluster)}
@@ -171,12 +171,12 @@ class Memory:
                         pass  # its items have places
                     elif m.shape or m.op == "call" or m.dtype.itemsize > 8:
                         born.setdefault(m, when[m.inputs[0]] if m.op == "item" else t)
-                        died.setdefault(m, t)
+                        died.setdefault(m, len(self.units) if m in last else t)
                     else:
                         self._cell(m)
                 for x in m.inputs:
                     view = self.views.view(x)
-                    if view is not None and view.base in born:
+                    if view is not None and view.base in born and view.base not in last:
                         died[view.base] = t
         same = self._continued(born, died)
         self.arena = self._arena(born, died)
@@ -257,12 +257,15 @@ class Memory:
         for r, update in zip(self.roots, self.updates, strict=True):
             if update is None or not r.shape or r not in made or update not in last or times[r] > 1:
                 continue
-            t = made[r]
+            t = made[r.inputs[0] if r.op == "item" else r]  # a loop writes its results in every turn
             unit = self.units[t]
             if last[update] > t or r in self.early or update in taken:
                 continue
             if last[update] == t:
                 if not isinstance(unit, Cluster):
+                    if r.op == "item" and self._carries(unit, r.params["index"], update):
+                        found[r] = update
+                        taken.add(update)
                     if (
                         unit.op == "gemm"
                         and unit.inputs[2] is update
@@ -280,6 +283,14 @@ class Memory:
             found[r] = update
             taken.add(update)
         return found
+
+    def _carries(self, loop: Traced, index: int, x: Traced) -> bool:
+        """Whether a loop reads ``x`` as the first carry of that number and as nothing else."""
+        if loop.op not in ("scan", "while") or index >= loop.params["carries"]:
+            return False
+        views = [self.views.view(i) for i in loop.inputs]
+        read = [k for k, v in enumerate(views) if v is not None and v.base is x]
+        return read == [loop.params["constants"] + index] and loop.inputs[read[0]] is x
 
     def _cell(self, x: Traced) -> None:
         self.storage[x] = Storage(CELLS, 8 * self.shared.cells)

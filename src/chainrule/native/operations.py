@@ -30,7 +30,7 @@ from chainrule.value import Value
 
 __all__ = [
     "ELEMENTWISE", "FLOAT64", "REDUCTIONS", "VIEWS",
-    "broadcast_to", "call", "cast", "concatenate", "leaked", "lift", "node", "reshape", "transpose",
+    "broadcast_to", "call", "cast", "concatenate", "leaked", "lift", "node", "note", "reshape", "transpose",
     "unslice",
 ]  # fmt: skip
 
@@ -256,7 +256,7 @@ def _note_view(y: Traced, sample: Any, made: Traced, operands: list[Any]) -> Non
     """Note a result of ``made`` as a view, if in the trial NumPy made it one of an operand."""
     for x, a in zip(made.inputs, operands, strict=True):
         if isinstance(a, np.ndarray) and np.may_share_memory(a, sample):
-            _note(y, x)
+            note(y, x)
             return
 
 
@@ -273,14 +273,14 @@ class Step(NamedTuple):
             return view(y.op, x, y.shape, y.params)
         source = y.inputs[0] if y.op == "item" else y
         inputs = tuple([x if i is self.operand else i for i in source.inputs])
-        made = node("call", inputs, source.shape, source.dtype, False, source.params)
+        made = node(source.op, inputs, source.shape, source.dtype, False, source.params)
         if y.op == "item":
             made = node("item", (made,), y.shape, y.dtype, False, y.params)
-        _note(made, x)
+        note(made, x)
         return made
 
 
-def _note(y: Traced, x: Traced) -> None:
+def note(y: Traced, x: Traced) -> None:
     """Note ``y`` as a view of ``x``: what is written to one is written to both."""
     if y.shape:
         trace = y.origin
@@ -296,7 +296,7 @@ def view(op: str, x: Traced, shape: tuple[int, ...], params: Any = _NONE) -> Tra
     """A node whose numbers lie, in NumPy, where those of ``x`` do: what changes one in place changes both."""
     made = node(op, (x,), shape, x.dtype, False, params)
     if x.shape:
-        _note(made, made.inputs[0])
+        note(made, made.inputs[0])
     return made
 
 

@@ -53,7 +53,10 @@ def _order(function: Callable[..., Any], takes_q: bool) -> Callable[..., Any]:
         return call(function, (), given, trial=tried)
 
     def tried(**given: Any) -> Any:
-        return function(**({**given, "q": np.zeros(np.shape(given["q"]))} if takes_q else given))
+        if takes_q:  # a number of Python's decides no dtype
+            q = given["q"]
+            given["q"] = 0.0 if isinstance(q, int | float) else np.zeros_like(q)
+        return function(**given)
 
     return of
 

@@ -37,6 +37,8 @@ class _Now(threading.local):
         self.repeated: list[Iterator[Any]] = []
         # the latest calls as (serial before, serial after, module): which nodes are whose, for the explorer
         self.log: deque[tuple[int, int, weakref.ref[Module]]] = deque(maxlen=LOGGED)
+        # while notes are taken: the modules called, so that one made and dropped on the way can be named
+        self.held: list[Module] | None = None
 
 
 now = _Now()

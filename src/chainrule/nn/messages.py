@@ -87,7 +87,7 @@ class _ModuleCall(Primitive):
             r = again.recording
             assert r is not None
             seeds = {v: t for v, t in zip([*r.leaves, *self.outside], ts, strict=True) if t is not None}
-            found = tangent(r.nodes, seeds, record=record)
+            found = tangent(r.nodes, seeds, record=record, outputs=r.outputs)
             moved = {i: found[v] for i, v in enumerate(r.outputs) if type(v) is Value and v in found}
         if len(self.call.recording.outputs) == 1:  # type: ignore[union-attr]
             return moved.get(0)

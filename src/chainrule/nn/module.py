@@ -102,6 +102,8 @@ class Module(Tree):
         finally:
             running.pop()
             now.log.append((first, next_serial(), ref(self)))
+            if now.held is not None:
+                now.held.append(self)
 
     # ---------------------------------------------------------------- messages
 

@@ -250,6 +250,8 @@ def apply_over_axes(func: Callable[..., Any], a: Any, axes: Axis) -> Any:
 
 def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, device: Any = None) -> Any:
     fill = as_operand(fill_value)
+    if fill is current(fill) and type(fill) is not Traced:
+        return constant(np.full(shape, fill, dtype))
     return broadcast_to(fill if dtype is None else astype(fill, dtype), sizes_of("full", shape))
 
 

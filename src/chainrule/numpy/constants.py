@@ -8,6 +8,7 @@ array.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from chainrule.graph import order
 from chainrule.primitives import as_array
 from chainrule.recording import arguments
-from chainrule.traced import Traced
+from chainrule.traced import Traced, capturing
 from chainrule.value import Value
 
 __all__ = ["constant", "is_constant"]
@@ -41,14 +42,33 @@ def is_constant(v: Value) -> bool:
 def _conversion(name: str, convert: Callable[[Any], Any]) -> None:
     refuse = getattr(Value, name)
 
-    def method(self: Value) -> Any:
-        return convert(self._current()) if is_constant(self) else refuse(self)
+    def method(self: Value, *options: Any) -> Any:
+        return convert(self._current(), *options) if is_constant(self) else refuse(self)
 
     setattr(Value, name, method)
 
 
-for _type in (bool, int, float, complex):
+for _type in (bool, int, float, complex, round):
     _conversion(f"__{_type.__name__}__", _type)
+
+
+def _leaving(name: str, remedy: str) -> None:
+    give = getattr(Value, name)
+
+    @wraps(give)
+    def method(self: Value, *args: Any) -> Any:
+        if not capturing and (asked := arguments()) and any(x in asked for x in order([self])):
+            raise TypeError(
+                f"{name} of a Value that is just being differentiated would cut it out of the graph; "
+                f"{remedy}; v.data.{name}() (v.data of a number) leaves the graph"
+            )
+        return give(self, *args)
+
+    setattr(Value, name, method)
+
+
+_leaving("item", "v itself, or v.reshape(()) of an array of one element, stays in it")
+_leaving("tolist", "list(v), or v itself, stays in it")
 
 _refuse_array = Value.__array__
 

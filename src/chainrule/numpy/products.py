@@ -212,6 +212,10 @@ def einsum(
         xs = [astype(x, dtype) for x in xs]
     terms, target = _explicit(subscripts, [shape_of(x) for x in xs])
     path = [tuple(range(len(xs)))]
+    if len(xs) > 1:  # diagonals first: what is off them has no part in the product
+        once = ["".join(dict.fromkeys(t)) for t in terms]
+        xs = [x if s == t else _one(t, x, s) for s, t, x in zip(once, terms, xs, strict=True)]
+        terms = once
     if len(xs) > 2:
         shapes = [np.broadcast_to(0.0, shape_of(x)) for x in xs]
         how = ("optimal" if len(xs) < 6 else "greedy") if isinstance(optimize, bool) else optimize

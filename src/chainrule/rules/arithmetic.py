@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.primitives import Elementwise, Linear, raw, where
-from chainrule.rules.elementary import digits, exp2, hypot, log, sigmoid, sigmoid2, unless_zero
+from chainrule.rules.elementary import LN2, digits, exp, exp2, hypot, log, sigmoid, sigmoid2, unless_zero
 from chainrule.traced import Traced
 
 # -------------------------------------------------------------------- + - * /
@@ -51,7 +51,7 @@ def _both_zero(x: Any, y: Any) -> Any:
     return (x == 0) & (y == 0)
 
 
-def _one_less(x: Any, y: Any) -> Any:
+def one_less(x: Any, y: Any) -> Any:
     """``x^(y-1)``, and by a factor what it loses where y - 1 rounds: the power enlarges that by log x."""
     z, base, exponent = power(x, y - 1), raw(x), raw(y)
     rest = (exponent - (exponent - 1)) - 1
@@ -67,7 +67,7 @@ def _one_less(x: Any, y: Any) -> Any:
 # that one point would spoil the mixed derivative at y = 0. In y, 0^y is constant for y > 0.
 power = Elementwise(
     _power,
-    lambda z, x, y: where(_both_zero(x, y), 0.0, y * _one_less(x, y)),
+    lambda z, x, y: where(_both_zero(x, y), 0.0, y * one_less(x, y)),
     lambda z, x, y: where((x == 0) & (y >= 0), 0.0, z * log(x)),
     name="power",
     symbol="**",
@@ -119,18 +119,25 @@ arctan2 = Elementwise(
 )
 
 
-def _share(sigmoid: Any) -> tuple[Any, Any]:
-    """The two partials of log(exp x + exp y), or of that to base 2; two equal infinities share evenly."""
+def _share(sigmoid: Any, unit: float) -> tuple[Any, Any]:
+    """The two partials of log(exp x + exp y), or of that to base 2; two equal infinities share evenly.
+
+    By a factor comes what x - y loses by rounding, because the sigmoid of it enlarges that.
+    """
 
     def partial(z: Any, x: Any, y: Any) -> Any:
-        tie = (x == y) & np.isinf(raw(x))
-        return where(tie, 0.5, sigmoid(x - y))
+        a, b = raw(x), raw(y)
+        back = (a - b) - a
+        rest = (a - ((a - b) - back)) - (b + back)
+        share = sigmoid(x - y)
+        share = share * (1 + unit * np.where(np.isfinite(rest), rest, 0.0) * (1 - raw(share)))
+        return where((a == b) & np.isinf(a), 0.5, share)
 
     return partial, lambda z, x, y: partial(z, y, x)
 
 
-logaddexp = Elementwise(np.logaddexp, *_share(sigmoid))
-logaddexp2 = Elementwise(np.logaddexp2, *_share(sigmoid2))
+logaddexp = Elementwise(np.logaddexp, *_share(sigmoid, 1.0))
+logaddexp2 = Elementwise(np.logaddexp2, *_share(sigmoid2, LN2))
 
 # -------------------------------------------------------------------- size and direction of complex numbers
 # They depend on both parts of z, so they have no one complex partial: they are composed.
@@ -223,9 +230,9 @@ leaky_relu = Elementwise(
     lambda y, x, *, slope: where(x > 0, 1.0, slope),
     name="leaky_relu",
 )
-# Its own value holds its slope: α exp(x) = y + α.
+# Its own value holds its slope, α exp(x) = y + α, but not the digits of it.
 elu = Elementwise(
     lambda x, *, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))[()],
-    lambda y, x, *, alpha: where(x > 0, 1.0, y + alpha),
+    lambda y, x, *, alpha: where(x > 0, 1.0, alpha * exp(where(raw(x) > 0, 0.0, x))),
     name="elu",
 )

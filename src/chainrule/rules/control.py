@@ -29,6 +29,7 @@ from chainrule.sweeps.tangent import tangent
 from chainrule.traced import Traced, current_trace
 from chainrule.value import Value, changed, kept, next_serial, result, versions
 from chainrule.versions import first, settle
+from chainrule.versions import step as running
 
 __all__ = ["Plan", "Ran", "branch", "lifted", "loop", "outside_of", "repeat", "scan", "watch"]
 
@@ -104,7 +105,7 @@ class Plan:
     y_label : callable
         What to call the y of a number.
     closed : tuple of Value
-        The Values from outside that the functions read.
+        The Values from outside that the functions read, and their ``serials``: another after an assignment.
     counts : tuple of int
         How many carries, sums and ys there are.
     """
@@ -115,6 +116,7 @@ class Plan:
     labels: Sequence[str] = ()
     y_label: Callable[[int], str] = "y {}".format
     closed: tuple[Value, ...] = ()
+    serials: tuple[int, ...] = ()
     counts: tuple[int, int, int] = (0, 0, 0)
 
     def __repr__(self) -> str:
@@ -150,9 +152,10 @@ class Ran:
         """The results; Values if they came as such, and then there is a node that made them."""
         y: Any = self.data
         if any(self.values):
-            closed = [self.outside[serial] for serial in sorted(self.outside)]
+            serials = tuple(sorted(self.outside))
+            closed = [self.outside[serial] for serial in serials]
             inputs = tuple(x if type(x) is Value else _held(x) for x in (*first, *closed, *rest))
-            plan = replace(plan, closed=tuple(closed), counts=self.counts)
+            plan = replace(plan, closed=tuple(closed), serials=serials, counts=self.counts)
             y = result(None, primitive, inputs, tuple(map(operand, inputs)), {"f": plan, **shown})
             y._data = self.data  # only now: what a capture would have run again has run
         found = [_result(y if value else self.data, i) for i, value in enumerate(self.values)]
@@ -186,6 +189,20 @@ def _lifted_at(at: Sequence[int], entries: Flat) -> Flat:
     for i in at:
         entries[i] = lifted(entries[i])
     return entries
+
+
+def _own(x: Any) -> Any:
+    """What a step may assign to: it changes nobody else's."""
+    return lifted(x) if type(x) is Value else x.copy() if type(x) is np.ndarray else x
+
+
+def _run(body: Body, carry: Flat, entries: Flat, since: int) -> tuple[Flat, Flat, Flat]:
+    """One step, which may assign only to Values as young as it is."""
+    before, running.since = running.since, since
+    try:
+        return body(carry, entries)
+    finally:
+        running.since = before
 
 
 def _as_given(values: Flat, outs: Sequence[Any] = ()) -> Flat:
@@ -223,24 +240,25 @@ def _in_python(plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool, kee
     outside: dict[int, Value] = {}
     for step in range(length):
         i = length - 1 - step if reverse else step
-        since = next_serial()
-        if keep or not step:  # a body may write to arrays, but not to those that are kept, or its caller's
-            given = [c.copy() if type(c) is np.ndarray and not t else c for c, t in zip(carry, tracked)]
-        else:
-            given = carry
-        new, ys, terms = body(
-            [lifted(c) if t else c for c, t in zip(given, tracked)],
-            [lifted(x[i]) if t else x[i] for x, t in zip(rows, moved)],
-        )
-        came = [type(v) is Value for v in (*new, *terms, *ys)]
-        if any(came):
-            if step and not keep:  # the carries that were let go are needed after all
-                return _in_python(plan, init, xs, length, reverse, True)
-            keep = True
-            outside_of([*new, *terms, *ys], since, outside)
         if keep:
             for stack, c in zip(kept, carry):
                 stack.put(i, c)
+        since = next_serial()
+        new, ys, terms = _run(
+            body,
+            [lifted(c) if t else c if step else _own(c) for c, t in zip(carry, tracked)],
+            [lifted(x[i]) if t else _own(x[i]) for x, t in zip(rows, moved)],
+            since,
+        )
+        came = [type(v) is Value for v in (*new, *terms, *ys)]
+        if any(came):
+            if not keep:
+                if step:  # the carries that were let go are needed after all
+                    return _in_python(plan, init, xs, length, reverse, True)
+                keep = True
+                for stack, c in zip(kept, carry):
+                    stack.put(i, c)
+            outside_of([*new, *terms, *ys], since, outside)
         if not step:
             stacks = [Stack(name, plan.y_label(j), length) for j in range(len(ys))]
             values = came
@@ -257,8 +275,9 @@ def _in_python(plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool, kee
 
 def _fixed(plan: Plan, args: Sequence[Any]) -> None:
     """Closed-over Values must still be what they were, because the functions read them again."""
-    for w, a in zip(plan.closed, args):
-        if changed(w, raw(a)):
+    for w, serial, a in zip(plan.closed, plan.serials, args):
+        settle(w)
+        if w.serial != serial or changed(w, raw(a)):
             raise RuntimeError(
                 f"{plan.name}: {w.name or 'a Value'}, which its function reads, was given new data since; "
                 "the function is called again for a derivative and needs the old data: differentiate before "
@@ -268,7 +287,7 @@ def _fixed(plan: Plan, args: Sequence[Any]) -> None:
 
 def _tangents(outs: Flat, seeds: dict[Value, Any], until: int, record: bool) -> Flat:
     """The tangents of what a function returned; None for what has no derivative."""
-    found = tangent(order([v for v in outs if type(v) is Value], until), seeds, record=record)
+    found = tangent(order([v for v in outs if type(v) is Value], until), seeds, record=record, outputs=outs)
     return [
         found[v] if type(v) is Value and v in found else zeros_like(v) if differentiable(raw(v)) else None
         for v in outs
@@ -315,12 +334,13 @@ def _in_the_open(
 ) -> tuple[Flat, Flat, Flat]:
     """The same steps, whose operations stay in the graph: `loop` as the Python loop that it stands for."""
     (body,), likes = plan.functions, [operand(c) for c in init]
-    carry = [lifted(c) if type(c) is Value else c.copy() if type(c) is np.ndarray else c for c in init]
+    carry = init
     rows: list[Flat] = []
     sums: Flat = []
     for i in reversed(range(length)) if reverse else range(length):
+        given = [_own(c) for c in carry], [_own(x[i]) for x in xs]
         since = next_serial()
-        new, ys, terms = body(carry, [x[i] for x in xs])
+        new, ys, terms = body(*given)
         watcher(plan.name, i, since, next_serial())
         kept = [conform(plan.name, label, raw(v), like) for label, v, like in zip(plan.labels, new, likes)]
         carry = [v if type(v) is Value else c for v, c in zip(new, kept)]
@@ -424,12 +444,12 @@ class Scan(Primitive):
 
         labels = [f"the cotangent of {plan.labels[i]}" for i in at]
         pulled = plan.derived("cotangent", labels, step)
-        first = [_or_zero(g.get(i), likes[i]) for i in at]
+        seeds = [_or_zero(g.get(i), likes[i]) for i in at]
         given = [_result(y, c + m + r + i) for i in range(c)] + xs
         given += [g.get(c + m + j) for j in ys] + [g.get(c + m + r + i) for i in kept]
         if current_trace() is None:
             given.append(np.arange(length))
-        gc, gxs, gclosed = loop(pulled, first, given, length, not params["reverse"])
+        gc, gxs, gclosed = loop(pulled, seeds, given, length, not params["reverse"])
         found = dict(zip([n + i for i in at], gc)) | dict(zip([n + c + j for j in to], gxs))
         return [*zip(closed, gclosed)] + [
             (inputs[i], fit(v, inputs[i]._data)) for i, v in found.items() if _wanted(inputs[i], since)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.primitives import Elementwise, as_array, raw, where
+from chainrule.traced import Traced
 
 
 def _inside(domain: Any, d: Any) -> Any:
@@ -87,17 +88,31 @@ cos = Elementwise(np.cos, lambda y, x: -sin(x), scalar=math.cos)
 tan = Elementwise(np.tan, lambda y, x: 1 + y * y, scalar=math.tan)
 arcsin = Elementwise(np.arcsin, lambda y, x: 1 / sqrt((1 - x) * (1 + x)), scalar=math.asin)
 arccos = Elementwise(np.arccos, lambda y, x: -1 / sqrt((1 - x) * (1 + x)), scalar=math.acos)
-arctan = Elementwise(np.arctan, lambda y, x: 1 / (1 + x * x), scalar=math.atan)
+arctan = Elementwise(np.arctan, lambda y, x: _arctan_slope(x), scalar=math.atan)
 deg2rad = Elementwise(np.deg2rad, lambda y, x: digits(PI, x) / 180, scalar=math.radians)
 rad2deg = Elementwise(np.rad2deg, lambda y, x: 180 / digits(PI, x), scalar=math.degrees)
+
+
+def _arctan_slope(x: Any) -> Any:
+    """``1 / (1 + x²)``, and ``1/x/x`` where the square leaves the range of floats."""
+    square = x * x
+    near, far = 1 / (1 + square), np.isinf(raw(square))
+    if type(far) is not Traced and not np.any(far):
+        return near
+    z = where(far, x, 1.0)
+    return where(far, 1 / z / z, near)
+
 
 # -------------------------------------------------------------------- hyperbolic functions
 
 
 def _sech2(x: Any) -> Any:
     c = np.cosh(x)
-    c *= c
-    return np.reciprocal(c)
+    if type(c) is Traced:
+        return np.reciprocal(np.square(c))  # by which the compiler knows it, whose formula keeps to the range
+    d = np.reciprocal(c)
+    d /= c  # not by c², which leaves the range of floats before 1/c² does
+    return d
 
 
 # 1 - tanh² has lost every digit at 20. A primitive of its own, because 1/cosh² differentiated
@@ -184,23 +199,30 @@ _FAR = (
 )  # fmt: skip
 
 
-def _polynomial(coefficients: tuple[float, ...], x: Any) -> Any:
-    y: Any = coefficients[0]
-    for c in coefficients[1:]:
-        y = y * x + c
-    return y
+def polynomial(coefficients: tuple[float, ...], x: Any) -> Any:
+    """By Horner's rule, from the highest power down; in place, because a new array costs more than a sum."""
+    y: Any = coefficients[0] * x
+    for c in coefficients[1:-1]:
+        y += c
+        y *= x
+    return y + coefficients[-1]
 
 
 BLOCK = 1 << 14  # elements whose intermediate results stay in the cache
 
 
-def _by_blocks(f: Callable[..., Any], x: Any, **params: Any) -> Any:
+def by_blocks(f: Callable[..., Any], x: Any, **params: Any) -> Any:
     """Of a large array block by block: each of some ten operations would go through all of the memory."""
+    x = as_array(x)
     if type(x) is not np.ndarray or x.size <= 2 * BLOCK:
-        return f(x, **params)
+        return f(x, **params)[()]
     flat = x.reshape(-1)
-    parts = [f(flat[i : i + BLOCK], **params) for i in range(0, flat.size, BLOCK)]
-    return np.concatenate(parts).reshape(x.shape)
+    first = f(flat[:BLOCK], **params)
+    y = np.empty(flat.size, first.dtype)
+    y[:BLOCK] = first
+    for i in range(BLOCK, flat.size, BLOCK):
+        y[i : i + BLOCK] = f(flat[i : i + BLOCK], **params)
+    return y.reshape(x.shape)
 
 
 # Beyond the first, exp(-x²/2) and exp(x²/2) leave the range of floats; what is rounded to a part 1/steps of 1
@@ -208,51 +230,50 @@ def _by_blocks(f: Callable[..., Any], x: Any, **params: Any) -> Any:
 _WIDTHS = {"d": (64.0, 2.0**20), "f": (16.0, 2.0**8), "g": (256.0, 2.0**24), "e": (8.0, 4.0)}
 
 
-def _widths(x: Any) -> tuple[float, float]:
-    return _WIDTHS.get(x.dtype.char, _WIDTHS["d"])
+def size_and_steps(x: Any) -> tuple[Any, float]:
+    """``|x|``, but for what is beyond every bell, and the parts of 1 to which `bell` rounds."""
+    if x.dtype.kind == "c":
+        raise TypeError("erf and gelu: received complex numbers, expected real ones")
+    width, steps = _WIDTHS.get(x.dtype.char, _WIDTHS["d"])
+    return np.minimum(np.abs(x), width), steps
 
 
 def _erf(x: Any) -> Any:
-    return _by_blocks(_erf_of_block, as_array(x))[()]
+    return by_blocks(_erf_of_block, x)
 
 
 def _erf_of_block(x: Any) -> Any:
     """Near 0 x R(x²), elsewhere ±(1 - exp(-x²) S(|x|)); without branches, so that it compiles as it is."""
-    size = np.minimum(np.abs(x), _widths(x)[0])
+    size, _ = size_and_steps(x)
     square = size * size
     near = size <= 0.46875
-    inner = size * _polynomial(_NEAR[0], square) / _polynomial(_NEAR[1], square)
-    outer = 1 - np.exp(-square) * _polynomial(_FAR[0], size) / _polynomial(_FAR[1], size)
+    inner = size * polynomial(_NEAR[0], square) / polynomial(_NEAR[1], square)
+    outer = 1 - np.exp(-square) * polynomial(_FAR[0], size) / polynomial(_FAR[1], size)
     return np.copysign(np.where(near, inner, outer), x)
+
+
+def bell(size: Any, steps: float, rate: float, exp: Any = np.exp, rint: Any = np.rint) -> Any:
+    """``exp(-rate x²)``; ``rest`` is what x² loses by rounding, because exp enlarges that."""
+    square, short = size * size, rint(size * steps) * (1 / steps)
+    rest = (short * short - square) + (size - short) * (size + short)
+    return exp(-rate * square) * (1 - rate * rest)
 
 
 def _bell_curve(x: Any, *, rate: float) -> Any:
     if np.iscomplexobj(x):
         return np.exp(-rate * x * x)
-    return _by_blocks(_bell_curve_of_block, as_array(x), rate=rate)[()]
+    return by_blocks(lambda x: bell(*size_and_steps(x), rate), x)
 
 
-def _bell_curve_of_block(x: Any, *, rate: float) -> Any:
-    """``exp(-rate x²)``; ``rest`` is what x² loses by rounding, because exp enlarges that."""
-    width, steps = _widths(x)
-    size = np.minimum(np.abs(x), width)
-    square, short = size * size, np.rint(size * steps) * (1 / steps)
-    rest = (short * short - square) + (size - short) * (size + short)
-    return np.exp(-rate * square) * (1 - rate * rest)
-
-
-def _bell_curve_scalar(x: float, *, rate: float) -> float:
-    size = min(abs(x), 64.0)
-    square, short = size * size, round(size * 1048576.0) / 1048576.0
-    rest = (short * short - square) + (size - short) * (size + short)
-    return math.exp(-rate * square) * (1 - rate * rest)
+def bell_of_number(x: float, *, rate: float) -> Any:
+    return bell(min(abs(x), 64.0), 2.0**20, rate, math.exp, round)
 
 
 bell_curve = Elementwise(
     _bell_curve,
     lambda y, x, *, rate: -2 * rate * where(raw(y) == 0, 0.0, x * bell_curve(x, rate=rate)),
     name="bell_curve",
-    scalar=_bell_curve_scalar,
+    scalar=bell_of_number,
 )
 erf = Elementwise(
     _erf, lambda y, x: 2 / digits(PI, x) ** 0.5 * bell_curve(x, rate=1.0), name="erf", scalar=math.erf
@@ -328,7 +349,42 @@ def _sinc(x: Any, *, order: int) -> Any:
     for n in range((order + 1) // 2, order + 24):
         c = (-1) ** n * pi ** (2 * n) / (math.factorial(2 * n - order) * (2 * n + 1))
         series = series + c * s ** (2 * n - order)
+    if order == 1 and wide.dtype == np.float64:
+        f = np.where((about := _slope_about_root(wide))[1], about[0], f)
     return np.where(small, series, f).astype(x.dtype)[()] if order else np.sinc(x)
+
+
+_PI2 = (9.869604401089358, 6.265295508739711e-16)  # π², and what that lacks
+_PI2_3 = 6.081344700796952e-17  # what a third of the first lacks of π²/3
+
+
+def _two_product(a: Any, b: Any) -> tuple[Any, Any]:
+    """The product, and what it loses by rounding: T. J. Dekker, Numer. Math. 18, 1971."""
+    p, high = a * b, [c * 134217729.0 - (c * 134217729.0 - c) for c in (a, b)]
+    low = [a - high[0], b - high[1]]
+    return p, ((high[0] * high[1] - p) + high[0] * low[1] + low[0] * high[1]) + low[0] * low[1]
+
+
+def _slope_about_root(x: Any) -> tuple[Any, Any]:
+    """The derivative of sin(πx)/(πx) where it crosses 0, which is near each k + 1/2; and whether x is there.
+
+    With p = x - k - 1/2, w = πp, it is a multiple of ``w cot w + π² x p``, whose terms cancel: they are taken
+    with the digits that they lose, w cot w as the continued fraction ``1 - w²/(3 - w²/(5 - ...))``.
+    """
+    k = np.floor(x)
+    p = x - (k + 0.5)
+    there = (np.abs(x) > 1) & (np.abs(x) < 1e15) & (np.abs(1 + PI * PI * (x * p)) < 0.75)
+    x, p = np.where(there, x, 1.5), np.where(there, p, 0.1)
+    xp, xp_rest = _two_product(x, p)
+    a, a_rest = _two_product(_PI2[0], xp)
+    pp, pp_rest = _two_product(p, p)
+    t, t_rest = _two_product(_PI2[0] / 3, pp)  # w²/3
+    w2 = 3 * t
+    more = w2 / (5 - w2 / (7 - w2 / (9 - w2 / (11 - w2 / 13))))
+    rest = a_rest + _PI2[0] * xp_rest + _PI2[1] * xp - (t_rest + _PI2[0] / 3 * pp_rest + _PI2_3 * pp)
+    total = ((1 + a) - t) + (rest - t * (more / (3 - more)))
+    odd = k - 2 * np.floor(k / 2)
+    return (2 * odd - 1) * (np.sin(PI * p) / (PI * p)) * total / (PI * x * x), there
 
 
 sinc = Elementwise(_sinc, lambda y, x, *, order: sinc(x, order=order + 1), name="sinc")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitives import Bilinear, Linear, Reach, broadcast_to, raw
+from chainrule.primitives import Bilinear, Linear, Reach, broadcast_to, raw, sum_to
 from chainrule.rules.shape import reshape, scatter, transpose
 
 
@@ -58,7 +58,10 @@ def _einsum_one_transpose(g: Any, x: Any, *, subscripts: str) -> Any:
 
 
 einsum1 = Linear(
-    lambda x, *, subscripts: np.einsum(subscripts, x)[()], _einsum_one_transpose, name="einsum"
+    lambda x, *, subscripts: np.einsum(subscripts, x)[()],
+    _einsum_one_transpose,
+    selects=True,  # of what is off a diagonal
+    name="einsum",
 )
 
 
@@ -76,7 +79,9 @@ def _einsum_two_transpose(g: Any, other: Any, like: Any, mine: str, theirs: str,
     c = broadcast_to(reshape(c, tuple(shape.get(i, 1) for i in distinct)), shape=full)
     if distinct == mine:
         return c
-    grids = np.ix_(*[np.arange(size[i]) for i in distinct])
+    once = tuple(size[i] for i in distinct)  # a diagonal of one element may have been broadcast
+    c = c if np.shape(raw(c)) == once else sum_to(c, shape=once)
+    grids = np.ix_(*[np.arange(n) for n in once])
     return scatter(c, index=tuple(grids[distinct.index(i)] for i in mine), shape=np.shape(raw(like)))
 
 
@@ -113,6 +118,9 @@ def _reaches(alive: Any, *args: Any, subscripts: str) -> Any:
     for x, source in zip(args, sources, strict=True):
         found = "".join(c for c in target if c in source)
         m = np.any(alive, axis=tuple(k for k, c in enumerate(target) if c not in source))
+        size = dict(zip(source, np.shape(x), strict=True))
+        repeated = tuple(k for k, c in enumerate(found) if size[c] == 1 and np.shape(m)[k] != 1)
+        m = np.any(m, axis=repeated, keepdims=True) if repeated else m
         masks.append(_einsum_one_transpose(m.astype(float), x, subscripts=f"{source}->{found}") != 0)
     return masks
 

@@ -41,7 +41,7 @@ def _spread_mask(alive: Any, x: Any, axis: Axes) -> Any:
 
 # What of a row is alive, or moves, does so for all that was made of the row.
 REDUCED = Reach(
-    lambda m, *, axis, keepdims, **_: np.any(m, axis=axis, keepdims=keepdims),
+    lambda m, *, axis, keepdims=False, **_: np.any(m, axis=axis, keepdims=keepdims),
     lambda alive, x, *, axis, **_: (_spread_mask(alive, x, axis),),
 )
 ALONG = Reach(
@@ -178,7 +178,14 @@ def _square_of_norm_push(ts: Any, y: Any, n: Any, x: Any, *, axis: Axes, keepdim
 
 # ‖x‖² is smooth at 0 where ‖x‖ is not: there, and only there, its derivative goes to x itself.
 square_of_norm = Special(
-    lambda n, x, *, axis, keepdims: n * n, _square_of_norm_push, name="square_of_norm", symbol="‖·‖²"
+    lambda n, x, *, axis, keepdims: n * n,
+    _square_of_norm_push,
+    reach=Reach(
+        lambda n, x, **how: n | REDUCED.moves(x, **how),
+        lambda alive, n, x, **how: (alive, *REDUCED.reaches(alive, x, **how)),
+    ),
+    name="square_of_norm",
+    symbol="‖·‖²",
 )
 
 
@@ -251,6 +258,7 @@ first_max = Special(
     lambda x, *, axis: np.squeeze(_among(np.maximum, x, axis), axis),
     _first_max_push,
     _first_max_pull,
+    REDUCED,
     name="first_max",
     symbol="max",
 )

@@ -87,6 +87,7 @@ pad = Linear(
     lambda g, x, *, width: getitem(
         g, tuple(slice(before, before + n) for (before, _), n in zip(width, np.shape(x), strict=True))
     ),
+    pads=True,
     name="pad",
 )
 
@@ -125,17 +126,16 @@ def _is_traced(index: Any) -> bool:
 _getitem_p = Linear(
     _getitem,
     lambda g, x, *, index: scatter(g, index=index, shape=np.shape(x)),
+    selects=True,
     name="getitem",
     symbol="[]",
 )
-scatter = Linear(_scatter, lambda g, x, *, index, shape: getitem(g, index), name="scatter")
+scatter = Linear(_scatter, lambda g, x, *, index, shape: getitem(g, index), pads=True, name="scatter")
 
 
 def getitem(x: Any, index: Any) -> Any:
     """``x[index]`` with NumPy's basic and advanced indexing; an element taken twice counts twice."""
     return _getitem_p(x, index=index)
-
-
 
 
 def _diagonal(x: Any, *, offset: int) -> Any:
@@ -153,6 +153,7 @@ def _on_diagonal(shape: tuple[int, ...], offset: int) -> tuple[Any, ...]:
 _diagonal_p = Linear(
     _diagonal,
     lambda g, x, *, offset: scatter(g, index=_on_diagonal(np.shape(x), offset), shape=np.shape(x)),
+    selects=True,
     name="diagonal",
 )
 
@@ -199,7 +200,10 @@ setitem = Linear(_setitem, _former, selects=True, name="setitem", symbol="[]=")
 def _picks_a_part(y: Any, x: Any, *, index: Any) -> bool:
     """Integers and slices make a view, unless they pick a number; arrays make a copy."""
     parts = index if isinstance(index, tuple) else (index,)
-    advanced = any(isinstance(i, np.ndarray | list | Traced | bool | np.bool_) for i in parts)
+    arrays = (np.ndarray, list, bool, np.bool_)
+    advanced = any(
+        i.shape or i.dtype == bool if type(i) is Traced else isinstance(i, arrays) for i in parts
+    )
     return not advanced and (y.shape != () or any(i is ... for i in parts))
 
 

@@ -21,15 +21,18 @@ from chainrule.rules import elementary as el
 from chainrule.rules import gamma as gm
 from chainrule.rules import incomplete as ic
 from chainrule.rules import student
-from chainrule.rules.arithmetic import _absolute, clip, maximum, power
+from chainrule.rules.activations import tail_over_bell
+from chainrule.rules.arithmetic import _absolute, clip, maximum, one_less, power
 from chainrule.rules.bessel import no_order
 from chainrule.rules.elementary import (
+    LN2,
     LN10,
     PI,
     _inside,
     _not_negative,
     bell_curve,
     exp,
+    expm1,
     hypot,
     log,
     log1p,
@@ -61,32 +64,31 @@ def _erf(x: Any) -> Any:
 erf = Elementwise(_erf, lambda y, x: 2 / ROOT_PI * _gauss(x), name="erf")
 erfc = Elementwise(sp.erfc, lambda y, x: -2 / ROOT_PI * _gauss(x))
 erfi = Elementwise(sp.erfi, lambda y, x: 2 / ROOT_PI * bell_curve(x, rate=-1.0))
-erfinv = Elementwise(sp.erfinv, lambda y, x: ROOT_PI / 2 * bell_curve(y, rate=-1.0))
-erfcinv = Elementwise(sp.erfcinv, lambda y, x: -ROOT_PI / 2 * bell_curve(y, rate=-1.0))
 ndtr = Elementwise(sp.ndtr, lambda y, x: _phi(x), symbol="Φ")
-ndtri = Elementwise(sp.ndtri, lambda y, x: math.sqrt(2 * PI) * bell_curve(y, rate=-0.5), symbol="Φ⁻¹")
 
 
 @computed
 def _erfc_integral(x: Any, *, order: int) -> Any:
-    """``exp(x²) iⁿ erfc(x)``, n ≥ 1, iⁿ for the repeated integral: DLMF 7.18.
+    """``exp(x²) iⁿ erfc(x)``, iⁿ for the repeated integral: DLMF 7.18.
 
     ``2n Fₙ = Fₙ₋₂ - 2x Fₙ₋₁``: upwards for small and negative x, elsewhere its continued fraction.
     """
-    far = x > 1
+    size = np.abs(x)  # near 0 SciPy's has lost a digit
+    right = np.where(size > 2, sp.erfcx(size), 2 * tail_over_bell(np.minimum(size, 2.0) * ROOT_2, "d"))
+    whole = np.where(x < 0, 2 * bell_curve.run(x, rate=-1.0) - right, right)
+    if order == 0:
+        return whole
+    far = x > 0.65
     z = np.where(far, x, 1.0)
-    ratio, product = np.zeros_like(z), np.ones_like(z)
-    for n in range(order + 200, 0, -1):
-        if n == order + 200:
-            ratio = 1 / (z + np.sqrt(z * z + 2 * n))
-        else:
-            ratio = 1 / (2 * z + 2 * (n + 1) * ratio)
+    ratio, product = 1 / (z + np.sqrt(z * z + 2 * (order + 400))), np.ones_like(z)
+    for n in range(order + 399, 0, -1):
+        ratio = 1 / (2 * z + 2 * (n + 1) * ratio)
         if n <= order:
             product = product * ratio
-    before, here = 2 / ROOT_PI, sp.erfcx(x)
+    before, here = 2 / ROOT_PI, whole
     for n in range(1, order + 1):
         before, here = here, (before - 2 * x * here) / (2 * n)
-    return np.where(far, product * sp.erfcx(z), here)
+    return np.where(far, product * whole, here)
 
 
 erfc_integral = Elementwise(
@@ -100,19 +102,68 @@ erfcx = Elementwise(
 )
 
 
+def _bell_by_tail(x: Any, tail: Any) -> Any:
+    """``exp(x²)``, given erfc(x): of an x that was rounded, which exp would enlarge, but erfcx does not."""
+    edge = np.isinf(raw(x)) | (raw(tail) == 0)
+    usual = erfc_integral(where(edge, 0.0, x), order=0) / where(edge, 1.0, tail)
+    return where(edge, bell_curve(x, rate=-1.0), usual)
+
+
+def _slope_of_erfinv(y: Any, x: Any) -> Any:
+    left = raw(x) < 0
+    return ROOT_PI / 2 * _bell_by_tail(where(left, -y, y), where(left, 1 + x, 1 - x))
+
+
+def _slope_of_erfcinv(y: Any, x: Any) -> Any:
+    left = raw(x) < 1
+    return -ROOT_PI / 2 * _bell_by_tail(where(left, y, -y), where(left, x, 2 - x))
+
+
+def _slope_of_ndtri(y: Any, x: Any) -> Any:
+    left = raw(x) < 0.5
+    return math.sqrt(2 * PI) * _bell_by_tail(where(left, -y, y) / ROOT_2, 2 * where(left, x, 1 - x))
+
+
+def _slope_of_ndtri_exp(y: Any, x: Any) -> Any:
+    """``Φ/φ`` of y: on the left Mills' ratio."""
+    left = raw(y) < 0
+    a, b = where(left, -y, 0.0), where(left, 0.0, y)
+    ratio = math.sqrt(PI / 2) * erfc_integral(a / ROOT_2, order=0)
+    # Newton's step from SciPy's y, which in the middle of the tail has lost some digits
+    rest = np.where(np.isfinite(raw(a)) & left, (raw(x) - log_ndtr.run(raw(y))) * raw(ratio), 0.0)
+    ratio = math.sqrt(PI / 2) * erfc_integral((a - rest) / ROOT_2, order=0)
+    bell = _bell_by_tail(b / ROOT_2, -2 * expm1(where(left, -LN2, x)))
+    return where(left, ratio, math.sqrt(2 * PI) * exp(x) * bell)
+
+
 def _mills(y: Any, x: Any) -> Any:
     """``φ(x) / Φ(x)``."""
     if np.iscomplexobj(raw(x)):
         return exp(-x * x / 2 - y) / math.sqrt(2 * PI)
     right = raw(x) > 0
-    left = where(right, 0.0, x)
-    return where(right, _phi(x) / ndtr(where(right, x, 0.0)), math.sqrt(2 / PI) / erfcx(-left / ROOT_2))
+    tail = erfc_integral(where(right, 0.0, -x) / ROOT_2, order=0)
+    return where(right, _phi(x) / ndtr(where(right, x, 0.0)), math.sqrt(2 / PI) / tail)
 
 
+def _slope_of_dawsn(y: Any, x: Any) -> Any:
+    """``1 - 2x F(x)``; that cancels, far out to the last digit, and there it is ``-Σ (2n-1)!! / (2x²)ⁿ``."""
+    if np.iscomplexobj(raw(x)):
+        return 1 - 2 * x * y
+    far = abs(raw(x)) > 10
+    v = 0.5 / where(far, x, 10.0) / where(far, x, 10.0)
+    series: Any = 1.0
+    for n in range(29, 1, -2):
+        series = 1 + n * v * series
+    return where(far, -v * series, 1 - 2 * where(far, 0.0, x) * y)
+
+
+erfinv = Elementwise(sp.erfinv, _slope_of_erfinv)
+erfcinv = Elementwise(sp.erfcinv, _slope_of_erfcinv)
+ndtri = Elementwise(sp.ndtri, _slope_of_ndtri, symbol="Φ⁻¹")
 log_ndtr = Elementwise(sp.log_ndtr, _mills)
-ndtri_exp = Elementwise(sp.ndtri_exp, lambda y, x: 1 / _mills(None, y))
+ndtri_exp = Elementwise(sp.ndtri_exp, _slope_of_ndtri_exp)
 wofz = Elementwise(sp.wofz, lambda y, x: 2j / ROOT_PI - 2 * x * y)
-dawsn = Elementwise(sp.dawsn, lambda y, x: where(np.isinf(raw(x)), 0.0, 1 - 2 * x * y))
+dawsn = Elementwise(sp.dawsn, _slope_of_dawsn)
 
 # -------------------------------------------------------------------- logarithms and exponentials
 
@@ -120,7 +171,9 @@ dawsn = Elementwise(sp.dawsn, lambda y, x: where(np.isinf(raw(x)), 0.0, 1 - 2 * 
 @computed
 def _log_ratio(x: Any, y: Any) -> Any:
     near = np.abs(x - y) < y / 2
-    ratio = np.where(near, np.log1p(np.where(near, (x - y) / y, 0.0)), np.log(x) - np.log(y))
+    quotient = x / y
+    apart = np.where((quotient > 1e-300) & (quotient < 1e300), np.log(quotient), np.log(x) - np.log(y))
+    ratio = np.where(near, np.log1p(np.where(near, (x - y) / y, 0.0)), apart)
     return np.where((x == 0) & (y == 0), 0.0, ratio)
 
 
@@ -225,12 +278,12 @@ def _boxcox_in_lambda(logarithm: Any, lam: Any) -> Any:
 
 boxcox = Elementwise(
     sp.boxcox,
-    lambda y, x, lam: _inside(_not_negative(x), power(x, lam - 1)),
+    lambda y, x, lam: _inside(_not_negative(x), one_less(x, lam)),
     lambda y, x, lam: _boxcox_in_lambda(log(x), lam),
 )
 boxcox1p = Elementwise(
     sp.boxcox1p,
-    lambda y, x, lam: _inside(_not_negative(x, -1.0), power(1 + x, lam - 1)),
+    lambda y, x, lam: _inside(_not_negative(x, -1.0), one_less(1 + x, lam)),
     lambda y, x, lam: _boxcox_in_lambda(log1p(x), lam),
 )
 inv_boxcox = Elementwise(
@@ -287,7 +340,17 @@ lambertw = Elementwise(
     None,
     name="lambertw",
 )
-wrightomega = Elementwise(sp.wrightomega, lambda w, z: where(raw(w) == math.inf, 1.0, w / (1 + w)))
+
+
+def _slope_of_wrightomega(w: Any, z: Any) -> Any:
+    """``w / (1 + w)``; w = exp(z - w), which for small w has more digits than SciPy's."""
+    if not np.iscomplexobj(raw(z)):
+        small = raw(z) < -2
+        w = where(small, exp(z) * exp(-where(small, w, 0.0)), w)
+    return where(raw(w) == math.inf, 1.0, w / (1 + w))
+
+
+wrightomega = Elementwise(sp.wrightomega, _slope_of_wrightomega)
 exp1 = Elementwise(sp.exp1, lambda y, x: -exp(-x) / x)
 expi = Elementwise(sp.expi, lambda y, x: exp(x) / x)
 

@@ -49,7 +49,8 @@ class Distribution:
         given = dict(zip(names, args)) | kwargs
         missing = [k for k in self.shapes if k not in given]
         if unknown or missing or len(args) > len(names) or len(given) < len(args) + len(kwargs):
-            received = ", ".join(["an argument"] * len(args) + [f"{k}=" for k in kwargs]) or "none"
+            by_position = [f"{len(args)} by position"] * bool(args)
+            received = " and ".join([*by_position, *(f"{k}=" for k in kwargs)]) or "none"
             expected = ", ".join((*self.shapes, *(f"{k}=" for k in self.further)))
             raise TypeError(f"{self.name}.{method}: received {received} as parameters, expected {expected}")
         standard = {"loc": 0.0, "scale": 1.0}

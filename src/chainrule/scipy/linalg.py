@@ -308,8 +308,9 @@ def eig(
     overwrite_b: bool = False, check_finite: bool = True, homogeneous_eigvals: bool = False,
 ) -> Any:  # fmt: skip
     """Eigenvalues, which are complex, and right eigenvectors of length 1."""
-    remedy = "those on the right are: eig of solve(b, a), of the conjugate transpose"
-    _refuse("eig", remedy, b=b, left=left, homogeneous_eigvals=homogeneous_eigvals)
+    _refuse("eig", "write eig(solve(b, a)), or eigh(a, b) for symmetric matrices", b=b)
+    _refuse("eig", "those on the right of the conjugate transpose are the left ones", left=left)
+    _refuse("eig", "eigenvalues are numbers here", homogeneous_eigvals=homogeneous_eigvals)
     w, v = nl.eig(a)
     w = w * (1 + 0j)
     return (w, v) if right else w

@@ -39,7 +39,8 @@ def expect_value(asked: str, what: str, x: Any) -> Value:
     elif kind:
         hint = f"write {what} = Value(...) before computing with it"
     elif callable(x):
-        hint = "call it on Values and pass what it returns"
+        then = ", x" if asked in ("explain_grad", "paths") else ""
+        hint = f"call it on Values and pass what it returns: {asked}(f(x){then})"
     else:
         hint = "one that was computed with, or from, Values"
     raise TypeError(f"{asked}: {what} is {received}, expected a Value; {hint}")

@@ -67,7 +67,7 @@ def gradients(
 
     try:
         with np.errstate(all="ignore"):
-            adjoint(seeds, record=False, visited=Visits(keep))
+            adjoint(seeds, record=False, visited=Visits(keep), masks=True)
     except Exception:  # a rule that fails is reported by backward, not by a picture
         found.update((i, lost) for i in missing)
     return found
@@ -91,7 +91,7 @@ def _swept(
             found[id(v)] = note(np.conj(g) if type(g) is np.ndarray else g)
 
     with np.errstate(all="ignore"):
-        leaves = adjoint(seeds, record=False, visited=Visits(keep))
+        leaves = adjoint(seeds, record=False, visited=Visits(keep), masks=True)
     for v, g in leaves.items():
         keep(v, g)
     return found

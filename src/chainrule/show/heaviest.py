@@ -65,7 +65,7 @@ class GradientShares:
 
 def explain_grad(
     output: Value,
-    input: Value,
+    input: Value = None,  # type: ignore[assignment]  # explain_grad(f) is answered in words
     *,
     seed: Any = None,
     most: int = 5,

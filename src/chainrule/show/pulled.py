@@ -52,7 +52,7 @@ def pulled(
 
     try:
         with np.errstate(all="ignore"):
-            adjoint(seeds, record=False, visited=Visits(step))
+            adjoint(seeds, record=False, visited=Visits(step), masks=True)
     except Exception:  # a rule that fails is reported by backward, not by a page
         return {}
     return found

@@ -1,10 +1,15 @@
 """The adjoint sweep: cotangents from the outputs back to the inputs.
 
 ``v̄ᵢ = Σⱼ v̄ⱼ ∂vⱼ/∂vᵢ`` over the consumers j of node i, newest node first.
+
+What an operation did not choose is sent nothing, which is less than a zero: 0·∞ further down is no nan.
+As long as everything is finite there is no difference, so a sweep over numbers first does without the
+masks that tell one from the other, and is done again with them where nan turned up.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -22,13 +27,14 @@ from chainrule.primitives import (
     fit,
     fit_mask,
     keep,
+    raw,
     reached,
     surely_finite,
 )
-from chainrule.traced import Traced
+from chainrule.traced import Traced, capturing
 from chainrule.value import Value, changed, data
 
-__all__ = ["Outside", "adjoint", "backward"]
+__all__ = ["Outside", "adjoint", "backward", "has_nan"]
 
 KEPT = 1024  # entries up to which backward() keeps the gradient of an intermediate array
 
@@ -45,6 +51,7 @@ def adjoint(
     record: bool | None = True,
     visited: list[Any] | None = None,
     largest: int = sys.maxsize,
+    masks: bool = False,
 ) -> dict[Value, Any]:
     """Carry cotangents from the outputs to where the graph begins.
 
@@ -62,12 +69,36 @@ def adjoint(
         Receives every intermediate node and its cotangent, in turn,
     largest : int
         if the cotangent has no more entries than this.
+    masks : bool
+        Whether to carry masks of dead lanes at once, and not only if nan turns up. A sweep that is recorded
+        or captured does so always.
 
     Returns
     -------
     dict
         The cotangents of the leaves reached, without those that were sent none.
     """
+    seeds = list(seeds)
+    if not (masks or record or capturing or any(type(g) is Lanes for _, g in seeds)):
+        found, doubtful = _sweep(seeds, since, until, record, visited, largest, False)
+        if not doubtful or not has_nan([*found.values(), *(visited or ())[1::2]]):
+            return found
+        if visited is not None:
+            visited.clear()
+    return _sweep(seeds, since, until, record, visited, largest, True)[0]
+
+
+def _sweep(
+    seeds: list[tuple[Value, Any]],
+    since: int,
+    until: int,
+    record: bool | None,
+    visited: list[Any] | None,
+    largest: int,
+    masks: bool,
+) -> tuple[dict[Value, Any], bool]:
+    """The cotangents, and whether masks were left out that could have made a difference."""
+    doubtful = False
     received: dict[Value, Any] = {}
     waiting: dict[int, Value] = {}
     for v, g in seeds:
@@ -82,6 +113,8 @@ def adjoint(
         g = received.pop(node)
         primitive, inputs, params = node.primitive, node.inputs, node.params
         y, args = (node, _unchanged(node)) if record else (node._data, node.args)
+        if type(g) is Lanes and type(g.alive) is not Traced and g.alive.all():
+            g = g.value
         if visited is not None:
             seen = g.value if type(g) is Lanes else g
             if type(seen) is float or seen.size <= largest:
@@ -130,12 +163,22 @@ def adjoint(
             continue
         if record is None and any(type(x) is Value and x.serial < since for x in inputs):
             raise Outside
+        if (
+            primitive.selects  # type: ignore[union-attr]
+            and (masks or not doubtful)
+            and any(type(x) is Value and x.primitive is not None and x.serial > until for x in inputs)
+        ):
+            doubtful = True
+            if masks and type(g) is not Lanes:
+                g = Lanes(g, np.ones(np.shape(raw(g)), bool))
         contributions = primitive.pull(g, y, inputs, args, params, since)  # type: ignore[union-attr]
         if contributions is None:
             contributions = _transpose_push(node, g, y, args, since, bool(record))
         if type(g) is Lanes and primitive.reach is not None:  # type: ignore[union-attr]
             contributions = _reached(node, g.alive, contributions)
         for x, c in contributions:
+            if not masks and type(c) is Lanes:
+                c, doubtful = c.value, True
             if x in received:
                 before = received[x]
                 received[x] = before + c if type(before) is type(c) is float else accumulate(before, c)
@@ -143,7 +186,18 @@ def adjoint(
                 received[x] = c
                 if x.primitive is not None and x.serial > until:
                     waiting[x.serial] = x
-    return {v: g.value if type(g) is Lanes else g for v, g in received.items()}
+    return {v: g.value if type(g) is Lanes else g for v, g in received.items()}, doubtful
+
+
+def has_nan(cotangents: Iterable[Any]) -> bool:
+    """Whether there is a nan, at the speed of sums; of infinities it may be said in error."""
+    numbers = []
+    for g in map(raw, cotangents):
+        if type(g) is float:
+            numbers.append(g)
+        elif isinstance(g, ndarray | np.generic) and math.isnan(abs(np.vdot(g, g))):  # type: ignore[arg-type]
+            return True
+    return math.isnan(sum(numbers))
 
 
 def accumulate(a: Any, b: Any) -> Any:
@@ -175,7 +229,9 @@ def _reached(node: Value, alive: Any, contributions: Contributions) -> Contribut
             mask, c = mask & c.alive, c.value
         elif type(mask) is not Traced and mask.all():
             mask = None
-        out.append((x, c if mask is None else Lanes(keep(mask, c), mask)))
+        if mask is not None and (c := keep(mask, c)) is None:  # a number, to which nothing is sent
+            continue
+        out.append((x, c if mask is None else Lanes(c, mask)))
     return out
 
 

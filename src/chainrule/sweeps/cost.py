@@ -212,7 +212,8 @@ def _step(loop: Value) -> list[Value]:
 
 _SELECTIONS = {  # linear, with matrices of zeros and ones
     arithmetic.conj, broadcast_to, cast, matrix.einsum1, reduction.cumsum, reduction.sum_, shape.pad,
-    shape.scatter, shape._concatenate_p, shape._getitem_p, shape._reshape_p, shape._transpose_p, sum_to,
+    shape.scatter, shape._concatenate_p, shape._diagonal_p, shape._getitem_p, shape._reshape_p,
+    shape._transpose_p, sum_to,
 }  # fmt: skip
 _REARRANGING = {shape._reshape_p, shape._transpose_p}
 _CONVOLUTIONS = {convolution.correlate, convolution.correlate_kernels}

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from chainrule.primitives import Elementwise, Lanes, Linear, as_array, keep
-from chainrule.sweeps.adjoint import _unchanged
-from chainrule.traced import Traced
+from chainrule.sweeps.adjoint import _unchanged, has_nan
+from chainrule.traced import Traced, capturing
 from chainrule.value import Value
 
 __all__ = ["tangent"]
 
 
-def tangent(nodes: Sequence[Value], seeds: dict[Value, Any], *, record: bool) -> dict[Value, Any]:
+def tangent(
+    nodes: Sequence[Value], seeds: dict[Value, Any], *, record: bool, outputs: Iterable[Any] | None = None
+) -> dict[Value, Any]:
     """Carry tangents through recorded nodes.
 
     Parameters
@@ -27,12 +29,27 @@ def tangent(nodes: Sequence[Value], seeds: dict[Value, Any], *, record: bool) ->
         elements move at all.
     record : bool
         Whether the sweep's own arithmetic is recorded, so that it can be differentiated again.
+    outputs : iterable, optional
+        The nodes whose tangents are wanted, perhaps among other things; by default all.
 
     Returns
     -------
     dict
         The tangent of every node that has one; a missing tangent is zero.
     """
+    if not (record or capturing or any(type(t) is Lanes for t in seeds.values())):
+        found, doubtful = _sweep(nodes, seeds, False, False)
+        wanted = found if outputs is None else [v for v in outputs if type(v) is Value and v in found]
+        if not doubtful or not has_nan(found[v] for v in wanted):
+            return found
+    return _sweep(nodes, seeds, record, True)[0]
+
+
+def _sweep(
+    nodes: Sequence[Value], seeds: dict[Value, Any], record: bool, masks: bool
+) -> tuple[dict[Value, Any], bool]:
+    """The tangents, and whether masks were left out that could have made a difference."""
+    doubtful = False
     tangents = {v: t.value if type(t) is Lanes else t for v, t in seeds.items()}
     # Where a node moves at all, as in the adjoint sweep: not listed, everywhere.
     alive: dict[Value, Any] = {v: t.alive for v, t in seeds.items() if type(t) is Lanes}
@@ -44,28 +61,34 @@ def tangent(nodes: Sequence[Value], seeds: dict[Value, Any], *, record: bool) ->
         if all(t is None for t in ts):
             continue
         y, args = (node, _unchanged(node)) if record else (node._data, node.args)
-        masks = (
-            [alive.get(x) if type(x) is Value else None for x in node.inputs] if alive else [None] * len(ts)
-        )
-        dead = any(m is not None for m in masks)
-        mask = None
-        masked = node.shape or type(node._data) is Traced
-        if type(primitive) is Elementwise and masked and (dead or primitive.lanes is not None):
-            t, mask = _elementwise(primitive, node, y, args, ts, masks)
+        moving = [alive.get(x) if alive and type(x) is Value else None for x in node.inputs]
+        dead = any(m is not None for m in moving)
+        if type(primitive) is Elementwise:
+            partly = dead or (primitive.lanes is not None and type(node._data) is not float)
+        elif type(primitive) is Linear:
+            partly = dead or primitive.pads or any(t is None for t in ts)
         else:
+            partly = dead
+        mask = None
+        if partly and masks and type(primitive) is Elementwise:
+            t, mask = _elementwise(primitive, node, y, args, ts, moving)
+        else:
+            doubtful = doubtful or partly
             if dead and primitive.takes_lanes:
-                ts = [t if m is None else Lanes(t, m) for t, m in zip(ts, masks, strict=True)]
+                ts = [t if m is None else Lanes(t, m) for t, m in zip(ts, moving, strict=True)]
             t = primitive.push(y, args, ts, node.params)
-            if dead and type(primitive) is Linear:
-                mask = _linear(primitive, node, ts, masks)
-            elif dead and primitive.reach is not None and t is not None and masked:
-                mask = primitive.reach.moves(*_moving(node, ts, masks), **node.params)
+            if partly and masks and type(primitive) is Linear:
+                # The matrices of these operations are 0 and 1, so what reaches, reaches.
+                mask = as_array(primitive.run(*_moving(node, ts, moving), **node.params)) != 0
+            elif dead and primitive.reach is not None and t is not None:
+                mask = primitive.reach.moves(*_moving(node, ts, moving), **node.params)
                 t = keep(mask, t)
-        if t is not None:
-            tangents[node] = t
-            if mask is not None and (type(mask) is Traced or not mask.all()):
-                alive[node] = mask
-    return tangents
+        if t is None or (mask is not None and type(mask) is not Traced and not mask.any()):
+            continue
+        tangents[node] = t
+        if mask is not None and (type(mask) is Traced or not mask.all()):
+            alive[node] = mask
+    return tangents, doubtful
 
 
 def _elementwise(
@@ -88,15 +111,10 @@ def _elementwise(
         else:
             c = keep(mask, c)
             moved = moved | mask
+            if c is None:
+                continue
         total = c if total is None else total + c
     return total, None if moved is True else np.broadcast_to(moved, node.shape)
-
-
-def _linear(primitive: Linear, node: Value, ts: list[Any], masks: list[Any]) -> Any:
-    """Where the result moves: the matrices of these operations are 0 and 1, so what reaches, reaches."""
-    mask = as_array(primitive.run(*_moving(node, ts, masks), **node.params))
-    mask = mask if mask.dtype == bool else mask != 0
-    return mask if mask.ndim or type(mask) is Traced else None
 
 
 def _moving(node: Value, ts: list[Any], masks: list[Any]) -> list[Any]:

@@ -1,0 +1,131 @@
+"""A function of NumPy's or SciPy's that makes plain arrays is named where it meets a Value, with its twin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.fft
+import scipy.integrate
+import scipy.interpolate
+import scipy.linalg
+import scipy.ndimage
+import scipy.optimize
+import scipy.signal
+import scipy.special
+import scipy.stats
+
+import chainrule as cr
+from chainrule import Value, foreign
+
+X = np.array([0.5, 1.0, 2.0])
+P = Value(X)
+RNG = np.random.default_rng(0)
+TWINS: dict[str, Callable[[Any], Any]] = {
+    "scipy.linalg.cholesky": lambda v: scipy.linalg.cholesky(np.outer(v, v)),
+    "scipy.linalg.solve_triangular": lambda v: scipy.linalg.solve_triangular(np.eye(3), v),
+    "scipy.linalg.expm": lambda v: scipy.linalg.expm(np.outer(v, v)),
+    "scipy.linalg.eigh": lambda v: scipy.linalg.eigh(np.outer(v, v), np.eye(3)),
+    "scipy.special.logsumexp": lambda v: scipy.special.logsumexp(v),
+    "scipy.special.log_softmax": lambda v: scipy.special.log_softmax(v),
+    "scipy.special.softmax": lambda v: scipy.special.softmax(v),
+    "scipy.special.polygamma": lambda v: scipy.special.polygamma(1, v),
+    "scipy.special.multigammaln": lambda v: scipy.special.multigammaln(v[2] + 3, 2),
+    "scipy.stats.t.logpdf": lambda v: scipy.stats.t.logpdf(v, 3.0),
+    "scipy.stats.norm.cdf": lambda v: scipy.stats.norm(0.0, 1.0).cdf(v),
+    "scipy.signal.convolve": lambda v: scipy.signal.convolve(v, v),
+    "scipy.interpolate.CubicSpline": lambda v: scipy.interpolate.CubicSpline(X, v),
+}
+WITHOUT: dict[str, Callable[[Any], Any]] = {
+    "scipy.signal.lfilter": lambda v: scipy.signal.lfilter(v, [1.0], X),
+    "scipy.fft.dct": lambda v: scipy.fft.dct(v),
+    "scipy.ndimage.gaussian_filter": lambda v: scipy.ndimage.gaussian_filter(v, 1.0),
+    "scipy.integrate.solve_ivp": lambda v: scipy.integrate.solve_ivp(lambda t, y: -v * y, (0, 1), X),
+    "scipy.integrate.quad": lambda v: scipy.integrate.quad(lambda t: t * v[0], 0, 1),
+    "scipy.interpolate.RegularGridInterpolator": lambda v: scipy.interpolate.RegularGridInterpolator((X,), v),
+}
+INSTEAD: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "scipy.fft.fft": (lambda v: scipy.fft.fft(v), "write np.fft.fft in its place"),
+    "numpy.random.Generator.normal": (lambda v: RNG.normal(v[0]), "chainrule.random.default_rng"),
+    "numpy.random.Generator.gamma": (lambda v: np.random.default_rng(0).gamma(v), "chainrule.random.def"),
+    "numpy.r_": (lambda v: np.r_[v, 1.0], "np.concatenate"),
+    "numpy.c_": (lambda v: np.c_[v, v], "np.column_stack"),
+    "numpy.max": (lambda v: np.max([v[0], 1.0]), "chainrule.array([v, w])"),
+    "numpy.mean": (lambda v: np.mean([v[0], v[1]]), "chainrule.array([v, w])"),
+    "numpy.where": (lambda v: np.where(X > 1, [v[0]] * 3, v), "chainrule.array([v, w])"),
+    "numpy.linalg.norm": (lambda v: np.linalg.norm([v[0], v[1]]), "chainrule.array([v, w])"),
+    "numpy.vectorize": (lambda v: np.vectorize(abs)(v), "whole arrays"),
+    "numpy.polynomial.polynomial.polyval": (
+        lambda v: np.polynomial.polynomial.polyval(1.0, v), "np.polyval(c, x)",
+    ),
+    "numpy.polynomial.polynomial.Polynomial": (lambda v: np.polynomial.Polynomial(v), "np.polyval(c, x)"),
+    "np.asarray": (lambda v: np.array([v, v]), "chainrule.array([v, w])"),
+}  # fmt: skip
+
+
+def refused(f: Callable[[Any], Any]) -> str:
+    said = []
+    for run in (lambda: f(P), lambda: cr.grad(lambda v: np.sum(f(v)))(X)):
+        with pytest.raises(TypeError) as error:
+            run()
+        said.append(str(error.value))
+    assert said[0] == said[1]
+    assert said[0].endswith("; v.data has the bare numbers and leaves the graph")
+    return said[0]
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_a_twin_is_named_and_takes_values(name: str) -> None:
+    said = refused(TWINS[name])
+    assert said.startswith(f"{name}: a Value cannot become a plain array")
+    assert f"; write chainrule.{name} in its place" in said
+    with pytest.raises(TypeError, match=rf"in <lambda>: .*: {name} of a traced .*chainrule\.{name} in its"):
+        cr.compile(TWINS[name])(X)
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_without_a_twin_a_rule_is_asked_for(name: str) -> None:
+    said = refused(WITHOUT[name])
+    assert said.startswith(f"{name}: ") and "@chainrule.primitive(...)" in said
+
+
+@pytest.mark.parametrize("name", INSTEAD)
+def test_what_takes_its_place_is_named(name: str) -> None:
+    f, remedy = INSTEAD[name]
+    said = refused(f)
+    assert said.startswith(f"{name}: ") and remedy in said
+
+
+def test_a_neighbour_of_a_library_is_none() -> None:
+    """A path that begins as NumPy's folder does."""
+    folder = str(np.__path__[0])
+    assert foreign.from_library(f"{folder}/linalg/x.py") and not foreign.from_library(f"{folder}_users/x.py")
+
+
+@pytest.mark.parametrize(
+    "zeros",
+    [
+        lambda k: cr.numpy.zeros((3, 3)), lambda k: np.zeros((3, 3), like=k),
+        lambda k: np.full((3, 3), 0.0, like=k),
+        lambda k: np.full_like(k, 0.0, shape=(3, 3)), lambda k: np.zeros_like(k, shape=(3, 3)),
+    ],
+    ids=["chainrule.numpy.zeros", "np.zeros", "np.full", "np.full_like", "np.zeros_like"],
+)  # fmt: skip
+def test_the_remedies_for_elements_of_plain_arrays(zeros: Any) -> None:
+    """They work for plain numbers, for derivatives and compiled, and SciPy minimises the plain function."""
+
+    def loss(k: Any) -> Any:
+        K = zeros(k)
+        for i in range(3):
+            K[i, i] += k[i] ** 2 + 1
+        return np.sum(np.linalg.cholesky(K) ** 2)
+
+    assert float(loss(X)) == pytest.approx(np.sum(X**2 + 1))
+    np.testing.assert_allclose(cr.grad(loss)(X), 2 * X)
+    np.testing.assert_allclose(cr.compile(cr.grad(loss))(X), 2 * X)
+    cr.check_grads(loss, (X,), order=2)
+    found = scipy.optimize.minimize(loss, X, jac=cr.grad(loss))
+    assert found.success and abs(found.x).max() < 1e-5
+
