@@ -34,6 +34,7 @@ from chainrule.rules import linalg as la
 from chainrule.rules import matrix as mx
 from chainrule.rules import matrix_functions as mf
 from chainrule.rules import polynomial as pl
+from chainrule.rules import qr
 from chainrule.rules import reduction as rd
 from chainrule.rules import running as rn
 from chainrule.rules import shape as sh
@@ -557,9 +558,9 @@ LINALG = [
     *(
         of_first(p, square(*n), np.linalg.qr, i)
         for n in ((3, 3), (2, 4, 3))
-        for i, p in enumerate((la.qr_q, la.qr_r))
+        for i, p in enumerate((qr.qr_q, qr.qr_r))
     ),
-    *(of_first(p, square(4, 3, kind=complex), np.linalg.qr, i) for i, p in enumerate((la.qr_q, la.qr_r))),
+    *(of_first(p, square(4, 3, kind=complex), np.linalg.qr, i) for i, p in enumerate((qr.qr_q, qr.qr_r))),
     of_first(dc.eigh_values, _hermitian(3, 3, kind=complex), np.linalg.eigh, 0, upper=False),
     of_first(dc.eigh_vectors, _hermitian(3, 3), lambda a: np.linalg.eigh(a, "U"), 1, upper=True, phases=True),
     *(of_first(dc.eig_values, _hermitian(*n) + 0.1 * square(*n), _eig, 0) for n in ((3, 3), (2, 3, 3))),
@@ -578,6 +579,8 @@ LINALG = [
         for p in (dc.definite_back, dc.on_return)
     ),
     row(dc.independent, square(3, 3)),
+    row(qr.full_rank, square(3, 3), _NONE_FREE),
+    *(row(p, square(3, 3), _NONE_FREE, axis=-1) for p in (qr.full_rank_back, qr.full_rank_on_return)),
 ]
 
 SYSTEMS = [
@@ -599,6 +602,7 @@ SYSTEMS = [
     row(mf.expm, square(3, 3, kind=complex) / 2),
     *(row(p, square(*n)) for p in (mf.logm, mf.sqrtm) for n in ((3, 3), (2, 2, 2))),
     *(row(p, square(2, 2, kind=complex)) for p in (mf.logm, mf.sqrtm)),
+    row(mf.with_roots, square(3, 3), Constant(square(3, 3))),
     row(mf.solve_sylvester, square(3, 3), square(2, 2), square(3, 2)),
     row(mf.solve_sylvester, square(2, 2, kind=complex), square(3, 3), square(2, 3)),
 ]  # fmt: skip

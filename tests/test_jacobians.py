@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import optree
 import pytest
@@ -250,3 +252,31 @@ def test_stop_gradient_keeps_the_value_and_sends_no_derivative():
     assert cr.grad(lambda x: cr.stop_gradient(cr.grad(lambda y: y**3)(x)) * x)(2.0) == 12.0
     value, g = cr.value_and_grad(lambda x: cr.stop_gradient(x))(2.0)
     assert (value, g) == (2.0, 0.0)
+
+
+Z = np.array([0.3 + 0.4j, -0.2 + 0.9j])
+
+
+@pytest.mark.parametrize("mode", ["auto", "forward", "reverse"])
+def test_jacobians_of_holomorphic_functions(mode: str) -> None:
+    f = lambda z: np.stack([z[0] * z[1], np.exp(1j * z[0]), z[1] ** 3])
+    want = [[Z[1], Z[0]], [1j * np.exp(1j * Z[0]), 0], [0, 3 * Z[1] ** 2]]
+    np.testing.assert_allclose(cr.jacobian(f, mode=mode, holomorphic=True)(Z), want, rtol=1e-14)
+    assert cr.jacobian(np.sin, mode=mode, holomorphic=True)(Z[0]) == np.cos(Z[0])
+
+
+def test_hessians_of_holomorphic_functions() -> None:
+    f = lambda z: z[0] ** 3 * z[1]
+    want = [[6 * Z[0] * Z[1], 3 * Z[0] ** 2], [3 * Z[0] ** 2, 0]]
+    np.testing.assert_allclose(cr.hessian(f, holomorphic=True)(Z), want, rtol=1e-14)
+
+
+@pytest.mark.parametrize("derivative", [cr.jacobian, cr.hessian], ids=lambda d: d.__name__)
+def test_what_is_not_holomorphic(derivative: Any) -> None:
+    name = derivative.__name__
+    with pytest.raises(ValueError, match=f"^{name}: holomorphic=True, but the function is not complex diff"):
+        derivative(lambda z: np.conj(z[0]) * z[1] ** 2, holomorphic=True)(Z)
+    with pytest.raises(TypeError, match=f"^{name}: .* holomorphic=True"):
+        derivative(lambda z: z[0] * z[1])(Z)
+    with pytest.raises(TypeError, match=f"^{name}: holomorphic=True expects complex arguments"):
+        derivative(lambda z: z[0] * z[1], holomorphic=True)(Z.real)

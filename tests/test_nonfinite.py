@@ -304,3 +304,8 @@ def test_nothing_is_left_behind():
 def test_bad_input_is_named(f):
     with pytest.raises(TypeError, match=r"explain_nan: received a .*, expected a function or a Value"):
         cr.explain_nan(f)
+
+
+def test_python_complex_numbers_become_values() -> None:
+    found = cr.explain_nan(lambda z: np.abs(np.log(z)))(0j)
+    assert found.operation == "log" and found.operands == (0j,)

@@ -191,6 +191,10 @@ def _check_holomorphic(name: str, recording: Recording, flat: list[Any]) -> None
     """The Cauchy-Riemann equations: as the output turns by ``i``, so does its derivative."""
     out = recording.out
     turned, _ = recording.pull([(out, fit(1j, out._data))] if type(out) is Value else [])
+    _check_turned(name, flat, turned)
+
+
+def _check_turned(name: str, flat: list[Any], turned: list[Any]) -> None:
     for g, h in zip(map(current, flat), map(current, turned), strict=True):
         if type(g) is Traced or type(h) is Traced:  # no numbers yet
             continue
@@ -321,7 +325,9 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
 # -------------------------------------------------------------------- Jacobians and Hessians
 
 
-def jacobian(f: Callable[..., Any], argnums: Argnums = 0, mode: str = "auto") -> Callable[..., Any]:
+def jacobian(
+    f: Callable[..., Any], argnums: Argnums = 0, mode: str = "auto", holomorphic: bool = False
+) -> Callable[..., Any]:
     """The Jacobian ``∂fᵢ/∂xⱼ``, of shape ``output.shape + input.shape``.
 
     Parameters
@@ -333,6 +339,15 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0, mode: str = "auto") ->
     mode : {"auto", "forward", "reverse"}
         One forward sweep per input entry, or one reverse sweep per output entry; "auto" takes
         the fewer.
+    holomorphic : bool
+        Treat ``f`` as complex differentiable, as in `grad`: then the entries are complex derivatives.
+
+    Raises
+    ------
+    TypeError
+        For complex numbers without ``holomorphic``; with it for real ones.
+    ValueError
+        With ``holomorphic``, if ``f`` is not complex differentiable here.
 
     Examples
     --------
@@ -343,23 +358,36 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0, mode: str = "auto") ->
     """
     if mode not in ("auto", "forward", "reverse"):
         raise ValueError(f"jacobian: mode is {mode!r}, expected 'auto', 'forward' or 'reverse'")
-    return _jacobian("jacobian", f, argnums, mode)
+    return _jacobian("jacobian", f, argnums, mode, holomorphic)
 
 
-def _jacobian(name: str, f: Callable[..., Any], argnums: Argnums, mode: str) -> Callable[..., Any]:
+def _jacobian(
+    name: str, f: Callable[..., Any], argnums: Argnums, mode: str, holomorphic: bool = False
+) -> Callable[..., Any]:
     @functools.wraps(f, updated=())
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
         recording = _record_call(name, f, args, kwargs, argnums)
         outputs = recording.outputs
         _check_outputs(name, recording)
-        if any(np.iscomplexobj(zeros_like(v)) for v in [*recording.leaves, *outputs]):
+        every = [np.iscomplexobj(zeros_like(v)) for v in [*recording.leaves, *outputs]]
+        if any(every) and not holomorphic:
             raise TypeError(
-                f"{name}: complex numbers have no real {name.title()}; differentiate real and imaginary parts"
+                f"{name}: complex numbers have no real {name.title()}; differentiate real and imaginary "
+                "parts, or pass holomorphic=True for the derivative of a holomorphic function"
+            )
+        if holomorphic and not all(every):
+            raise TypeError(
+                f"{name}: holomorphic=True expects complex arguments and outputs; convert with "
+                "x.astype(complex), or leave holomorphic out"
             )
         rows = sum(v.size for v in outputs if type(v) is Value)
         columns = sum(v.size for v in recording.leaves)
         forward = mode == "forward" or (mode == "auto" and columns <= rows)
         table = (_columns if forward else _rows)(recording)
+        if holomorphic:
+            turned = (_columns if forward else _rows)(recording, 1j)
+            for row, other in zip(table, turned, strict=True):
+                _check_turned(name, row, other)
         blocks = [
             _by_argnums(recording, hand_out(row, recording.nested), argnums, len(args)) for row in table
         ]
@@ -368,11 +396,11 @@ def _jacobian(name: str, f: Callable[..., Any], argnums: Argnums, mode: str) -> 
     return jacobian_of
 
 
-def _columns(recording: Recording) -> list[list[Any]]:
+def _columns(recording: Recording, unit: complex = 1.0) -> list[list[Any]]:
     """``table[output][input]``, one tangent sweep for each column."""
     parts: list[list[list[Any]]] = [[[] for _ in recording.leaves] for _ in recording.outputs]
     for j, leaf in enumerate(recording.leaves):
-        for basis in _basis(leaf):
+        for basis in _basis(leaf, unit):
             for i, t in enumerate(_along(basis, recording, _push_one, j)):
                 parts[i][j].append(t)
     return [
@@ -381,11 +409,11 @@ def _columns(recording: Recording) -> list[list[Any]]:
     ]
 
 
-def _rows(recording: Recording) -> list[list[Any]]:
+def _rows(recording: Recording, unit: complex = 1.0) -> list[list[Any]]:
     """``table[output][input]``, one adjoint sweep for each row."""
     table = []
     for v in recording.outputs:
-        pulled = [_along(basis, recording, _pull_one, v) for basis in _basis(v)]
+        pulled = [_along(basis, recording, _pull_one, v) for basis in _basis(v, unit)]
         table.append(
             [_assemble([gs[j] for gs in pulled], v, leaf, 0) for j, leaf in enumerate(recording.leaves)]
         )
@@ -415,14 +443,14 @@ def _along(basis: Any, recording: Recording, sweep: Callable[..., list[Any]], wh
     return sweep(recording, which, Lanes(basis, basis != 0))
 
 
-def _basis(x: Any) -> Iterator[Any]:
+def _basis(x: Any, unit: complex) -> Iterator[Any]:
     """The unit vectors of an array's space, in its shape and dtype."""
     if not np.shape(zeros_like(x)):
-        yield fit(1.0, zeros_like(x))
+        yield fit(unit, zeros_like(x))
         return
     for i in range(x.size):
         e = np.zeros(x.shape, x.dtype)
-        e.flat[i] = 1.0
+        e.flat[i] = unit
         yield e
 
 
@@ -435,10 +463,12 @@ def _assemble(parts: list[Any], output: Any, leaf: Value, axis: int) -> Any:
     return fit(reshape(stack(parts, axis=axis), shape), like) if parts else like
 
 
-def hessian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+def hessian(
+    f: Callable[..., Any], argnums: Argnums = 0, holomorphic: bool = False
+) -> Callable[..., Any]:
     """The second derivatives ``∂²f/∂xᵢ∂xⱼ`` of a scalar function, of shape ``x.shape + x.shape``.
 
-    One forward sweep per entry of ``x`` over the recorded gradient.
+    One forward sweep per entry of ``x`` over the recorded gradient; ``holomorphic`` as in `jacobian`.
 
     Examples
     --------
@@ -447,12 +477,16 @@ def hessian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     array([[6., 2.],
            [2., 0.]])
     """
-    return _jacobian("hessian", _gradient("hessian", f, argnums), argnums, "forward")
+    return _jacobian(
+        "hessian", _gradient("hessian", f, argnums, holomorphic), argnums, "forward", holomorphic
+    )
 
 
-def _gradient(name: str, f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+def _gradient(
+    name: str, f: Callable[..., Any], argnums: Argnums = 0, holomorphic: bool = False
+) -> Callable[..., Any]:
     """The gradient for an operator that is called so."""
-    both = value_and_grad(f, argnums, _name=name)
+    both = value_and_grad(f, argnums, holomorphic=holomorphic, _name=name)
 
     @functools.wraps(f, updated=())
     def gradient(*args: Any, **kwargs: Any) -> Any:

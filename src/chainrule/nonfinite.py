@@ -371,7 +371,7 @@ def _lifted(x: Any, i: int, names: dict[int, str]) -> Any:
 
 
 def _floats(x: Any) -> bool:
-    return type(x) is float or (isinstance(x, np.ndarray | np.generic) and x.dtype.kind in "fc")
+    return type(x) in (float, complex) or (isinstance(x, np.ndarray | np.generic) and x.dtype.kind in "fc")
 
 
 def first_entry(x: Any) -> tuple[Any, tuple[int, ...]]:

@@ -889,3 +889,11 @@ def test_an_error_half_way_changes_nothing() -> None:
     with pytest.raises(np.linalg.LinAlgError):
         step(np.zeros((2, 2)))
     agree([w.data, w.grad, v.data, v.grad], [np.eye(2), np.zeros((2, 2)), a(1, 2), a(0, 0)])
+
+
+def test_real_if_close_of_real_numbers_is_themselves() -> None:
+    x = np.array([1.0, 2.0])
+    f = lambda x: np.real_if_close(x) * 2
+    np.testing.assert_array_equal(cr.compile(f)(x), f(x))
+    with pytest.raises(TracedError, match="real_if_close of a traced value: whether the result is complex"):
+        cr.compile(f)(x + 0j)

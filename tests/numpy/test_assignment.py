@@ -463,3 +463,29 @@ def test_an_array_without_axes_is_assigned_as_a_whole():
         np.sum(Value(np.ones(2)))[0] = 1.0
     with pytest.raises(TypeError, match="setitem: this Value is a scalar"):
         Value(1.0)[...] = 2.0
+
+
+IN_PLACE: dict[str, Callable[[Any, Any], Any]] = {
+    "sort": lambda a, v: a.sort(),
+    "sort along": lambda a, v: a.sort(0, kind="stable"),
+    "partition": lambda a, v: a.partition(1, axis=-1),
+    "put": lambda a, v: a.put([0, -1, 3], v[:2]),
+}
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_methods_that_change_the_array(name: str) -> None:
+    """The Value, and who has a window of it, are changed; what was computed before is not."""
+    x, v = np.array([[3.0, 1.0, 2.0], [0.5, 4.0, -1.0]]), np.array([7.0, 8.0])
+
+    def f(x: Any, v: Any) -> Any:
+        a = x * 1.0
+        window, before = a[0], a * 2
+        assert IN_PLACE[name](a, v) is None
+        return np.stack([a, before]), window * 3
+
+    for got, want in zip(f(Value(x), Value(v)), f(x, v), strict=True):
+        np.testing.assert_array_equal(got.data, want)
+    cr.check_grads(lambda x, v: f(x, v)[0], (x, v), order=2)
+    with pytest.raises(TypeError, match=f"^{name.split()[0]}: this Value is a scalar"):
+        IN_PLACE[name](Value(1.0), v)

@@ -47,3 +47,14 @@ def test_complex_numbers(name: Any) -> None:
             np.testing.assert_allclose(cr.data(a), b, rtol=1e-6 if single else 1e-12, atol=1e-13)
         tolerance = 1e-2 if single else 1e-6
         cr.check_grads(f, point, order=1, rtol=tolerance, atol=tolerance)
+
+
+def test_signs_of_infinite_numbers() -> None:
+    """One infinite part is the direction, which nothing turns; two are none."""
+    inf = np.inf
+    z = np.array([complex(inf, 1), complex(2, -inf), complex(-inf, np.nan), complex(inf, inf), 3 + 4j])
+    with np.errstate(all="ignore"):
+        value, pull = cr.vjp(np.sign, z)
+        np.testing.assert_allclose(value, np.sign(z), rtol=4e-16)
+        assert np.all(pull(np.ones_like(z))[0][:2] == 0)
+        np.testing.assert_allclose(cr.compile(np.sign)(z), np.sign(z), rtol=4e-16)

@@ -151,6 +151,9 @@ LIKE_ARRAYS: dict[str, list[str | tuple[str, str]]] = {
     "take": ["x.take([0, 5])", "x.take(1, axis=-1)"],
     "diagonal": ["A.diagonal()", "A.diagonal(1)"],
     "trace": ["Q.trace()", "A.trace(1)"],
+    "sort": ["(a := x * 1.0, a.sort())[0]", "(a := x * 1.0, a.sort(0))[0]"],
+    "partition": ["(a := x * 1.0, a.partition(1))[0]"],
+    "put": ["(a := x * 1.0, a.put([0, -1], v[:2]))[0]"],
     "dot": ["x.dot(A)", "x.dot(v)", "v.dot(2.0)"],
     "relu": [("x.relu()", "np.maximum(x, 0)"), ("s.relu()", "np.maximum(s, 0)")],
     "tanh": [("x.tanh()", "np.tanh(x)"), ("s.tanh()", "np.tanh(s)")],
@@ -240,8 +243,8 @@ def test_bits_of_floats_are_refused_in_words(operate: Any) -> None:
 
 # Of arrays, and of Values not; an array has them all.
 ELSEWHERE = set(
-    "base byteswap choose ctypes dump dumps flags flat getfield partition put resize setfield setflags "
-    "sort strides tobytes tofile view".split()
+    "base byteswap choose ctypes dump dumps flags flat getfield resize setfield setflags "
+    "strides tobytes tofile view".split()
 )
 
 

@@ -68,6 +68,21 @@ def test_periodic(n: int) -> None:
     like_scipy(f, interpolate, scipy.interpolate, x, y[:-1], q, rtol=1e-10)
 
 
+def test_integrals_of_periodic_curves() -> None:
+    """What grows from period to period is not periodic itself: it ends where the points do."""
+    x, y = np.array([0.0, 1.0, 2.5, 3.0, 4.2]), np.array([1.0, 2.0, -1.0, 0.5])
+
+    def f(s: Any, x: Any, y: Any, q: Any) -> Any:
+        curve = s.CubicSpline(x, np.concatenate([y, y[:1]]), bc_type="periodic")
+        return curve.antiderivative()(x), curve.antiderivative(2)(x), curve.derivative()(q), [
+            curve.integrate(a, b) for a, b in ((0.3, 1.1), (0.3, 4.2), (-7.5, 2.0), (3.0, 20.0), (2.0, -1.0))
+        ]  # fmt: skip
+
+    like_scipy(f, interpolate, scipy.interpolate, x, y, q, rtol=1e-9)
+    curve = interpolate.CubicSpline(x, np.append(y, y[0]), bc_type="periodic").antiderivative()
+    assert np.array_equal(np.isnan(curve(np.array([-0.1, 0.0, 4.2, 4.3]))), [True, False, False, True])
+
+
 @pytest.mark.parametrize("n", [2, 3, 6])
 def test_pchip_and_hermite(n: int) -> None:
     x, y = points(n, 2)

@@ -159,3 +159,14 @@ def test_the_gradient_of_a_log_likelihood() -> None:
     inverse = np.linalg.inv(cov)
     full = 0.5 * (np.outer(inverse @ v, inverse @ v) - inverse)
     np.testing.assert_allclose(cr.grad(f)(cov), np.tril(full) + np.tril(full, -1), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:Matrix is singular")
+@pytest.mark.parametrize("a", [np.zeros((2, 2)), np.diag([1.0, 0.0]), np.ones((3, 3))], ids=str)
+def test_square_roots_of_singular_matrices(a: Any) -> None:
+    """There the derivative is infinite, or there is none; of what is not asked for, nobody minds."""
+    f = lambda a: np.sum(linalg.sqrtm(a).real)
+    for run in (cr.grad(f), lambda a: cr.jvp(f, (a,), (np.eye(len(a)),))[1]):
+        with pytest.raises(np.linalg.LinAlgError, match=r"^sqrtm: the matrix is singular"):
+            run(a)
+    assert np.all(cr.grad(lambda a: np.sum(linalg.sqrtm(a).real * 0.0))(a) == 0)

@@ -180,11 +180,11 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 _DATA_DEPENDENT = {
-    np.nonzero, np.flatnonzero, np.argwhere, np.extract, np.compress, np.trim_zeros, np.real_if_close,
+    np.nonzero, np.flatnonzero, np.argwhere, np.extract, np.compress, np.trim_zeros,
     np.arange, np.unique, np.unique_all, np.unique_counts, np.unique_inverse, np.unique_values, np.union1d,
     np.intersect1d, np.setdiff1d, np.setxor1d, np.polydiv,
 }  # fmt: skip
-# Of real operands real or complex numbers, and np.poly of complex ones.
+# Of real operands real or complex numbers; np.poly and np.real_if_close of complex ones.
 _KIND_DEPENDENT = {getattr(np.emath, n) for n in np.emath.__all__}
 
 
@@ -206,7 +206,8 @@ def call(
     if function in (np.compress, np.extract):  # a condition that is known says how many there are
         depends = type(kwargs["condition"] if "condition" in kwargs else args[0]) is Traced
     kinds = {flat[i].dtype.kind for i in traced}
-    if (function in _KIND_DEPENDENT and kinds != {"c"}) or (function is np.poly and "c" in kinds):
+    of_complex = function in (np.poly, np.real_if_close) and "c" in kinds
+    if of_complex or (function in _KIND_DEPENDENT and kinds != {"c"}):
         raise TracedError(
             f"{where_in_user_code()}: {name} of a traced value: whether the result is complex depends on the "
             "numbers, which are not known while compiling; write the function of complex numbers, "

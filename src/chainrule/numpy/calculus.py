@@ -216,9 +216,11 @@ def geomspace(
 ) -> Any:
     """``start (stop / start)^t``, t from 0 to 1."""
     start, stop = as_operand(start) * 1.0, as_operand(stop) * 1.0
-    t = linspace(0.0, 1.0, num, endpoint)
-    n = builtins.max(len(shape_of(start)), len(shape_of(stop)))
-    y = start * ar.power(stop / start, t.reshape(-1, *(1,) * n))
+    ratio = stop / start
+    kind = np.result_type(np.float64, as_array(current(ratio)).real)
+    t = linspace(np.zeros((), kind), 1.0, num, endpoint)
+    n = len(shape_of(ratio))
+    y = start * ar.power(ratio, t.reshape(-1, *(1,) * n))
     if endpoint and num > 1:
         y = where(t.reshape(-1, *(1,) * n) == 1, stop, y)
     y = sh.transpose(y, _to(axis_of("geomspace", y, axis), n + 1))

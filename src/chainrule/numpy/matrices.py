@@ -20,6 +20,7 @@ from chainrule.rules import decompositions as dc
 from chainrule.rules import linalg as la
 from chainrule.rules import matrix as mx
 from chainrule.rules import shape as sh
+from chainrule.rules.qr import qr_q, qr_r
 from chainrule.value import Value, current
 
 # -------------------------------------------------------------------- results and arguments
@@ -294,7 +295,7 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     q, r = np.linalg.qr(current(a), mode="complete" if mode == "complete" else "reduced")
     rest, first = q[..., k:], sh.getitem(a, (Ellipsis, slice(0, k))) if n > k else a
     q, r = _fixed(a, q[..., :k], r[..., :k, :k])
-    left, right = la.qr_q(first, q, r), la.qr_r(first, q, r)
+    left, right = qr_q(first, q, r), qr_r(first, q, r)
     if n > k:
         right = sh.concatenate(
             [right, mx.matmul(la.H(left), sh.getitem(a, (Ellipsis, slice(k, None))))], len(shape_of(a)) - 1

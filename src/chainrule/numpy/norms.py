@@ -12,6 +12,7 @@ from chainrule.numpy.elementwise import power, where
 from chainrule.numpy.manipulation import moveaxis, reshape
 from chainrule.numpy.matrices import _matrices, _square, inv, svdvals
 from chainrule.numpy.reductions import max, min, sum
+from chainrule.primitives import as_array
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import reduction as rd
 from chainrule.rules import shape as sh
@@ -80,10 +81,12 @@ def _vector_norm(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any
     if ord in (1, math.inf):
         return sum(size, axes, keepdims=keepdims)
     total = sum(power(size, ord), axes, keepdims=keepdims)
+    kind = as_array(current(total)).dtype
+    root = 1 / kind.type(ord) if kind.char == "g" else 1 / ord  # with all its digits
     if ord < 0:
-        return power(total, 1 / ord)
+        return power(total, root)
     zero = current(total) == 0  # there the derivative is 0, the subgradient of smallest norm
-    return where(zero, 0.0, power(where(zero, 1.0, total), 1 / ord))
+    return where(zero, 0.0, power(where(zero, 1.0, total), root))
 
 
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 
 from chainrule.numpy import functions as fn
 from chainrule.numpy.arguments import place_of_out
-from chainrule.numpy.assignment import fill, in_place, set_item, with_out
+from chainrule.numpy.assignment import check_written, fill, in_place, put, set_item, with_out, write_out
 from chainrule.numpy.manipulation import flatten
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
@@ -169,6 +169,17 @@ def _method(name: str) -> Callable[..., Any]:
     return method
 
 
+def _in_place(name: str) -> Callable[..., None]:
+    """``v.sort()``: the Value becomes what the function makes of it."""
+    f = getattr(fn, name)
+
+    def method(self: Value, *args: Any, **options: Any) -> None:
+        check_written(name, self)
+        write_out(name, self, f(self, *args, **options))
+
+    return method
+
+
 def _clip(self: Value, min: Any = None, max: Any = None, out: Any = None, **options: Any) -> Any:
     if out is None and not options:
         return fn.clip(self, min, max)
@@ -193,6 +204,9 @@ _ATTACHED: dict[str, Any] = {
     "__getitem__": fn.getitem,
     "__setitem__": set_item,
     "fill": fill,
+    "put": put,
+    "sort": _in_place("sort"),
+    "partition": _in_place("partition"),
     "__iter__": _iterate,
     "T": property(fn.transpose),
     "mT": property(fn.matrix_transpose),
@@ -234,10 +248,7 @@ for _name, _method in _ATTACHED.items():
 
 # Methods that change an array in place, or look at its memory: a Value has neither.
 for _name, _here in {
-    "sort": "np.sort(v), which is sorted anew",
-    "partition": "np.partition(v, k), which is partitioned anew",
     "resize": "np.resize(v, shape), which is another Value",
-    "put": "np.put(v, indices, new)",
     "choose": "np.choose(indices, choices), with indices that are plain integers",
     "flat": "v.ravel()",
     **dict.fromkeys(

@@ -180,8 +180,8 @@ def _between(low: Any, high: Any, share: Any) -> Any:
 
 # How much the place among n grows with q, less n.
 _GROWTH = {
-    "interpolated_inverted_cdf": 0.0, "hazen": 0.0, "weibull": 1.0, "linear": -1.0, "median_unbiased": 1 / 3,
-    "normal_unbiased": 0.25,
+    "interpolated_inverted_cdf": 0.0, "hazen": 0.0, "weibull": 1.0, "linear": -1.0,
+    "median_unbiased": 1 - 1 / 3 - 1 / 3, "normal_unbiased": 0.25,
 }  # fmt: skip
 
 
@@ -189,14 +189,14 @@ def _along(plain: Any, q: Any, method: str, at: Any, count: Any, picked: Any) ->
     """Zero, with the derivative in ``q``: of two slopes at a knot the smaller, 0 at and beyond the ends."""
     if method not in _GROWTH:
         return 0.0
-    growth = as_array((count + _GROWTH[method]) / (100 if plain is np.percentile else 1))
     low = np.floor(at).astype(int)
     last, here, next_ = picked(np.maximum(low - 1, 0)), picked(low), picked(np.minimum(low + 1, count - 1))
     with np.errstate(invalid="ignore"):
         knot = (at == low) & (current(here) - current(last) < current(next_) - current(here))
     inside = (at > 0) & (at < count - 1)
     slope = where(inside, where(knot, _rise(last, here), _rise(here, next_)), 0.0)
-    return (q - current(q)) * slope * growth.astype(current(slope).dtype)
+    growth = as_array(count).astype(current(slope).dtype) + _GROWTH[method]
+    return (q - current(q)) * slope * (growth / (100 if plain is np.percentile else 1))
 
 
 def _rise(low: Any, high: Any) -> Any:

@@ -140,7 +140,7 @@ def _ramps(array: Any, k: int, width: tuple[int, int], ends: Pair) -> Pair:
     along = tuple(-1 if i == k else 1 for i in range(len(shape_of(array))))
 
     def ramp(edge: Any, end: Any, w: int) -> Any:
-        share = (np.arange(w) / w).reshape(along).astype(kind.type(0).real.dtype)
+        share = (np.arange(w, dtype=kind.type(0).real.dtype) / w).reshape(along)
         end = astype(end, kind) if type(end) is Value else end
         return end + (edge - end) * share
 

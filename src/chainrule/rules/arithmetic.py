@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.primitives import Elementwise, Linear, raw, where
-from chainrule.rules.elementary import LN2, exp, exp2, hypot, log, sigmoid, sigmoid2, unless_zero
+from chainrule.rules.elementary import LN2, digits, exp, exp2, hypot, log, sigmoid, sigmoid2, unless_zero
 from chainrule.traced import Traced
 
 # -------------------------------------------------------------------- + - * /
@@ -23,7 +23,7 @@ multiply = Elementwise(np.multiply, lambda z, x, y: y, lambda z, x, y: x, symbol
 # -z/y and not -x/y²: y² overflows and underflows long before z/y does.
 divide = Elementwise(
     np.divide,
-    lambda z, x, y: 1 / y,
+    lambda z, x, y: digits(1, z) / y,  # y may be narrower than x
     lambda z, x, y: -z / y,
     name="divide",
     symbol="/",
@@ -149,10 +149,12 @@ def absolute(z: Any) -> Any:
 
 
 def sign(z: Any) -> Any:
-    """``z / |z|``, and 0 at 0."""
+    """``z / |z|``, and 0 at 0; where one part is infinite its direction, as in NumPy, which nothing turns."""
     if not np.iscomplexobj(raw(z)):
         return _sign(z)
-    return unless_zero(r := absolute(z), z / r)
+    r = absolute(z)
+    far = np.isinf(raw(r))
+    return unless_zero(r, where(far, np.sign(raw(z)), z / where(far, 1.0, r)))
 
 
 def angle(z: Any) -> Any:

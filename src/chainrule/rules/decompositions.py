@@ -81,7 +81,7 @@ def _shared(d: Any, shares: Any) -> Any:
 # -------------------------------------------------------------------- what is refused
 
 
-def _rounding(x: Any) -> Any:
+def rounding(x: Any) -> Any:
     return np.finfo(x.dtype).eps ** (2 / 3) * np.max(np.abs(x), initial=0.0)
 
 
@@ -93,7 +93,7 @@ def _check_tangent(e: Any, ties: Any, *, name: str) -> Any:
     """The change of a matrix, seen from its vectors: it has to move repeated ones alike, and nowhere else."""
     tied = _repeated(ties)
     if tied.any():
-        eye, limit = np.eye(e.shape[-1], dtype=bool), _rounding(e)
+        eye, limit = np.eye(e.shape[-1], dtype=bool), rounding(e)
         d = np.diagonal(e, axis1=-2, axis2=-1)
         uneven = np.abs(d - ((ties / ties.sum(-1, keepdims=True)) @ d[..., None])[..., 0])
         moved = np.any(np.abs(np.where(eye, 0.0, e)) > limit, axis=-2) | (uneven > limit)
@@ -104,7 +104,7 @@ def _check_tangent(e: Any, ties: Any, *, name: str) -> Any:
 
 def _check_cotangent(g: Any, v: Any, ties: Any, free: Any, *, name: str, phases: bool) -> Any:
     """The cotangent of vectors: it must be 0 for repeated values, and for those which are ``free``."""
-    limit = _rounding(g)
+    limit = rounding(g)
     loose = np.broadcast_to((_repeated(ties) | free)[..., None, :], g.shape)
     if np.any(np.abs(g[loose]) > limit):
         raise np.linalg.LinAlgError(f"{name}: {ARBITRARY}")
@@ -132,7 +132,7 @@ class Check(Special):
         return error
 
 
-def _passing(check: Callable[..., Any], name: str) -> Special:
+def passing(check: Callable[..., Any], name: str) -> Special:
     """The first operand as it is, if the check lets it pass; so is its derivative."""
     return Check(
         numeric(check, trial=lambda x, *_, **__: x.copy()),
@@ -142,9 +142,9 @@ def _passing(check: Callable[..., Any], name: str) -> Special:
     )
 
 
-definite = _passing(_check_tangent, "definite")
-definite_back = _passing(_check_cotangent, "definite_back")
-independent = _passing(_check_independent, "independent")
+definite = passing(_check_tangent, "definite")
+definite_back = passing(_check_cotangent, "definite_back")
+independent = passing(_check_independent, "independent")
 # Tangents pass; cotangents on their way back through it are checked.
 on_return = Special(
     lambda t, v, ties, free, *, name, phases: t,

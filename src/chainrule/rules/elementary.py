@@ -34,13 +34,30 @@ def _within_one(x: Any) -> Any:
 # -------------------------------------------------------------------- exponentials and logarithms
 
 LN2, LN10, PI = math.log(2), math.log(10), math.pi
+_EXTENDED = {
+    1: np.longdouble(1), LN2: np.log(np.longdouble(2)),
+    LN10: np.log(np.longdouble(10)), PI: 4 * np.arctan(np.longdouble(1)),
+}  # fmt: skip
+
+
+def digits(constant: float, like: Any) -> Any:
+    """One of these with all digits of longdouble, beside such numbers; elsewhere a float of Python's."""
+    if type(like) is float:
+        return constant
+    char = getattr(getattr(raw(like), "dtype", None), "char", "d")
+    return _EXTENDED[constant] if char in "gG" else constant
+
 
 exp = Elementwise(np.exp, lambda y, x: y, scalar=math.exp)
-exp2 = Elementwise(np.exp2, lambda y, x: LN2 * y)
+exp2 = Elementwise(np.exp2, lambda y, x: digits(LN2, x) * y)
 expm1 = Elementwise(np.expm1, lambda y, x: exp(x), scalar=math.expm1)
 log = Elementwise(np.log, lambda y, x: _inside(_not_negative(x), 1 / x), scalar=math.log)
-log2 = Elementwise(np.log2, lambda y, x: _inside(_not_negative(x), 1 / (LN2 * x)), scalar=math.log2)
-log10 = Elementwise(np.log10, lambda y, x: _inside(_not_negative(x), (1 / LN10) / x), scalar=math.log10)
+log2 = Elementwise(
+    np.log2, lambda y, x: _inside(_not_negative(x), 1 / (digits(LN2, x) * x)), scalar=math.log2
+)
+log10 = Elementwise(
+    np.log10, lambda y, x: _inside(_not_negative(x), (1 / digits(LN10, x)) / x), scalar=math.log10
+)
 log1p = Elementwise(np.log1p, lambda y, x: _inside(_not_negative(x, -1.0), 1 / (1 + x)), scalar=math.log1p)
 
 # -------------------------------------------------------------------- roots
@@ -72,8 +89,8 @@ tan = Elementwise(np.tan, lambda y, x: 1 + y * y, scalar=math.tan)
 arcsin = Elementwise(np.arcsin, lambda y, x: 1 / sqrt((1 - x) * (1 + x)), scalar=math.asin)
 arccos = Elementwise(np.arccos, lambda y, x: -1 / sqrt((1 - x) * (1 + x)), scalar=math.acos)
 arctan = Elementwise(np.arctan, lambda y, x: _arctan_slope(x), scalar=math.atan)
-deg2rad = Elementwise(np.deg2rad, PI / 180, scalar=math.radians)
-rad2deg = Elementwise(np.rad2deg, 180 / PI, scalar=math.degrees)
+deg2rad = Elementwise(np.deg2rad, lambda y, x: digits(PI, x) / 180, scalar=math.radians)
+rad2deg = Elementwise(np.rad2deg, lambda y, x: 180 / digits(PI, x), scalar=math.degrees)
 
 
 def _arctan_slope(x: Any) -> Any:
@@ -149,7 +166,7 @@ def _sigmoid2(x: Any) -> Any:
 
 
 # 1 / (1 + 2⁻ˣ); as sigmoid(x log 2) it would be off by the rounding of that product, which exp enlarges.
-sigmoid2 = Elementwise(_sigmoid2, lambda y, x: LN2 * (y * sigmoid2(-x)), name="sigmoid2")
+sigmoid2 = Elementwise(_sigmoid2, lambda y, x: digits(LN2, x) * (y * sigmoid2(-x)), name="sigmoid2")
 
 
 def _logit(x: Any) -> Any:
@@ -259,7 +276,7 @@ bell_curve = Elementwise(
     scalar=bell_of_number,
 )
 erf = Elementwise(
-    _erf, lambda y, x: 2 / math.sqrt(PI) * bell_curve(x, rate=1.0), name="erf", scalar=math.erf
+    _erf, lambda y, x: 2 / digits(PI, x) ** 0.5 * bell_curve(x, rate=1.0), name="erf", scalar=math.erf
 )
 
 # -------------------------------------------------------------------- x log x and its kin
@@ -297,17 +314,19 @@ xlog1py = Elementwise(
 
 def _sin_pi(x: Any) -> Any:
     """sin(πx): first by whole turns, which is exact, and only then by the rounded π."""
+    pi = digits(PI, x)
     if np.iscomplexobj(x):
-        return np.sin(PI * x)
+        return np.sin(pi * x)
     r = x - 2 * np.rint(x / 2)
-    return np.sin(PI * np.where(np.abs(r) > 0.5, np.copysign(1, r) - r, r))
+    return np.sin(pi * np.where(np.abs(r) > 0.5, np.copysign(1, r) - r, r))
 
 
 def _cos_pi(x: Any) -> Any:
     """cos(πx); not sin(π(x + 1/2)), because that sum rounds."""
+    pi = digits(PI, x)
     if np.iscomplexobj(x):
-        return np.cos(PI * x)
-    return np.sin(PI * (0.5 - np.abs(x - 2 * np.rint(x / 2))))
+        return np.cos(pi * x)
+    return np.sin(pi * (0.5 - np.abs(x - 2 * np.rint(x / 2))))
 
 
 def _sinc(x: Any, *, order: int) -> Any:
@@ -316,21 +335,21 @@ def _sinc(x: Any, *, order: int) -> Any:
     Near 0 the power series, elsewhere ``x f⁽ᵏ⁾ = πᵏ⁻¹ sin(πx + kπ/2) - k f⁽ᵏ⁻¹⁾``, which is stable
     there (both from the Leibniz rule on ``x f = sin(πx)/π``).
     """
-    x = as_array(x)
+    x, pi = as_array(x), digits(PI, x)
     wide = x.astype(np.result_type(x, np.float64)) if x.dtype.kind == "f" else x
     small = np.abs(wide) < (order + 1) / 3
     z = np.where(small, 1.0, wide)
-    f = _sin_pi(z) / (PI * z)
+    f = _sin_pi(z) / (pi * z)
     for k in range(1, order + 1):
         wave = _cos_pi(z) if k % 2 else _sin_pi(z)  # of πz + kπ/2, but for the sign
-        f = (PI ** (k - 1) * (wave if k % 4 < 2 else -wave) - k * f) / z
+        f = (pi ** (k - 1) * (wave if k % 4 < 2 else -wave) - k * f) / z
     s = np.where(small, wide, 0.0)
     series = np.zeros_like(s)
     # Σ (-1)ⁿ π²ⁿ (2n)!/(2n-k)! x²ⁿ⁻ᵏ / (2n+1)!
     for n in range((order + 1) // 2, order + 24):
-        c = (-1) ** n * PI ** (2 * n) / (math.factorial(2 * n - order) * (2 * n + 1))
+        c = (-1) ** n * pi ** (2 * n) / (math.factorial(2 * n - order) * (2 * n + 1))
         series = series + c * s ** (2 * n - order)
-    if order == 1 and not np.iscomplexobj(x):
+    if order == 1 and wide.dtype == np.float64:
         f = np.where((about := _slope_about_root(wide))[1], about[0], f)
     return np.where(small, series, f).astype(x.dtype)[()] if order else np.sinc(x)
 

@@ -1,4 +1,4 @@
-"""Linear algebra: solving, inverses, determinants, and the factors that need no eigenvalues.
+"""Linear algebra: solving, inverses, determinants, and Cholesky's factor.
 
 Matrices are the last two axes, what stands before is a stack that broadcasts, as in NumPy. Cotangents are
 paired without conjugation, ``Re Σ g·t``; hence the plain transposes in the pulls.
@@ -243,7 +243,7 @@ sign_of_det = Special(
     given(0), lambda ts, y, a, *_: 1j * y * imag(trace_of_product(inv(a), ts[0])), name="sign_of_det"
 )
 
-# -------------------------------------------------------------------- Cholesky and QR
+# -------------------------------------------------------------------- Cholesky
 
 
 def _cholesky_push(ts: Any, y: Any, a: Any) -> Any:
@@ -257,35 +257,3 @@ def _cholesky_push(ts: Any, y: Any, a: Any) -> Any:
 
 
 cholesky = Special(np.linalg.cholesky, _cholesky_push, name="cholesky")
-
-
-def _skew(inner: Any) -> Any:
-    """The part of Qᴴ dA R⁻¹ that turns Q: what is left for R is upper triangular, real on its diagonal."""
-    lower = where(np.tri(np.shape(raw(inner))[-1], k=-1, dtype=bool), inner, 0.0)
-    skew = lower - H(lower)
-    if not is_complex(inner):
-        return skew
-    return skew + where(np.eye(np.shape(raw(inner))[-1], dtype=bool), 1j * imag(inner), 0.0)
-
-
-def _divided(t: Any, r: Any) -> Any:
-    """T R⁻¹."""
-    return mT(solve(mT(r), mT(t)))
-
-
-def _q_push(ts: Any, y: Any, a: Any, q: Any, r: Any) -> Any:
-    x = _divided(ts[0], qr_r(a, q, r))
-    inner = matmul(H(y), x)
-    return x - matmul(y, inner - _skew(inner))
-
-
-def _r_push(ts: Any, y: Any, a: Any, q: Any, r: Any) -> Any:
-    inner = matmul(H(qr_q(a, q, r)), _divided(ts[0], y))
-    return matmul(inner - _skew(inner), y)
-
-
-# Operands: A with no more columns than rows, and its factors. S. F. Walter & L. Lehmann, "Algorithmic
-# differentiation of linear algebra functions with application in optimum experimental design",
-# arXiv:1001.1654, section 3.2.2; the columns must be independent.
-qr_q: Special = Special(given(0), _q_push, name="qr_q", symbol="Q")
-qr_r: Special = Special(given(1), _r_push, name="qr_r", symbol="R")

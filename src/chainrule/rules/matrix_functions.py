@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.primitives import Special, raw, where
+from chainrule.rules.decompositions import NEAR, passing
 from chainrule.rules.linalg import numeric, total
 from chainrule.rules.matrix import matmul
 from chainrule.rules.matrix import matrix_transpose as mT
@@ -222,10 +223,31 @@ solve_sylvester: Special = Special(
     _solve_sylvester, _sylvester_push, _sylvester_pull, name="solve_sylvester"
 )
 
-# y² = a, and so y dy + dy y = da.
+
+def _check_roots(y: Any, t: Any) -> Any:
+    if y.size and np.any(t):
+        size = np.abs(np.linalg.eigvals(y)) ** 2  # of the eigenvalues of a
+        least, limit = np.min(size, -1), NEAR * y.shape[-1] * np.finfo(size.dtype).eps * np.max(size, -1)
+        if np.any((least <= limit) & np.any(t, axis=(-2, -1))):
+            raise np.linalg.LinAlgError(
+                "sqrtm: the matrix is singular, but for rounding; there the derivative of its square root is "
+                "infinite, or does not exist"
+            )
+    return y
+
+
+with_roots = passing(_check_roots, "with_roots")
+
+
+def _sqrtm_moved(y: Any, t: Any) -> Any:
+    """y² = a, and so y dy + dy y = da."""
+    y = with_roots(y, t)
+    return solve_sylvester(y, y, t)
+
+
 sqrtm = Special(
     _sqrtm,
-    lambda ts, y, a: solve_sylvester(y, y, ts[0]),
-    lambda g, y, a: (solve_sylvester(mT(y), mT(y), g),),
+    lambda ts, y, a: _sqrtm_moved(y, ts[0]),
+    lambda g, y, a: (_sqrtm_moved(mT(y), g),),
     name="sqrtm",
 )

@@ -271,9 +271,24 @@ def _take(x: Any, axis: int, part: slice) -> Any:
     return getitem(x, (slice(None),) * axis + (part,))
 
 
+MANY = 64  # factors from which a product is divided by each of them rather than built up without it
+
+
+def _divisible(y: Any, x: Any, axis: Axes) -> bool:
+    """Whether products of many factors can be divided by each: no zero, nothing near the ends of range."""
+    y, x = raw(y), raw(x)
+    if _count(x, axis) < MANY or type(x) is Traced:
+        return False
+    sizes = [np.abs(y), np.abs(x)]
+    least = float(np.finfo(sizes[1].dtype).tiny) ** (1 / 4)
+    return all(bool(np.all((least < size) & (size < 1 / least))) for size in sizes)
+
+
 def _prod_push(ts: Any, y: Any, x: Any, *, axis: Axes, keepdims: bool) -> Any:
     """Multiply pairs (x, dx) as in a tournament: exact with any number of zeros, to any order."""
     (t,) = ts
+    if _divisible(y, x, axis):
+        return y * sum_(t / x, axis=axis, keepdims=keepdims)
     for k in axis:
         n = np.shape(raw(x))[k]
         if n == 0:
@@ -300,8 +315,10 @@ prod = Special(
 
 
 def _cumprod_push(ts: Any, y: Any, x: Any, *, axis: int) -> Any:
-    """Pairs (x, dx) multiplied by their neighbours 1, 2, 4, ... to the left."""
+    """Pairs (x, dx) multiplied by their neighbours 1, 2, 4, ... to the left: exact with zeros."""
     (t,) = ts
+    if _divisible(y, x, (axis,)):
+        return y * cumsum(t / x, axis=axis)
     n, step = np.shape(raw(x))[axis], 1
     while step < n:
         a, da = _take(x, axis, slice(0, n - step)), _take(t, axis, slice(0, n - step))

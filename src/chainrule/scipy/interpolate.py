@@ -88,7 +88,10 @@ class PPoly:
         return PPoly(c, self.x, self.extrapolate, self.axis)
 
     def antiderivative(self, nu: int = 1) -> PPoly:
-        """The curve whose ``nu``-th derivative this one is, 0 at the first breakpoint."""
+        """The curve whose ``nu``-th derivative this one is, 0 at the first breakpoint.
+
+        Of a periodic curve that is nan beyond the breakpoints, as in SciPy.
+        """
         if nu > 1:
             return self.antiderivative().antiderivative(nu - 1)
         degree = shape_of(self.c)[0] - 1
@@ -99,12 +102,22 @@ class PPoly:
         for k in range(degree + 1):
             area = (area + c[k]) * width
         start = concatenate([area[:1] * 0.0, np.cumsum(area, 0)[:-1]])
-        return PPoly(concatenate([c, start[None]]), self.x, self.extrapolate, self.axis)
+        # what grows from period to period is not periodic
+        extrapolate = False if self.extrapolate == "periodic" else self.extrapolate
+        return PPoly(concatenate([c, start[None]]), self.x, extrapolate, self.axis)
 
     def integrate(self, a: Any, b: Any) -> Any:
-        """The integral from ``a`` to ``b``, both where the curve is."""
+        """The integral from ``a`` to ``b``, both where the curve is; of a periodic one anywhere."""
         whole = self.antiderivative()
-        return whole(b) - whole(a)
+        if self.extrapolate != "periodic":
+            return whole(b) - whole(a)
+        first, last = self.x[0], self.x[-1]
+
+        def until(q: Any) -> Any:
+            periods = (as_operand(q) - first) // (last - first)
+            return whole(last) * periods + whole(q - periods * (last - first))
+
+        return until(b) - until(a)
 
     def _powers(self, factors: list[float]) -> Any:
         return np.array(factors).reshape((-1,) + (1,) * (len(shape_of(self.c)) - 1))
