@@ -207,8 +207,8 @@ def _check_out(name: str, out: Any) -> None:
     if type(out) is not Value:
         raise TypeError(
             f"{name}: out= is a plain array, which cannot hold a Value's derivative; "
-            "assign the result instead (write a = a + v for a += v), make the array a Value, or take v.data where "
-            "no derivative is wanted, as for p.data -= step"
+            "assign the result instead (write a = a + v for a += v), make the array a Value, or take v.data "
+            "where no derivative is wanted, as for p.data -= step"
         )
     if not out.shape:
         raise TypeError(f"{name}: out= is a Value that is a scalar; assign the result instead")
