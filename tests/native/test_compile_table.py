@@ -484,7 +484,7 @@ def test_every_function_of_the_page_works_in_a_program(section: str, number: int
         f, at = numpy_table.function(expression)
         fast = cr.compile(f)
         if name.removeprefix("np.") in numpy_table.DEPENDENT:
-            with pytest.raises(TracedError, match="the result's shape depends on the numbers"):
+            with pytest.raises(TracedError, match="depends on the numbers"):
                 fast(*at)
             continue
         with quiet():

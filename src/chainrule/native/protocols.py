@@ -65,8 +65,14 @@ def array_ufunc(self: Traced, ufunc: np.ufunc, method: str, *inputs: Any, **opti
     if method == "at":
         return write_at(ufunc, *inputs)
     if "out" in options:
-        (out,), mask = options.pop("out"), options.pop("where", True)
-        return _into(f"{name} with out=", out, getattr(ufunc, method)(*inputs, **options), mask)
+        outs, mask = options.pop("out"), options.pop("where", True)
+        made = getattr(ufunc, method)(*inputs, **options)
+        if ufunc.nout > 1:
+            what = f"{name} with out="
+            return tuple(y if o is None else _into(what, o, y, mask) for o, y in zip(outs, made))
+        if method == "__call__" and np.broadcast_shapes(made.shape, np.shape(outs[0])) == np.shape(outs[0]):
+            made = broadcast_to(made, np.shape(outs[0]))
+        return _into(f"{name} with out=", outs[0], made, mask)
     if method == "reduce" and name in ("maximum", "minimum") and options.get("dtype") is not None:
         inputs = (cast(lift(inputs[0]), np.dtype(options["dtype"])),)
     if method == "reduce" and name in _REDUCE_NAMES:

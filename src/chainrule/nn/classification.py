@@ -271,7 +271,7 @@ def hinge(scores: Array, labels: ArrayLike, *, reduction: str = "mean") -> Any:
     >>> loss = nn.hinge(scores, np.array([1, 1, -1])); loss.item()
     0.66667
     >>> loss.backward(); scores.grad * 3
-    array([ 0., -1.,  1.])
+    array([-0., -1.,  1.])
     """
     s, y = as_operand(scores), as_operand(labels)
     check_same("hinge", "scores", s.shape, "labels", y.shape)
