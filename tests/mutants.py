@@ -14,6 +14,7 @@ import pytest
 
 from chainrule.primitives import Bilinear, Elementwise, Lanes, Linear, Primitive, Special, raw
 from chainrule.rules import arithmetic as ar
+from chainrule.rules import elementary as el
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -40,8 +41,10 @@ def systematic(p: Primitive) -> Iterator[Mutant]:
         yield Mutant(f"{p.name}: {name}", p, setting(p, attribute, new))
 
 
-# Their partials are constant pieces, so cutting these off from the graph is no mistake.
+# Their partials are constants, or pieces of such, so cutting these off from the graph is no mistake.
 PIECEWISE = {
+    el.deg2rad,
+    el.rad2deg,
     ar.remainder,
     ar.fmod,
     ar.maximum,

@@ -19,10 +19,10 @@ import optree
 
 from chainrule.containers import flatten
 from chainrule.recording import alias, kind_of
-from chainrule.rules.carry import Stack, conform, describe, operand, sort_of, truth
+from chainrule.rules.carry import Stack, conform, describe, sort_of, truth
 from chainrule.rules.control import Plan, branch, loop, repeat, watch
 from chainrule.traced import Traced, current_trace
-from chainrule.value import Value, next_serial
+from chainrule.value import Value, current, next_serial
 
 __all__ = ["cond", "fori", "scan", "while_loop"]
 
@@ -200,7 +200,7 @@ def while_loop(condition: Callable[[Any], Any], body: Callable[[Any], Any], init
         condition, body = _as_it_is(condition), _as_it_is(body)
         carry = repeat(Plan("while_loop", (holds, step), _title(body), labels), leaves)
     else:
-        likes, carry = [operand(x) for x in leaves], [_own(x) for x in leaves]
+        likes, carry = [current(x) for x in leaves], [_own(x) for x in leaves]
         for number in itertools.count():
             since = next_serial()
             if not truth("while_loop", "condition", holds(carry)):
@@ -209,7 +209,7 @@ def while_loop(condition: Callable[[Any], Any], body: Callable[[Any], Any], init
             if watch.step is not None:
                 watch.step("while_loop", number, since, next_serial())
             for i, x in enumerate(carry):
-                same = conform("while_loop", labels[i], operand(x), likes[i])
+                same = conform("while_loop", labels[i], current(x), likes[i])
                 carry[i] = x if type(x) is Value else same
     return optree.tree_unflatten(spec, carry)
 
@@ -304,9 +304,9 @@ def _carry(name: str, init: Any) -> tuple[list[Any], Any, list[str]]:
     leaves, spec = flatten(init)
     labels = ["carry" + accessor.codify("") for accessor in spec.accessors()]
     for label, x in zip(labels, leaves):
-        if sort_of(operand(x)) is None:
+        if sort_of(current(x)) is None:
             raise TypeError(
-                f"{name}: {label} starts as {describe(operand(x))}, expected numbers, arrays, Values or "
+                f"{name}: {label} starts as {describe(current(x))}, expected numbers, arrays, Values or "
                 "containers of them; what stays as it is need not be carried: close over it"
             )
     return leaves, spec, labels
@@ -326,7 +326,7 @@ def _rows(xs: Any) -> tuple[list[Any], Any]:
     for accessor, x in zip(spec.accessors(), rows):
         if not isinstance(x, Value | np.ndarray | Traced) or not x.shape:
             raise TypeError(
-                f"scan: xs{accessor.codify('')} is {describe(operand(x))}, expected an array with one entry "
+                f"scan: xs{accessor.codify('')} is {describe(current(x))}, expected an array with one entry "
                 "for each step along its first axis; write np.array(xs) for a list of numbers; what is the "
                 "same at each is not passed: close over it"
             )
@@ -338,7 +338,7 @@ def _length(rows: list[Any], xs: Any, length: Any) -> int:
         try:
             length = operator.index(length)
         except TypeError:
-            raise TypeError(f"scan: length is {describe(operand(length))}, expected an integer") from None
+            raise TypeError(f"scan: length is {describe(current(length))}, expected an integer") from None
         if length < 0:
             raise ValueError(f"scan: length is {length}, expected 0 or more")
     elif not rows:
@@ -361,7 +361,7 @@ def _nothing(body: Any, leaves: list[Any], rows: list[Any]) -> list[Any]:
         _, ys, _ = body(leaves, [np.zeros(row.shape[1:], row.dtype)[()] for row in rows])
     stacks = [Stack("scan", "y", 1) for _ in ys]
     for stack, y in zip(stacks, ys):
-        y = operand(y)
+        y = current(y)
         stack.put(0, np.zeros(y.shape, y.dtype) if type(y) is Traced else y)
     return [stack.array[:0] for stack in stacks]
 
@@ -374,4 +374,4 @@ def _bound(what: str, x: Any) -> Any:
             return operator.index(x)
     except TypeError:
         pass
-    raise TypeError(f"fori: {what} is {describe(operand(x))}, expected an integer")
+    raise TypeError(f"fori: {what} is {describe(current(x))}, expected an integer")

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from chainrule.primitives import Bilinear, Contributions, Elementwise, Lanes, Linear, Primitive, Special
+from chainrule.recording import kind_of
 from chainrule.traced import Traced, TracedError, is_array
 from chainrule.value import Value
 
@@ -254,7 +255,7 @@ class _Maker:
                 f"{self.name}: it reads a Value that is not its argument, whose derivative would be lost; "
                 "make it an argument"
             )
-        received = f"an array of {y.dtype}" if isinstance(y, np.ndarray) else _kind(y)
+        received = f"an array of {y.dtype}" if isinstance(y, np.ndarray) else kind_of(y)
         several = "; several arrays come from several primitives, or from np.stack"
         raise TypeError(
             f"{self.name}: it returned {received}, expected one number or array of floats"
@@ -264,7 +265,7 @@ class _Maker:
     def rule(self, what: str, rule: Any, leading: tuple[str, ...], check: Callable[..., None]) -> Any:
         """A rule whose arguments are looked at now, and whose results when they are there."""
         if not callable(rule):
-            raise TypeError(f"{self.name}: {what} is {_kind(rule)}, expected a function")
+            raise TypeError(f"{self.name}: {what} is {kind_of(rule)}, expected a function")
         signature = _signature(rule)
         if signature is not None and self.operands is not None:
             try:
@@ -335,7 +336,7 @@ def _operand(name: str, x: Any) -> Any:
     if type(x) is Value or (is_array(x) and getattr(getattr(x, "dtype", None), "kind", "f") in "biufc"):
         return x
     raise TypeError(
-        f"{name}: an operand is {_kind(x)}, expected a number or an array; arguments that are no operands "
+        f"{name}: an operand is {kind_of(x)}, expected a number or an array; arguments that are no operands "
         "come after a * in the function's signature, and are passed by name"
     )
 
@@ -348,17 +349,13 @@ def _read_only(x: Any) -> Any:
     return x
 
 
-def _kind(x: Any) -> str:
-    return "None" if x is None else f"a {type(x).__name__}"
-
-
 # -------------------------------------------------------------------- what rules give
 
 
 def _shape(what: str, x: Any) -> tuple[int, ...] | None:
     """The shape of what a rule gave; None of what has none, such as a symbol."""
     if x is None or isinstance(x, list | tuple | dict | str):
-        raise TypeError(f"{what} gave {_kind(x)}, expected a number or an array")
+        raise TypeError(f"{what} gave {kind_of(x)}, expected a number or an array")
     if type(x) is Value or type(x) is Traced or isinstance(x, np.ndarray | np.generic):
         return x.shape
     return ()
@@ -431,7 +428,7 @@ def _given(args: Any) -> str | None:
 
 def _each(what: str, found: Any, operands: Sequence[Any], none: bool) -> None:
     if not isinstance(found, tuple | list) or len(found) != len(operands):
-        received = f"{len(found)} of them" if isinstance(found, tuple | list) else _kind(found)
+        received = f"{len(found)} of them" if isinstance(found, tuple | list) else kind_of(found)
         raise ValueError(f"{what} gave {received}, expected a tuple of {len(operands)} cotangents")
     for i, (c, x) in enumerate(zip(found, operands, strict=True)):
         if c is not None or not none:

@@ -13,7 +13,7 @@ import optree
 
 from chainrule.containers import flatten
 from chainrule.graph import order
-from chainrule.primitives import Elementwise, Lanes, as_array, fit
+from chainrule.primitives import Elementwise, Lanes, as_array, fit, raw
 from chainrule.sweeps.adjoint import Outside, adjoint
 from chainrule.sweeps.tangent import tangent
 from chainrule.traced import Traced, is_array
@@ -195,7 +195,7 @@ def match(name: str, what: str, tree: Any, of: str, flat: list[Any], spec: Any) 
         got, want = _shape(t), _shape(v)
         if got != want:
             raise ValueError(f"{name}: {what}{at} has shape {got}, expected the shape of {of}, {want}")
-        if np.iscomplexobj(_raw(t)) and not np.iscomplexobj(_raw(v)):
+        if np.iscomplexobj(raw(t)) and not np.iscomplexobj(raw(v)):
             raise TypeError(
                 f"{name}: {what}{at} is complex, expected real numbers, as {of}; take its real part"
             )
@@ -233,9 +233,5 @@ def kind_of(x: Any) -> str:
     return "None" if x is None else f"a {type(x).__name__}"
 
 
-def _raw(x: Any) -> Any:
-    return x._data if type(x) is Value else x
-
-
 def _shape(x: Any) -> tuple[int, ...]:
-    return np.shape(_raw(x))
+    return np.shape(raw(x))

@@ -518,7 +518,8 @@ FUNCTIONS |= {
     "corrcoef": ["np.corrcoef(A)", "np.corrcoef(v, w)", "np.corrcoef(A, rowvar=False)"],
     "i0": ["np.i0(x)", "np.i0(v)"],
     "fix": ["np.fix(x)", "np.fix(s)"],
-    "real_if_close": ["np.real_if_close(x)", "np.real_if_close(z)", "np.real_if_close(x + 0j)"],
+    "real_if_close": ["np.real_if_close(x)"],
+    "real_if_close of complex": ["np.real_if_close(z)", "np.real_if_close(x + 0j)"],
     "unwrap": [
         "np.unwrap(4 * x)", "np.unwrap(v, period=1.5)", "np.unwrap(x, axis=0, discont=4.0)",
         "np.unwrap(3 * f)",
@@ -659,7 +660,7 @@ FUNCTIONS |= {
 # Of these the shape depends on the numbers, so that they are refused in a compiled program.
 DEPENDENT = {
     "unique", "unique_all", "unique_counts", "unique_inverse", "unique_values", "trim_zeros", "arange",
-    "real_if_close",
+    "real_if_close of complex",
 }  # fmt: skip
 
 # -------------------------------------------------------------------- linear algebra and transforms

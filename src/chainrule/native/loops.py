@@ -44,10 +44,11 @@ from chainrule.native.products import matmul
 from chainrule.native.reference import order
 from chainrule.native.simplify import with_inputs
 from chainrule.native.ufuncs import apply_ufunc
-from chainrule.rules.carry import conform, describe, operand, sort_of, truth
+from chainrule.primitives import raw
+from chainrule.rules.carry import conform, describe, sort_of, truth
 from chainrule.rules.control import Flat, Parts, Plan, Ran, lifted, outside_of
 from chainrule.traced import Traced, TracedError, capturing, current_trace, set_trace, where_in_user_code
-from chainrule.value import Value
+from chainrule.value import Value, current
 from chainrule.versions import first, step
 
 __all__ = ["SubProgram", "capture_cond", "capture_scan", "capture_while", "trim", "trimmed"]
@@ -175,10 +176,6 @@ def _wrapped(xs: Sequence[Traced], tracked: Sequence[bool]) -> Flat:
     return [lifted(x) if t else x for x, t in zip(xs, tracked)]
 
 
-def _raw(x: Any) -> Any:
-    return x._data if type(x) is Value else x
-
-
 def _seen(outs: Flat, trace: Inner) -> tuple[list[bool], dict[int, Value]]:
     """Which of the results are Values, and the Values from outside they depend on."""
     found: dict[int, Value] = {}
@@ -187,7 +184,7 @@ def _seen(outs: Flat, trace: Inner) -> tuple[list[bool], dict[int, Value]]:
 
 
 def _leaf(name: str, label: str, x: Any) -> Any:
-    x = _raw(x)
+    x = raw(x)
     if sort_of(x) is None:
         raise TypeError(f"{name}: {label} is {describe(x)}, expected a number or an array")
     return x
@@ -220,7 +217,7 @@ def _picked(made: Traced) -> list[Traced]:
 def capture_scan(plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool) -> Ran:
     """Write a loop of ``length`` steps into the capture that is going on."""
     name, (body,) = plan.name, plan.functions
-    first, rows = [lift(operand(c)) for c in init], [lift(operand(x)) for x in xs]
+    first, rows = [lift(current(c)) for c in init], [lift(current(x)) for x in xs]
     tracked, moved = [type(c) is Value for c in init], [type(x) is Value for x in xs]
     while True:  # until what comes out as a Value goes in as one
         with _inner(name) as trace:
@@ -237,7 +234,7 @@ def capture_scan(plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool) -
             stacked = [trace.own(_leaf(name, plan.y_label(j), y)) for j, y in enumerate(ys)]
             if any(values):
                 stacked += before  # the carry each step began with, for the derivative
-            terms = [trace.own(_raw(s)) for s in terms]
+            terms = [trace.own(raw(s)) for s in terms]
             products = [_Products.of(s, set(entries)) for s in terms]
             rest = [s for s, p in zip(terms, products) if p is None]
             totals = [trace.placeholder(s.shape, s.dtype, s.weak) for s in rest]
@@ -412,7 +409,7 @@ def _flat(x: Traced) -> Traced:
 def capture_while(plan: Plan, init: Flat) -> Ran:
     """Write a loop that runs while a condition holds into the capture that is going on."""
     name, (condition, body) = plan.name, plan.functions
-    first = [lift(operand(c)) for c in init]
+    first = [lift(current(c)) for c in init]
     tracked = [type(c) is Value for c in init]
     while True:
         with _inner(name) as trace:
@@ -445,7 +442,7 @@ def capture_while(plan: Plan, init: Flat) -> Ran:
 def capture_cond(plan: Plan, predicate: Traced, operands: Flat) -> Ran:
     """Write both branches into the capture that is going on."""
     name = plan.name
-    given = [lift(operand(x)) for x in operands]
+    given = [lift(current(x)) for x in operands]
     tracked = [type(x) is Value for x in operands]
     with _inner(name) as trace:
         inside = [trace.placeholder(x.shape, x.dtype, x.weak) for x in given]

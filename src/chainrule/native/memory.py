@@ -7,9 +7,11 @@ where it was, if nothing reads the old numbers afterwards.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ from chainrule.traced import Traced
 __all__ = ["ARENA", "CELLS", "LOOPS", "Memory", "Shared", "Storage"]
 
 ALIGN = 64
+SMALL = 512  # bytes up to which arrays go into slots of one size
 # Entries of the table: the arena, the cells, then one for each array.
 ARENA, CELLS, FIRST = 0, 1, 2
 LOOPS = ("scan", "while", "cond")
@@ -297,17 +300,34 @@ class Memory:
         self.shared.cells += 1
 
     def _arena(self, born: dict[Traced, int], died: dict[Traced, int]) -> int:
-        """First fit, largest first among what is born together; returns the size."""
+        """Places by first fit, the largest first; returns the size.
+
+        Small arrays, of which there may be many thousands, have slots in front: each takes the one of its
+        size that was let go last.
+        """
+        sizes = {x: max(-(-x.nbytes // ALIGN) * ALIGN, ALIGN) for x in born}
+        slots: dict[int, list[int]] = {}
+        held: list[tuple[int, int, int]] = []  # died, offset, size
+        front = 0
+        for x in sorted([x for x in born if sizes[x] <= SMALL], key=born.__getitem__):
+            while held and held[0][0] < born[x]:
+                _, offset, size = heappop(held)
+                slots[size].append(offset)
+            size = sizes[x]
+            if free := slots.setdefault(size, []):
+                offset = free.pop()
+            else:
+                offset, front = front, front + size
+            heappush(held, (died[x], offset, size))
+            self.storage[x] = Storage(ARENA, self.base + offset)
         placed: list[tuple[int, int, int, int]] = []  # offset, end, born, died
-        top = 0
-        for x in sorted(born, key=lambda x: -x.nbytes):
-            size = max(-(-x.nbytes // ALIGN) * ALIGN, ALIGN)
-            offset = 0
+        top = front
+        for x in sorted([x for x in born if sizes[x] > SMALL], key=lambda x: -x.nbytes):
+            offset = front
             for start, end, b, d in placed:
-                if b <= died[x] and born[x] <= d and start < offset + size and offset < end:
+                if b <= died[x] and born[x] <= d and start < offset + sizes[x] and offset < end:
                     offset = end
             self.storage[x] = Storage(ARENA, self.base + offset)
-            placed.append((offset, offset + size, born[x], died[x]))
-            placed.sort()
-            top = max(top, offset + size)
+            insort(placed, (offset, offset + sizes[x], born[x], died[x]))
+            top = max(top, offset + sizes[x])
         return top

@@ -11,12 +11,7 @@ from chainrule.recording import kind_of
 from chainrule.traced import Traced
 from chainrule.value import Value
 
-__all__ = ["Stack", "conform", "describe", "differentiable", "operand", "restored", "sort_of", "truth"]
-
-
-def operand(x: Any) -> Any:
-    """The raw data of an operand, as a graph may keep it."""
-    return x._current() if type(x) is Value else x
+__all__ = ["Stack", "conform", "describe", "differentiable", "restored", "sort_of", "truth"]
 
 
 def sort_of(x: Any) -> tuple[tuple[int, ...], np.dtype[Any], bool] | None:

@@ -22,12 +22,12 @@ import numpy as np
 from chainrule.graph import order
 from chainrule.primitives import Contributions, Lanes, Primitive, fit, raw
 from chainrule.recording import alias, own, zeros_like
-from chainrule.rules.carry import Stack, conform, differentiable, operand, restored
+from chainrule.rules.carry import Stack, conform, differentiable, restored
 from chainrule.rules.shape import stack
 from chainrule.sweeps.adjoint import accumulate, adjoint
 from chainrule.sweeps.tangent import tangent
 from chainrule.traced import Traced, current_trace
-from chainrule.value import Value, changed, kept, next_serial, result, versions
+from chainrule.value import Value, changed, current, kept, next_serial, result, versions
 from chainrule.versions import first, settle
 from chainrule.versions import step as running
 
@@ -156,7 +156,7 @@ class Ran:
             closed = [self.outside[serial] for serial in serials]
             inputs = tuple(x if type(x) is Value else _held(x) for x in (*first, *closed, *rest))
             plan = replace(plan, closed=tuple(closed), serials=serials, counts=self.counts)
-            y = result(None, primitive, inputs, tuple(map(operand, inputs)), {"f": plan, **shown})
+            y = result(None, primitive, inputs, tuple(map(current, inputs)), {"f": plan, **shown})
             y._data = self.data  # only now: what a capture would have run again has run
         found = [_result(y if value else self.data, i) for i, value in enumerate(self.values)]
         return [own(x) if type(x) is Traced else x for x in found]  # the caller may write to his
@@ -231,7 +231,7 @@ def _in_python(plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool, kee
     """Run the steps one after the other; what each recorded is let go before the next."""
     name, labels, (body,) = plan.name, plan.labels, plan.functions
     tracked, moved = [type(c) is Value for c in init], [type(x) is Value for x in xs]
-    likes, rows = [operand(c) for c in init], [operand(x) for x in xs]
+    likes, rows = [current(c) for c in init], [current(x) for x in xs]
     carry = likes
     kept = [Stack(name, label, length) for label in labels]
     stacks: list[Stack] = []
@@ -333,7 +333,7 @@ def _in_the_open(
     plan: Plan, init: Flat, xs: Flat, length: int, reverse: bool, watcher: Watcher
 ) -> tuple[Flat, Flat, Flat]:
     """The same steps, whose operations stay in the graph: `loop` as the Python loop that it stands for."""
-    (body,), likes = plan.functions, [operand(c) for c in init]
+    (body,), likes = plan.functions, [current(c) for c in init]
     carry = init
     rows: list[Flat] = []
     sums: Flat = []
