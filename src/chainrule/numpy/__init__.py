@@ -37,8 +37,9 @@ _OWN: dict[str, Any] = {**creation.HERE, **standard.HERE, "fft": fft, "linalg": 
 __all__ = sorted({*_numpy.__all__, *_OWN} - {"__version__"})
 __array_api_version__ = _numpy.__array_api_version__
 
-# Names of this module, rather than looked up when asked for: as quick as in NumPy, and `dir` shows them.
-globals().update({name: _OWN.get(name, getattr(_numpy, name)) for name in __all__})
+# Names of this module, rather than looked up when asked for: as quick as in NumPy, and `dir` shows them. What
+# NumPy itself imports only when asked for, such as numpy.ma, is looked up.
+globals().update({name: x for name, x in {**vars(_numpy), **_OWN}.items() if name in __all__})
 
 
 def __getattr__(name: str) -> Any:
