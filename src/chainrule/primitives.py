@@ -470,7 +470,8 @@ def fit_mask(mask: Any, like: Any) -> Any:
     """The mask of an operand: true where any of the elements it was broadcast to is."""
     shape = np.shape(like)
     if mask.shape != shape:
-        mask = sum_to_raw(np.broadcast_to(mask, np.broadcast_shapes(mask.shape, shape)), shape=shape)
+        mask = np.broadcast_to(mask, np.broadcast_shapes(mask.shape, shape))
+        return np.any(mask, axis=_spread(mask.shape, shape)).reshape(shape)
     return mask if mask.dtype == bool else mask > 0
 
 
@@ -516,11 +517,14 @@ def fit(c: Any, like: Any) -> Any:
 
 def sum_to_raw(x: Any, *, shape: tuple[int, ...]) -> Any:
     x = as_array(x)
-    extra = x.ndim - len(shape)
-    axes = tuple(range(extra)) + tuple(
-        i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1
-    )
+    axes = _spread(x.shape, shape)
     return x.sum(axis=axes).reshape(shape) if axes else x
+
+
+def _spread(shape: tuple[int, ...], before: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes along which something was broadcast."""
+    extra = len(shape) - len(before)
+    return *range(extra), *(i + extra for i, n in enumerate(before) if n == 1 and shape[i + extra] != 1)
 
 
 def _cast(x: Any, *, dtype: Any) -> Any:

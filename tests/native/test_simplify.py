@@ -14,6 +14,7 @@ from chainrule.native.operations import broadcast_to, cast, lift, node, reshape,
 from chainrule.native.reference import evaluate, order
 from chainrule.native.simplify import RULES, simplify
 from chainrule.native.ufuncs import apply_ufunc
+from chainrule.rules.shape import scatter
 from tests.native.agree import agree
 
 FALSE, TRUE = np.bool_(False), np.bool_(True)
@@ -35,6 +36,18 @@ def within(x: Any, start: int, size: int, step: int = 1) -> Any:
     """A vector put into zeros."""
     return unslice(x, (start,), (step,), (size,))
 
+
+def column(x: Any) -> Any:
+    """Thirteen of the numbers 0 to 12, not known before."""
+    return np.where(x[:13] > 0, np.arange(13), 5)
+
+
+def picked(rows: Any, columns: Any) -> Any:
+    """True at these places, as what has picked from there knows it."""
+    return scatter.run(lift(np.ones(13, bool)), index=(rows, columns), shape=(13, 13))
+
+
+KEPT = "slice greater where broadcast_to scatter_add any reshape"
 
 # rule: cases of a function of two arrays, and the operations that are left of it
 CASES: dict[str, list[tuple[Callable[..., Any], str]]] = {
@@ -104,6 +117,28 @@ CASES: dict[str, list[tuple[Callable[..., Any], str]]] = {
         (lambda x, y: TRUE | (x > y), "broadcast_to"),
         (lambda x, y: (x > y) | everywhere(TRUE, x), "broadcast_to"),
         (lambda x, y: (x > y) | (x > y), "greater"),
+        (lambda x, y: within(everywhere(TRUE, x), 0, 338) | within(everywhere(TRUE, x), 169, 338),
+         "broadcast_to"),
+        (lambda x, y: within(everywhere(TRUE, x), 0, 338, 2) | within(x > y, 0, 338)
+         | within(everywhere(TRUE, x), 1, 338, 2), "broadcast_to"),
+        (lambda x, y: within(everywhere(TRUE, x), 0, 338) | within(everywhere(TRUE, x), 168, 338),
+         "broadcast_to unslice unslice bitwise_or"),  # the last is left over
+        (lambda x, y: within(everywhere(TRUE, x), 0, 338) | within(x > y, 169, 338),
+         "broadcast_to unslice greater unslice bitwise_or"),
+    ],
+    "any": [
+        (lambda x, y: np.any(lift(np.tri(5, dtype=bool)), 0) & (x[:5] > 0), "slice greater"),
+        (lambda x, y: np.any(lift(np.tri(5, k=-1, dtype=bool)), 1) & (x[:5] > 0),
+         "any reshape slice greater bitwise_and"),
+        (lambda x, y: np.any(picked(np.arange(13), column(x)), 1), "broadcast_to"),  # one in every row
+        (lambda x, y: np.any(np.reshape(picked(np.arange(13), column(x)), (1, 13, 13)), 2), "broadcast_to"),
+        (lambda x, y: np.any(picked(np.arange(13) // 2, column(x)), 1), KEPT),
+        (lambda x, y: np.any(picked(np.arange(13), column(x)), 0), KEPT),
+    ],
+    "constant": [
+        (lambda x, y: np.ones(169, bool) & (x > y), "greater"),
+        (lambda x, y: np.where(np.zeros(169, bool), x, y), ""),
+        (lambda x, y: np.where(np.arange(169) > 0, x, y), "where"),
     ],
     "logical_and": [
         (lambda x, y: np.logical_and(x > y, TRUE), "greater"),
@@ -134,6 +169,7 @@ CASES: dict[str, list[tuple[Callable[..., Any], str]]] = {
         (lambda x, y: transpose(transpose(np.reshape(x, (13, 13)))), "reshape"),
         (lambda x, y: np.transpose(np.reshape(x, (13, 1, 13)), (1, 2, 0)).transpose(1, 2, 0),
          "reshape transpose"),
+        (lambda x, y: transpose(reshape(everywhere(2.0, x), (13, 13))), "broadcast_to"),
     ],
     "broadcast_to": [
         (lambda x, y: np.broadcast_to(np.broadcast_to(x, (2, 169)), (3, 2, 169)), "broadcast_to"),

@@ -43,6 +43,7 @@ class Simplifier:
     def __init__(self) -> None:
         self.new: dict[Traced, Traced] = {}
         self.met: dict[Any, Traced] = {}
+        self._filled: dict[Traced, int] = {}
 
     def visit(self, x: Traced) -> Traced:
         y = with_inputs(x, tuple([self.new[i] for i in x.inputs]))
@@ -81,6 +82,12 @@ class Simplifier:
         if x.dtype != result.dtype or x.weak != result.weak:
             return None
         return x if x.shape == result.shape else self.make("broadcast_to", (x,), result)
+
+    def filled(self, x: Traced) -> int:
+        """How many elements the `unslice` put somewhere whose sum, or whose union, is ``x``: at most."""
+        parts = [self._filled.get(i, i.inputs[0].size if i.op == "unslice" else 0) for i in x.inputs]
+        self._filled[x] = total = sum(parts)
+        return total
 
     def _merged(self, x: Traced) -> Traced:
         key = _key(x)
@@ -177,6 +184,8 @@ def _add(s: Simplifier, x: Traced) -> Traced | None:
 
 def _joined(s: Simplifier, x: Traced) -> Traced | None:
     """Arrays put into zeros, one where the other ends, and added: 0.0 + each, one behind the other."""
+    if s.filled(x) != x.size:
+        return None
     parts, waiting = [], [x]
     while waiting:
         y = waiting.pop()
@@ -201,6 +210,64 @@ def _joined(s: Simplifier, x: Traced) -> Traced | None:
     zero = s.number(0.0, x)
     plus = [s.node("add", (zero, y.inputs[0]), y.inputs[0].shape, x) for y in parts]
     return s.make("concatenate", tuple(plus), x, axis=axis)
+
+
+def _together(s: Simplifier, x: Traced) -> Traced | None:
+    """Trues put into falses, which together are everywhere: true."""
+    if s.filled(x) < x.size:
+        return None
+    found, waiting = np.zeros(x.shape, bool), [x]
+    while waiting:
+        y = waiting.pop()
+        if y.op == x.op:
+            waiting += y.inputs
+        elif y.op == "unslice" and _is(y.inputs[0], True):
+            found |= run(y, [np.ones(y.inputs[0].shape, bool)])
+    return s.same(s.number(True, x), x) if found.all() else None
+
+
+def _any(s: Simplifier, x: Traced) -> Traced | None:
+    """Of what is known;  any(reshape(m)) = reshape(any(m));  of trues put into every row, somewhere."""
+    a, axes = x.inputs[0], x.params["axis"]
+    if (known := _array(a)) is not None:
+        return s.same(s.number(True, x), x) if known.any(axes).all() else None
+    over = a.shape[min(axes, default=a.ndim) :]
+    if a.op == "reshape" and len(over) == len(axes) and a.inputs[0].shape[-len(axes) :] == over:
+        b = a.inputs[0]
+        last = tuple(range(b.ndim - len(axes), b.ndim))
+        made = s.node("any", (b,), b.shape[: -len(axes)] + (1,) * len(axes), x, axis=last)
+        simpler = _any(s, made)
+        return s.make("reshape", (made if simpler is None else simpler,), x)
+    if a.op != "scatter_add" or not _is(a.inputs[0], True):
+        return None
+    index = [0 if k in axes else _array(i) for k, i in enumerate(a.inputs[1:])]
+    if any(i is None for i in index):
+        return None
+    found = np.zeros(x.shape, bool)
+    found[tuple(index)] = True
+    return s.same(s.number(True, x), x) if found.all() else None
+
+
+def _array(x: Traced) -> Any:
+    """The array that a node always is, seen through views; None if that is not known."""
+    views = []
+    while x.op in ("broadcast_to", "reshape", "transpose"):
+        views.append(x)
+        x = x.inputs[0]
+    if x.op != "constant":
+        return None
+    known = np.asarray(x.params["value"], x.dtype)
+    for y in reversed(views):
+        known = run(y, [known])
+    return known
+
+
+def _uniform(s: Simplifier, x: Traced) -> Traced | None:
+    """A mask that is the same everywhere is a number."""
+    mask = x.params["value"]
+    if x.dtype.kind != "b" or not x.shape or not x.size or mask.any() != mask.all():
+        return None
+    return s.same(s.number(mask.all(), x), x)
 
 
 def _subtract(s: Simplifier, x: Traced) -> Traced | None:
@@ -327,8 +394,10 @@ def _reshape(s: Simplifier, x: Traced) -> Traced | None:
 
 
 def _transpose(s: Simplifier, x: Traced) -> Traced | None:
-    """A transpose of a transpose is one, or none."""
+    """A transpose of a transpose is one, or none; of a number everywhere a broadcast."""
     a = x.inputs[0]
+    if a.op == "broadcast_to" and a.inputs[0].shape == ():
+        return s.make("broadcast_to", a.inputs, x)
     if a.op != "transpose":
         return None
     axes = tuple(a.params["axes"][k] for k in x.params["axes"])
@@ -406,6 +475,7 @@ def _sink_reduction(s: Simplifier, x: Traced) -> Traced | None:
 
 
 RULES: dict[str, list[Rule]] = {
+    "constant": [_uniform],
     "multiply": [_multiply],
     "add": [_add, _joined],
     "subtract": [_subtract],
@@ -416,8 +486,8 @@ RULES: dict[str, list[Rule]] = {
     "reciprocal": [_reciprocal],
     "where": [_where],
     "cast": [_cast],
-    "logical_or": [_logic(True)],
-    "bitwise_or": [_logic(True)],
+    "logical_or": [_logic(True), _together],
+    "bitwise_or": [_logic(True), _together],
     "logical_and": [_logic(False)],
     "bitwise_and": [_logic(False)],
     "logical_xor": [_xor],
@@ -426,6 +496,7 @@ RULES: dict[str, list[Rule]] = {
     "transpose": [_transpose],
     "broadcast_to": [_broadcast_to],
     "sum": [_sum],
+    "any": [_any],
 }
 for _op in ELEMENTWISE - VIEWS:
     RULES.setdefault(_op, []).extend([_scalar_operands, _sink])
