@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# Both halve OpenBLAS where they are set; one thread for everybody, unless BENCHMARKS_CORES is "all".
-UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+# The first two halve OpenBLAS where they are set, the third doubles the time of an import; one thread for
+# everybody, unless BENCHMARKS_CORES is "all".
+UNSET = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "PYTHONDONTWRITEBYTECODE")
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",

@@ -4,6 +4,7 @@ What it says of a function is tried out on an expression of the tests' table: so
 without an expression there is an error.
 """
 
+import ast
 import warnings
 
 import numpy as np
@@ -47,6 +48,11 @@ PYTHON = {
 table.CONSTANTS |= {"SL": linalg, "SG": signal, "SI": interpolate}
 
 _ROWS = {**table.UFUNCS, **table.METHODS, **table.FUNCTIONS}
+_HOMES = {  # what the tests' expressions call them
+    "S": ["scipy.special", "chainrule.scipy.special"], "T": ["chainrule.scipy.stats"],
+    "SL": ["chainrule.scipy.linalg"], "SG": ["chainrule.scipy.signal"],
+    "SI": ["chainrule.scipy.interpolate"],
+}  # fmt: skip
 _ORDERS = 3
 
 
@@ -142,13 +148,28 @@ def orders(f, point, derivative):
     return _ORDERS, steady
 
 
-def tried(expressions):
+def tried(expressions, given):
     """Orders in reverse and forward mode, whether it takes complex numbers, and what there is to note."""
     f, point = table.function(expressions[0])
     (back, steady), (ahead, _) = orders(f, point, pulled), orders(f, point, pushed)
-    note = "derivative 0 wherever there is one" if steady else ""
+    notes = ["derivative 0 wherever there is one"] if steady else []
+    if given:
+        notes.append(f"tried with {', '.join(f'`{k}=`' for k in sorted(given))}")
     found = {complex_numbers(*table.function(e)) for e in expressions}
-    return back, ahead, next(x for x in ("yes", "no", "–") if x in found), note
+    return back, ahead, next(x for x in ("yes", "no", "–") if x in found), "; ".join(notes)
+
+
+def keywords():
+    """By the function's name the keyword arguments with which the tests' expressions call it."""
+    found = {}
+    for expression in {e for expressions in _ROWS.values() for e in expressions}:
+        for call in ast.walk(ast.parse(expression)):
+            if isinstance(call, ast.Call):
+                short, _, rest = ast.unparse(call.func).partition(".")
+                for home in _HOMES.get(short, [short]):
+                    name = f"{home}.{rest.partition('.')[0] if short == 'T' else rest}"
+                    found.setdefault(name, set()).update(k.arg for k in call.keywords if k.arg)
+    return found
 
 
 def complex_numbers(f, point):
@@ -203,21 +224,22 @@ tables of its version 1.9.1 hold 216 rules for reverse and 127 for forward mode,
 This page is written from the library's tables when the documentation is built, and what it says was tried
 out then, on expressions of the tests. *Any* order means that the third was tried: rules are made of functions
 that have rules. Complex: *yes*, with a derivative; *no*, refused; a dash where NumPy or SciPy takes no
-complex numbers. [Conventions](conventions.md) tells what holds at kinks and ties.
+complex numbers. The notes name the keyword arguments that the tests differentiate with; universal functions
+take `out=`, `where=` and `dtype=` alike. [Conventions](conventions.md) tells what holds at kinks and ties.
 """
 
 
 def page():
     """The page, in Markdown."""
     warnings.simplefilter("ignore")
-    sections = covered()
+    sections, given = covered(), keywords()
     lines = ["# Functions", "", HEAD.format(count=count(), hips=HIPS)]
     with np.errstate(all="ignore"):
         for title, functions in sections.items():
             lines += [f"## {title}", "", f"{len(functions)} functions.", ""]
             lines += ["| function | modes | orders | complex | notes |", "|---|---|---|---|---|"]
             for name, expressions in sorted(functions):
-                back, ahead, complexes, note = tried(expressions)
+                back, ahead, complexes, note = tried(expressions, given.get(name, ()))
                 modes = "both" if back and ahead else "reverse" if back else "forward" if ahead else "none"
                 order = min(back, ahead) or max(back, ahead)
                 shown = "any" if order == _ORDERS else str(order)

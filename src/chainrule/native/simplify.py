@@ -19,6 +19,8 @@ from chainrule.traced import Traced
 
 __all__ = ["RULES", "simplify", "with_inputs"]
 
+LARGE = 4096  # bytes of a constant above which it is not compared with others
+
 Rule = Callable[["Simplifier", Traced], "Traced | None"]
 
 
@@ -111,9 +113,9 @@ def _key(x: Traced) -> Any:
         return None
     ids = tuple(map(id, x.inputs))
     if x.op == "constant":
-        if x.shape:
-            return (x.op, id(x.params["value"]), x.dtype.char, x.weak)
-        return (x.op, np.asarray(x.params["value"], x.dtype).tobytes(), x.dtype.char, x.weak)
+        large = x.nbytes > LARGE
+        value = id(x.params["value"]) if large else np.asarray(x.params["value"], x.dtype).tobytes()
+        return (x.op, value, x.shape, x.dtype.char, x.weak)
     if not x.params:
         return (x.op, ids, x.shape, x.dtype.char, x.weak)
     return (x.op, ids, x.shape, x.dtype.char, x.weak, tuple(x.params.items()))
