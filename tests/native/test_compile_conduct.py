@@ -18,6 +18,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import Value, nn, optim
+from chainrule.native import lower
 from chainrule.traced import TracedError
 from tests.native.agree import agree
 from tests.test_hard_points import a
@@ -501,6 +502,20 @@ def test_a_function_that_changes_what_it_reads_is_told_so() -> None:
         with pytest.raises(TracedError, match=r"puts a traced value into losses.*return it"):
             cr.compile(f)(1.0)
         assert losses == []
+
+
+def test_a_warning_names_scan_where_a_long_loop_is_unrolled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lower, "MANY", 3)
+
+    @cr.compile
+    def orbit(y: Any) -> Any:
+        for _ in range(9):
+            y = np.roll(y, 1) @ y * y
+        return y
+
+    with pytest.warns(UserWarning, match=r"orbit has become \d+ kernels.*chainrule.scan") as caught:
+        orbit(np.ones(3))
+    assert caught[0].filename == __file__
 
 
 def test_no_warning_reaches_the_user() -> None:

@@ -7,6 +7,7 @@ row of cells for single numbers.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -24,6 +25,8 @@ from chainrule.native.team import Team
 from chainrule.traced import Traced
 
 __all__ = ["ARENA", "CELLS", "Image", "lower"]
+
+MANY = 4000  # kernels, of which each takes about 2 ms to compile
 
 
 @dataclass
@@ -74,17 +77,28 @@ class Image:
 
 
 def lower(
-    roots: Sequence[Traced], updates: Sequence[Traced | None] | None = None, figures: Figures | None = None
+    roots: Sequence[Traced],
+    updates: Sequence[Traced | None] | None = None,
+    figures: Figures | None = None,
+    name: str = "the function",
 ) -> Image:
     """Machine code for ``roots``; those with an input in ``updates`` take its place if they can."""
     figures = figures or Figures()
-    return _build(optimise(roots, figures), updates or [None] * len(roots), figures)
+    return _build(optimise(roots, figures), updates or [None] * len(roots), figures, name)
 
 
-def _build(roots: Sequence[Traced], updates: Sequence[Traced | None], figures: Figures) -> Image:
+def _build(
+    roots: Sequence[Traced], updates: Sequence[Traced | None], figures: Figures, name: str
+) -> Image:
     shared, module = Shared(), Module()
     part = Part(roots, updates, shared, module)
     figures.done("fuse")
+    if len(part.units) > MANY:
+        warnings.warn(
+            f"compile: {name} has become {len(part.units):,} kernels, which takes a while to compile; "
+            "Python's loops are unrolled: write the longest with chainrule.scan or fori, which stay loops",
+            stacklevel=6,
+        )
     memory = part.memory
     memory.place()
     steps: list[str | Traced] = []

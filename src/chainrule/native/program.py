@@ -79,7 +79,7 @@ class Program:
         inputs = dict(zip(captured.slots, captured.inputs, strict=True))
         updates = [inputs.get(slot) if slot else None for slot in captured.root_slots()]
         captured.figures.nodes["capture"] = captured_nodes = count(roots)
-        self.image = image = lower(roots, updates, captured.figures)
+        self.image = image = lower(roots, updates, captured.figures, name)
         self._memory = np.zeros(image.arena + 64, np.uint8)
         start = -self._memory.ctypes.data % 64
         self._cells = np.zeros(max(image.cells, 1), np.float64)
