@@ -27,7 +27,7 @@ from chainrule.traced import Traced
 __all__ = ["ARENA", "CELLS", "Image", "lower"]
 
 LONG = 3000  # lines of a function, beyond which LLVM takes more than in proportion
-MANY = 4000  # kernels, of which each takes about a millisecond to compile
+MANY = 8000  # kernels, of which each takes about a millisecond to compile
 
 
 @dataclass
