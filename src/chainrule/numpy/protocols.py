@@ -153,88 +153,63 @@ def _method(ufunc: np.ufunc, f: Callable[..., Any], method: str, inputs: Any, op
 
 # -------------------------------------------------------------------- functions
 
-_HERE = (
+# NumPy's module, ours, and the names that both know.
+_TABLE: list[tuple[Any, Any, str]] = [
     # reductions, cumulative, statistics
-    "sum prod mean max min amax amin var std ptp average cumsum cumprod cumulative_sum cumulative_prod "
-    "nansum nanprod nancumsum nancumprod nanmax nanmin nanmean nanvar nanstd median "
-    "quantile percentile nanmedian nanquantile nanpercentile cov corrcoef "
+    (np, fn, (
+        "sum prod mean max min amax amin var std ptp average cumsum cumprod cumulative_sum cumulative_prod "
+        "nansum nanprod nancumsum nancumprod nanmax nanmin nanmean nanvar nanstd median quantile percentile "
+        "nanmedian nanquantile nanpercentile cov corrcoef diff ediff1d gradient trapezoid"
+    )),
+    (np, histograms, "bincount histogram histogram2d histogramdd"),
     # elementwise
-    "where clip round nan_to_num sinc i0 fix real_if_close real imag angle astype copy unwrap interp "
+    (np, fn, "where clip round nan_to_num sinc i0 fix real_if_close real imag angle astype copy"),
+    (np, fn, "unwrap interp"),
+    (np.emath, scimath, "sqrt log log2 log10 logn power arccos arcsin arctanh"),
+    # polynomials
+    (np, polynomials, "polyval polyadd polysub polymul polydiv polyder polyint poly polyfit roots vander"),
+    (np.polynomial.polynomial, polynomials, "polyval2d polygrid2d"),
     # shape and assembly
-    "reshape ravel transpose permute_dims moveaxis swapaxes rollaxis matrix_transpose expand_dims squeeze "
-    "atleast_1d atleast_2d atleast_3d broadcast_to broadcast_arrays meshgrid concatenate concat stack vstack "
-    "hstack dstack column_stack append array_split split hsplit vsplit dsplit unstack tile repeat flip "
-    "fliplr flipud rot90 roll pad take take_along_axis diagonal diag diagflat trace tril triu block insert "
-    "delete resize trim_zeros select choose compress extract piecewise apply_along_axis apply_over_axes "
+    (np, fn, (
+        "reshape ravel transpose permute_dims moveaxis swapaxes rollaxis matrix_transpose expand_dims "
+        "squeeze atleast_1d atleast_2d atleast_3d broadcast_to broadcast_arrays meshgrid concatenate concat "
+        "stack vstack hstack dstack column_stack append array_split split hsplit vsplit dsplit unstack tile "
+        "repeat flip fliplr flipud rot90 roll pad take take_along_axis diagonal diag diagflat trace tril "
+        "triu block insert delete resize trim_zeros select choose compress extract piecewise "
+        "apply_along_axis apply_over_axes"
+    )),
+    (np.lib.stride_tricks, fn, "sliding_window_view"),
     # made for a Value
-    "full full_like array asarray asanyarray arange linspace logspace geomspace "
-    # ordering
-    "sort sort_complex partition "
-    # differences, polynomials
-    "diff ediff1d gradient trapezoid "
+    (np, fn, "full full_like array asarray asanyarray arange linspace logspace geomspace"),
+    # ordering and sets
+    (np, fn, "sort sort_complex partition"),
+    (np, sets, (
+        "unique unique_all unique_counts unique_inverse unique_values union1d intersect1d setdiff1d "
+        "setxor1d"
+    )),
+    # assignment
+    (np, assignment, "copyto put putmask place fill_diagonal put_along_axis"),
     # products
-    "dot tensordot inner outer vdot kron cross einsum"
-).split()
-FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
-    getattr(np, name): getattr(fn, name) for name in _HERE if hasattr(np, name)
-}
-FUNCTIONS |= {
-    np.around: fn.round,
-    np.convolve: signals.convolve,
-    np.correlate: signals.correlate,
-    np.lib.stride_tricks.sliding_window_view: fn.sliding_window_view,
-}
-FUNCTIONS |= {
-    getattr(np, name): getattr(polynomials, name)
-    for name in "polyval polyadd polysub polymul polydiv polyder polyint poly polyfit roots vander".split()
-}
-FUNCTIONS |= {
-    np.polynomial.polynomial.polyval2d: polynomials.polyval2d,
-    np.polynomial.polynomial.polygrid2d: polynomials.polygrid2d,
-}
-FUNCTIONS |= {
-    getattr(np.emath, name): getattr(scimath, name)
-    for name in "sqrt log log2 log10 logn power arccos arcsin arctanh".split()
-}
-FUNCTIONS |= {
-    getattr(np, name): getattr(histograms, name)
-    for name in "bincount histogram histogram2d histogramdd".split()
-}
-for _name in ("tensordot", "matmul", "matrix_transpose", "vecdot"):
-    FUNCTIONS[getattr(np.linalg, _name)] = getattr(fn, _name)
-FUNCTIONS |= {
-    getattr(np.linalg, name): getattr(matrices, name)
-    for name in (
-        "inv pinv solve lstsq tensorinv tensorsolve det slogdet "
-        "matrix_power "
-        "multi_dot cross trace diagonal outer cholesky qr eigh eigvalsh eig eigvals svd svdvals"
-    ).split()
-}
-
-FUNCTIONS |= {
-    getattr(np.linalg, name): getattr(norms, name) for name in ("norm", "vector_norm", "matrix_norm", "cond")
-}
-FUNCTIONS |= {
-    getattr(np.fft, name): getattr(transforms, name)
-    for name in (
+    (np, fn, "dot tensordot inner outer vdot kron cross einsum"),
+    (np, signals, "convolve correlate"),
+    # linear algebra
+    (np.linalg, fn, "tensordot matmul matrix_transpose vecdot"),
+    (np.linalg, matrices, (
+        "inv pinv solve lstsq tensorinv tensorsolve det slogdet matrix_power multi_dot cross trace diagonal "
+        "outer cholesky qr eigh eigvalsh eig eigvals svd svdvals"
+    )),
+    (np.linalg, norms, "norm vector_norm matrix_norm cond"),
+    # transforms
+    (np.fft, transforms, (
         "fft ifft fft2 ifft2 fftn ifftn rfft irfft rfft2 irfft2 rfftn irfftn hfft ihfft fftshift ifftshift"
-    ).split()
-}
-
-FUNCTIONS |= {
-    getattr(np, name): getattr(sets, name)
-    for name in (
-        "unique unique_all unique_counts unique_inverse unique_values union1d intersect1d setdiff1d setxor1d"
-    ).split()
-}
-FUNCTIONS |= {
-    np.copyto: assignment.copyto,
-    np.put: assignment.put,
-    np.putmask: assignment.putmask,
-    np.place: assignment.place,
-    np.fill_diagonal: assignment.fill_diagonal,
-    np.put_along_axis: assignment.put_along_axis,
-}
+    )),
+]  # fmt: skip
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    getattr(there, name): getattr(here, name)
+    for there, here, names in _TABLE
+    for name in names.split()
+    if hasattr(there, name)
+} | {np.around: fn.round}
 
 # Answers without a derivative: computed on the data.
 _PLAIN = (
@@ -247,7 +222,8 @@ _PLAIN = (
 ).split()
 PLAIN_FUNCTIONS = {getattr(np, name) for name in _PLAIN if hasattr(np, name)} | {np.linalg.matrix_rank}
 
-# Arrays made like a Value are Values, so that elements of them may be assigned; nothing depends on them yet.
+# Arrays made like a Value, also by like=, are Values: elements of them may be assigned. Nothing depends on
+# them yet.
 MADE = {
     getattr(np, name) for name in "zeros_like ones_like empty_like zeros ones empty eye identity tri".split()
 }
@@ -261,12 +237,6 @@ _INSTEAD = {
         "integers, as plain arrays beside v",
     ),
     "ix_": "v.data for indices",
-}
-
-
-# Made in the likeness of a Value, also by like=: constant Values, so that elements can be assigned.
-_MADE = {
-    getattr(np, name) for name in "zeros_like ones_like empty_like zeros ones empty eye identity tri".split()
 }
 
 
@@ -288,7 +258,7 @@ def array_function(self: Value, function: Callable[..., Any], types: Any, args: 
         )
     args, kwargs = optree.tree_unflatten(spec, map(current, leaves))
     answer = function(*args, **kwargs)
-    return optree.tree_map(constant, answer, none_is_leaf=True) if free or function in _MADE else answer
+    return optree.tree_map(constant, answer, none_is_leaf=True) if free or function in MADE else answer
 
 
 def no_derivative(name: str) -> TypeError:
