@@ -363,7 +363,7 @@ def test_graphs_are_freed_by_reference_counting() -> None:
     try:
         x = Value(np.ones(5))
         a = x * 2
-        alive = weakref.ref(a._data)
+        alive = weakref.ref(a._raw)
         row = a[1:]
         for i in range(1, 5):
             a[i] = a[i - 1] * row[0]
@@ -418,10 +418,10 @@ def test_a_failed_assignment_in_place_leaves_the_array_read_only(new: Any) -> No
     a = Value(np.ones(LARGE // 8 + 1)) * 2.0
     a[0] = 1.0
     a[1] = 1.0  # from the second on it is written over
-    before = np.array(a._data)
+    before = np.array(a._raw)
     with pytest.raises((ValueError, TypeError)):
         a[:2] = new
-    assert not a._data.flags.writeable and np.array_equal(a.data, before)
+    assert not a._raw.flags.writeable and np.array_equal(a.data, before)
 
 
 # -------------------------------------------------------------------- compiled

@@ -33,7 +33,7 @@ def signature_of(x: Any) -> Any:
     if kind is float or kind is int or kind is bool or kind is complex:
         return kind
     if kind is Value:
-        return Value, type(x._data) is float or type(x._data) is Cell, x.dtype, x.shape
+        return Value, type(x._raw) is float or type(x._raw) is Cell, x.dtype, x.shape
     if isinstance(x, np.generic):
         return kind
     if x is None or isinstance(x, str):

@@ -42,6 +42,8 @@ def where(condition: Any, x: Any = KEEP, y: Any = KEEP) -> Any:
     condition = current(condition)
     if x is KEEP:
         return np.where(condition)
+    if y is KEEP:
+        raise ValueError("where: received x without y, expected both or neither: np.where(condition, x, 0.0)")
     if type(condition) is Traced:
         return _where(condition.astype(bool), as_operand(x), as_operand(y))
     mask = np.asarray(condition, dtype=bool)
@@ -84,7 +86,7 @@ def float_power(x1: Any, x2: Any) -> Any:
 
 
 def _is_number(x: Any) -> bool:
-    return type(x) is Value and type(x._data) is float
+    return type(x) is Value and type(x._raw) is float
 
 
 def fix(x: Any, out: Any = None) -> Any:
