@@ -201,7 +201,7 @@ def _refusing(reason: tuple[str, str, str]) -> Callable[..., Any]:
             from chainrule.native.operations import leaked  # loaded already: it made what is traced
 
             raise leaked(reason[0])
-        if reason[0] in ("np.asarray", "float") and (name := called()):
+        if reason[0] in ("np.asarray", "float", "complex") and (name := called()):
             raise self._no_number(name, _NO_NUMBER, instead(name))
         raise self._no_number(*reason)
 
