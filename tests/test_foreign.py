@@ -66,6 +66,8 @@ INSTEAD: dict[str, tuple[Callable[[Any], Any], str]] = {
     "numpy.polynomial.polynomial.Polynomial": (lambda v: np.polynomial.Polynomial(v), "np.polyval(c, x)"),
     "np.asarray": (lambda v: np.array([v, v]), "chainrule.array([v, w])"),
     "numpy.asarray": (lambda v: np.asarray(v), "leave np.asarray out, or write np.asarray(x, like=x)"),
+    "numpy.exp": (lambda v: np.exp([v[0], 1.0]), "chainrule.array([v, w])"),
+    "numpy.dot": (lambda v: np.dot([v[0], v[1]], [1.0, 2.0]), "chainrule.array([v, w])"),
     "numpy.ndarray.dot": (lambda v: X.dot(v), "write np.dot(a, v) or a @ v"),
     "numpy.ndarray.__setitem__": (lambda v: stored(v), "a[i] = v make a by chainrule.numpy.zeros(n), or in"),
     "numpy.full": (lambda v: np.full(3, v[0]), "np.full(shape, v, like=v)"),

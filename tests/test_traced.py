@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import doctest
 import linecache
 import math
+import pickle
 import subprocess
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,6 +39,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], Any, str]] = {
     "item": (lambda x: x.item(), ARRAY[:1], r"item .*return it"),
     "tolist": (lambda x: x.tolist(), ARRAY, r"tolist .*return it"),
     "in": (lambda x: 1.0 in x, ARRAY, r"in .*np\.any"),
+    "pickle": (lambda x: pickle.dumps(x), ARRAY, r"pickle .*return it"),
     "in a list": (lambda x: x in [1.0], NUMBER, r"bool "),
     "np.array": (lambda x: np.array(x), ARRAY, r"numpy\.asarray .*leave np\.asarray out"),
     "np.array of some": (lambda x: np.array([x, 1.0]), NUMBER, r"np\.asarray .*np\.stack or"),
@@ -76,6 +80,23 @@ def test_functions_of_plain_numbers_are_numpys() -> None:
         return str(np.maximum(2, 2).dtype), type(np.sqrt(4)) is np.float64, str(np.where(True, 1, 2).dtype)
 
     assert cr.compile(f)(1.0) == f(1.0) == ("int64", True, "int64")
+
+
+def duplicated(duplicate: Any, x: Any) -> Any:
+    state = {"x": x * 2, "n": 1.5}
+    other = duplicate(state)
+    other["x"] *= other["n"]
+    other["x"][0] = 0.0
+    return np.stack([state["x"], other["x"]]) + duplicate(x[0])
+
+
+@pytest.mark.parametrize(
+    "duplicate", [copy.deepcopy, lambda s: {k: copy.copy(x) for k, x in s.items()} if type(s) is dict else s]
+)
+def test_a_copy_is_an_array_of_its_own(duplicate: Any) -> None:
+    f = partial(duplicated, duplicate)
+    np.testing.assert_array_equal(cr.compile(f)(ARRAY), f(ARRAY))
+    assert cr.compile(lambda x: copy.copy(x) + copy.deepcopy(x))(NUMBER) == 2 * NUMBER
 
 
 # -------------------------------------------------------------------- the user's line

@@ -189,6 +189,8 @@ def _written(frame: FrameType) -> str:
     if not isinstance(code, ast.Call):
         return ""
     name = getattr(code.func, "attr", getattr(code.func, "id", ""))
+    if _of_numpy(code.func, frame) and name not in _MAKERS and any(_listed(x, frame) for x in code.args):
+        return f"numpy.{name}"
     if isinstance(code.func, ast.Attribute):
         if hasattr(np.random.Generator, name):
             return f"numpy.random.Generator.{name}"
@@ -197,8 +199,18 @@ def _written(frame: FrameType) -> str:
     return "numpy.asarray" if name in _MAKERS and code.args and not _listed(code.args[0], frame) else ""
 
 
+def _of_numpy(code: ast.expr, frame: FrameType) -> bool:
+    """Whether an expression is ``np.name``, under whatever name NumPy goes."""
+    return isinstance(code, ast.Attribute) and _named(code.value, frame) is np
+
+
+def _named(code: ast.expr, frame: FrameType) -> Any:
+    """What a name stands for, None for other expressions."""
+    return frame.f_locals.get(code.id, frame.f_globals.get(code.id)) if isinstance(code, ast.Name) else None
+
+
 def _listed(code: ast.expr, frame: FrameType) -> bool:
     """Whether an expression is a list or a tuple, or the name of one."""
-    if isinstance(code, ast.Name):
-        return isinstance(frame.f_locals.get(code.id, frame.f_globals.get(code.id)), list | tuple)
-    return isinstance(code, ast.List | ast.Tuple | ast.ListComp)
+    return isinstance(code, ast.List | ast.Tuple | ast.ListComp) or isinstance(
+        _named(code, frame), list | tuple
+    )
