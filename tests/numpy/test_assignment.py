@@ -320,6 +320,22 @@ def test_a_copy_has_a_life_of_its_own() -> None:
     assert b.data.tolist() == [2, 2, 2] and c.data.tolist() == [2, 2]
 
 
+def test_what_is_no_number_is_replaced_in_place() -> None:
+    """`np.nan_to_num` with ``copy=False`` changes the array that it is given."""
+
+    def f(x: Any) -> Any:
+        y = x * np.array([1.0, np.nan, 2.0])
+        z = np.nan_to_num(y, copy=False, nan=0.25)
+        z[0] += 1.0
+        return total(y, z)
+
+    x = X[:3]
+    assert f(Value(x)).item() == f(x)
+    cr.check_grads(f, (x,), order=2)
+    with pytest.raises(TypeError, match="cannot hold a Value"):
+        np.nan_to_num(np.array([np.nan]), copy=False, nan=Value(1.0))
+
+
 def test_overwritten_elements_are_dead_lanes() -> None:
     def f(x: Any) -> Any:
         s = np.sqrt(x)
