@@ -20,13 +20,14 @@ from chainrule.native.machine import PARALLEL, Library, load
 from chainrule.native.memory import ARENA, CELLS, Memory, Shared, Storage
 from chainrule.native.middle import optimise
 from chainrule.native.mover import Checks
-from chainrule.native.part import Module, Part
+from chainrule.native.part import BASES, Module, Part
 from chainrule.native.team import Team
 from chainrule.traced import Traced
 
 __all__ = ["ARENA", "CELLS", "Image", "lower"]
 
-MANY = 4000  # kernels, of which each takes about 2 ms to compile
+LONG = 3000  # lines of a function, beyond which LLVM takes more than in proportion
+MANY = 8000  # kernels, of which each takes about a millisecond to compile
 
 
 @dataclass
@@ -106,13 +107,14 @@ def _build(
     for number, u in enumerate(part.units):
         if u in memory.free:
             continue
-        if isinstance(u, Cluster) or part.native(u):
-            lines += part.unit(number, u)
-            continue
-        if lines:
+        for_numpy = None if isinstance(u, Cluster) or part.native(u) else u
+        if lines and (for_numpy is not None or len(lines) > LONG):
             steps.append(module.segment(len(steps), lines))
             lines = []
-        steps.append(u)
+        if for_numpy is None:
+            lines += part.unit(number, u)
+        else:
+            steps.append(for_numpy)
     lines += _going_home(memory, module)
     if lines:
         steps.append(module.segment(len(steps), lines))
@@ -141,13 +143,10 @@ def _going_home(memory: Memory, module: Module) -> list[str]:
         j = i + 1
         while j < len(pairs) and pairs[j] == (pairs[i][0] + j - i, pairs[i][1] + j - i):
             j += 1
-        if not lines:
-            lines.append(f"%home.t = getelementptr ptr, ptr %table, i64 {CELLS}")
-            lines.append("%home = load ptr, ptr %home.t")
         to, at, size = f"%home.to{i}", f"%home.from{i}", 8 * (j - i)
         lines += [
-            f"{to} = getelementptr double, ptr %home, i64 {pairs[i][0]}",
-            f"{at} = getelementptr double, ptr %home, i64 {pairs[i][1]}",
+            f"{to} = getelementptr double, ptr {BASES[CELLS]}, i64 {pairs[i][0]}",
+            f"{at} = getelementptr double, ptr {BASES[CELLS]}, i64 {pairs[i][1]}",
             f"call void @llvm.memmove.p0.p0.i64(ptr {to}, ptr {at}, i64 {size}, i1 false)",
         ]
         module.declared.add("declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)")

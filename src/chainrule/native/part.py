@@ -6,7 +6,7 @@ part is the calls of these, one after the other, with the addresses they are giv
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from chainrule.native import blas
 from chainrule.native.control_flow import bodies, emit_control_flow
@@ -16,7 +16,7 @@ from chainrule.native.emit import emit_nest
 from chainrule.native.fuse import Cluster, fuse
 from chainrule.native.machine import host
 from chainrule.native.matmul import emit_matmul
-from chainrule.native.memory import CELLS, LOOPS, Memory, Shared, Storage
+from chainrule.native.memory import ARENA, CELLS, LOOPS, Memory, Shared, Storage
 from chainrule.native.middle import optimise
 from chainrule.native.moves import NOTE_INDEX, emit_move, is_move, unchecked
 from chainrule.native.nest import Nest
@@ -29,7 +29,10 @@ from chainrule.native.vectormath import definitions
 from chainrule.native.views import Views
 from chainrule.traced import Traced
 
-__all__ = ["Module", "Part"]
+__all__ = ["BASES", "Module", "Part"]
+
+BASES = {ARENA: "%arena", CELLS: "%numbers"}  # addresses that a segment has at hand
+FEW = 6  # single numbers that are passed to a function one by one
 
 
 class Part:
@@ -136,11 +139,11 @@ class Part:
 
     def address(self, name: str, s: Storage) -> tuple[list[str], str]:
         """Lines that work out an address, and its name."""
-        lines = [
-            f"{name}.t = getelementptr ptr, ptr %table, i64 {s.entry}",
-            f"{name}.b = load ptr, ptr {name}.t",
-        ]
-        at = f"{name}.b"
+        lines = []
+        at = BASES.get(s.entry, f"{name}.b")
+        if s.entry not in BASES:
+            lines.append(f"{name}.t = getelementptr ptr, ptr %table, i64 {s.entry}")
+            lines.append(f"{at} = load ptr, ptr {name}.t")
         if s.offset:
             lines.append(f"{name}.o = getelementptr i8, ptr {at}, i64 {s.offset}")
             at = f"{name}.o"
@@ -150,15 +153,24 @@ class Part:
             at = f"{name}.s{k}"
         return lines, at
 
-    def places(self, used: Iterable[Traced]) -> tuple[dict[Traced, tuple[str, int]], dict[str, Storage]]:
-        """Names for the memory a function works on: parameters, and elements from there."""
+    def places(self, used: Collection[Traced]) -> tuple[dict[Traced, tuple[str, int]], dict[str, Storage]]:
+        """Names for the memory a function works on: parameters, and elements from there.
+
+        A few single numbers are parameters each, many are counted from the first, so that functions that
+        differ only in where these lie are one.
+        """
+        storage = self.memory.storage
         places: dict[Traced, tuple[str, int]] = {}
         names: dict[Storage, str] = {}
+        cells = [x for x in used if storage[x].entry == CELLS]
+        apart = len(cells) <= FEW and all(x.size == 1 for x in cells)
+        first = min((storage[x].offset for x in cells), default=0)
         for x in used:
-            s = self.memory.storage[x]
-            if s.entry == CELLS:
-                places[x] = ("%cells", s.offset // (1 if MEMORY[x.dtype.char] == "i8" else x.dtype.itemsize))
-                names[Storage(CELLS)] = "%cells"
+            s = storage[x]
+            if s.entry == CELLS and not apart:
+                size = 1 if MEMORY[x.dtype.char] == "i8" else x.dtype.itemsize
+                places[x] = ("%row", (s.offset - first) // size)
+                names[Storage(CELLS, first)] = "%row"
             else:
                 places[x] = (names.setdefault(s, f"%a{len(names)}"), 0)
         return places, {name: s for s, name in names.items()}
@@ -170,8 +182,7 @@ class Part:
             lines += more
             arguments.append(f"ptr {at}")
         if scratch:
-            lines.append(f"%scratch.{function}.b = load ptr, ptr %table")
-            lines.append(f"%scratch.{function} = getelementptr i8, ptr %scratch.{function}.b, i64 ARENA_END")
+            lines.append(f"%scratch.{function} = getelementptr i8, ptr {BASES[ARENA]}, i64 ARENA_END")
             arguments.append(f"ptr %scratch.{function}")
         lines.append(f"call void @{self.module.code[function]}({', '.join(arguments)})")
         return lines
@@ -215,7 +226,7 @@ class Part:
         if checks:  # nothing after it runs, so nothing is changed, if an index was wrong
             at = f"%wrong.{name}"
             calls += [
-                f"{at}.at = getelementptr i64, ptr %cells.{name}.b, i64 {self.shared.checks.cell}",
+                f"{at}.at = getelementptr i64, ptr {BASES[CELLS]}, i64 {self.shared.checks.cell}",
                 f"{at} = load i64, ptr {at}.at",
                 f"{at}.any = icmp ne i64 {at}, 0",
                 f"br i1 {at}.any, label %stop, label %after.{name}",
@@ -248,7 +259,12 @@ class Module:
         name = f"segment{number}"
         if any("label %stop" in line for line in lines):
             lines = [*lines, "ret void", "stop:"]
-        body = "\n  ".join([*self.allocas, *lines, "ret void"])
+        bases = [
+            "%arena = load ptr, ptr %table",
+            f"%numbers.t = getelementptr ptr, ptr %table, i64 {CELLS}",
+            "%numbers = load ptr, ptr %numbers.t",
+        ]
+        body = "\n  ".join([*bases, *self.allocas, *lines, "ret void"])
         self.functions.append(f"define void @{name}(ptr %table) {{\n  {body}\n}}\n")
         self.allocas = []
         return name
