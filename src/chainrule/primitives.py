@@ -579,13 +579,21 @@ def _held(operand: Any, arg: Any) -> tuple[Any, Any]:
     """A constant operand that its owner cannot change before a sweep needs it: a copy of his array."""
     if isinstance(operand, list | tuple):
         operand = arg = np.array(operand)
-    elif isinstance(operand, np.ma.MaskedArray):
-        raise TypeError("a masked array among the operands loses its mask; use np.where(mask, x, y)")
-    elif isinstance(operand, _ndarray) and not _is_constant(operand):
-        operand = arg = kept(operand)
+    elif isinstance(operand, _ndarray):
+        if type(operand) is not _ndarray:
+            _check_subclass(operand)
+        if not _is_constant(operand):
+            operand = arg = kept(operand)
     elif type(operand) is Traced:
         operand = arg = operand.held()
     return operand, arg
+
+
+def _check_subclass(x: np.ndarray[Any, Any]) -> None:
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError("a masked array among the operands loses its mask; use np.where(mask, x, y)")
+    if isinstance(x, np.matrix):
+        raise TypeError("an np.matrix among the operands means another product by *; use np.asarray(m)")
 
 
 def _is_constant(x: np.ndarray[Any, Any]) -> bool:

@@ -552,6 +552,8 @@ def _leaf_data(x: Any) -> Any:
             "Value: data is a masked array, whose mask a Value cannot keep; pass x.data, and choose with "
             "np.where(x.mask, 0.0, v) or np.mean(v, where=~x.mask)"
         )
+    elif isinstance(x, np.matrix):
+        raise TypeError("Value: data is an np.matrix, which means another product by *; pass np.asarray(m)")
     if not np.issubdtype(x.dtype, np.inexact):
         raise TypeError(
             f"Value: data is of dtype {x.dtype}, expected floats; a derivative needs real numbers: write "

@@ -853,6 +853,8 @@ def test_subclasses_of_arrays_are_not_taken_for_arrays() -> None:
         assert cr.compile(np.sum)(x) == 4
     except TypeError as error:
         assert "compile" in str(error) and "MaskedArray" in str(error)
+    with pytest.raises(TypeError, match=r"argument a of sum is a Sub, expected an array of no sub"):
+        cr.compile(np.sum)(a(1, 2).view(type("Sub", (np.ndarray,), {})))
 
 
 def test_numbers_of_every_kind() -> None:

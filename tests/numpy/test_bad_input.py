@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,10 @@ import pytest
 import chainrule as cr
 from chainrule import Value
 
+with warnings.catch_warnings(action="ignore"):
+    MATRIX = np.matrix([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
 NAMES: dict[str, Any] = {
+    "MATRIX": MATRIX,
     "np": np,
     "cr": cr,
     "Value": Value,
@@ -286,6 +290,11 @@ LEAVES = {
     "Value(np.ma.masked_array([1.0, 2.0], [True, False]))":
         "Value: data is a masked array, whose mask a Value cannot keep; pass x.data, and choose with",
     "cr.grad(np.sum)(np.ma.masked_array([1.0, 2.0], [True, False]))": "Value: data is a masked array",
+    "Value(MATRIX)": "Value: data is an np.matrix, which means another product by *; pass np.asarray(m)",
+    **dict.fromkeys(
+        ("MATRIX * x", "x * MATRIX", "MATRIX @ v", "x + MATRIX", "np.sum(MATRIX.T @ v[:2])"),
+        "an np.matrix among the operands means another product by *; use np.asarray(m)",
+    ),
     "Value({})": "Value: data is a dict, expected a number or an array of floats",
     "Value(v)": "Value: the data is a Value already; use it, or Value(v.data) for a new leaf",
     "Value([v, v])": "np.asarray: a Value cannot become a plain array ... np.stack([v, w]) to join Values",

@@ -42,6 +42,9 @@ def signature_of(x: Any) -> Any:
         return np.random.Generator
     if kind is Traced:
         raise leaked("calling a compiled function")
+    if isinstance(x, np.ndarray):  # whose operators may mean something else, and which may hide numbers
+        remedy = "pass np.asarray(x), and a mask beside it"
+        raise Unfit(x, f"a {kind.__name__}, expected an array of no subclass; {remedy}")
     slotted = "__slots__" in vars(kind) and not hasattr(x, "__dict__")
     raise Unfit(
         x,
