@@ -249,10 +249,24 @@ def _transpose_push(
         tangents[i] = Value(0.0 if type(x._raw) is float else np.zeros_like(x._raw))
     dy = node.primitive.push(y, args, tangents, node.params)  # type: ignore[union-attr]
     if type(dy) is not Value:
+        _check_constant(node, y, args, tangents)
         return []
     first, last = tangents[wanted[0][0]].serial, tangents[wanted[-1][0]].serial
     found = adjoint([(dy, g)], since=first, until=last, record=record)
     return [(x, found[tangents[i]]) for i, x in wanted if tangents[i] in found]
+
+
+def _check_constant(node: Value, y: Any, args: tuple[Any, ...], tangents: list[Any]) -> None:
+    """A push whose result did not follow its tangents must not depend on their numbers either."""
+    moved = [t if t is None else 1.0 if type(t._raw) is float else np.ones_like(t._raw) for t in tangents]
+    if any(type(x) is Traced for x in (y, *args, *moved)):
+        return
+    dy = data(node.primitive.push(y, args, moved, node.params))  # type: ignore[union-attr]
+    if dy is not None and np.any(np.isfinite(dy) & (dy != 0)):
+        raise TypeError(
+            f"{node.primitive.name}: push takes the bare numbers of its tangents, where reverse mode cannot "  # type: ignore[union-attr]
+            "follow; write it in functions that have derivatives, or state pull= as well"
+        )
 
 
 def _unchanged(node: Value) -> tuple[Any, ...]:
