@@ -338,11 +338,11 @@ RULES: list[tuple[str, Any, str, Any]] = [
 
 def _over_what_others_hold(right: Any) -> Any:
     def over(old: Any, x: Any, new: Any, index: Any) -> Any:
-        if type(old._data) is np.ndarray:  # a copy that nobody else has, put where the others look
-            mine = old._data.copy()
-            old._data.setflags(write=True)
-            old._data[index] = raw(new)
-            x._data = old._data = mine
+        if type(old._raw) is np.ndarray:  # a copy that nobody else has, put where the others look
+            mine = old._raw.copy()
+            old._raw.setflags(write=True)
+            old._raw[index] = raw(new)
+            x._raw = old._raw = mine
         return right(old, x, new, index)
 
     return over

@@ -35,6 +35,23 @@ def both(case: Loop):
     return partial(case.function, cr.scan), partial(case.function, unrolled), case.args
 
 
+@pytest.mark.parametrize(
+    "call, said",
+    [
+        (lambda: cr.scan(0.0, lambda c, x: (c, x), np.ones(2)), "scan: f is a float, expected a function$"),
+        (lambda: cr.fori(0, 3, 1.0, lambda i, c: c), "fori: body is a float"),
+        (lambda: cr.while_loop(1.0, lambda c: c < 3, lambda c: c + 1), "while_loop: condition is a float"),
+        (lambda: cr.while_loop(lambda c: c < 3, 1.0, 1.0), "while_loop: body is a float"),
+        (lambda: cr.cond(True, 1.0, 2.0), "cond: f is a float, expected a function; .* np.where"),
+        (lambda: cr.cond(True, abs, None, 2.0), "cond: g is None, expected a function"),
+    ],
+)
+def test_what_is_no_function_is_named(call, said):
+    for run in (call, cr.compile(call)):
+        with pytest.raises(TypeError, match=f"^{said}"):
+            run()
+
+
 # -------------------------------------------------------------------- scan is the loop it stands for
 
 

@@ -160,6 +160,22 @@ def test_no_cotangent_is_lost_where_a_transpose_cancels() -> None:
     cr.check_grads(f, (V,), order=2)
 
 
+def test_a_push_that_leaves_the_graph_is_no_gradient_of_zeros() -> None:
+    """Forward mode can use it; reverse mode, which goes back through it, would find nothing."""
+
+    def solved(pull: Any) -> Any:
+        push = lambda tangents, y, x: float(cr.data(tangents[0])) / (2 * float(cr.data(y)))
+        return cr.primitive(push=push, pull=pull)(lambda x: math.sqrt(x))
+
+    root = solved(None)
+    assert cr.jvp(root, (4.0,), (1.0,)) == (2.0, 0.25)
+    with pytest.raises(TypeError, match=r"push takes the bare numbers of its tangents.* state pull= as well"):
+        cr.grad(root)(4.0)
+    assert cr.grad(solved(lambda g, y, x: g / (2 * y)))(4.0) == 0.25
+    steps = cr.primitive(push=lambda tangents, y, x: np.zeros_like(y))(np.floor)
+    assert cr.grad(lambda x: np.sum(steps(x)))(np.array([1.5, 2.5])).tolist() == [0.0, 0.0]
+
+
 def test_a_wrong_rule_is_found() -> None:
     wrong = cr.primitive(partials=lambda y, x: np.sin(x))(lambda x: np.cos(x))
     with pytest.raises(AssertionError, match="forward mode"):

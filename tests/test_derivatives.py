@@ -429,5 +429,23 @@ def test_the_operator_called_is_the_one_named(operator):
         operator(lambda x: x)(np.ones(2))
 
 
+def test_what_is_differentiated_must_be_a_function():
+    """Of a function's result there is nothing left to differentiate; told at once, not when it is called."""
+    x = np.ones(2)
+    for name, call in (
+        ("grad", lambda: cr.grad(np.sum(x))),
+        ("value_and_grad", lambda: cr.value_and_grad(1.0)),
+        ("jacobian", lambda: cr.jacobian(x)),
+        ("hessian", lambda: cr.hessian(None)),
+        ("vjp", lambda: cr.vjp(x, x)),
+        ("jvp", lambda: cr.jvp(x, (x,), (x,))),
+        ("linearize", lambda: cr.linearize(x, x)),
+        ("hvp", lambda: cr.hvp(x, x, x)),
+        ("directional_derivative", lambda: cr.directional_derivative(x, x, x)),
+    ):
+        with pytest.raises(TypeError, match=f"^{name}: f is .*, expected a function; pass the function"):
+            call()
+
+
 def test_integers_that_are_not_differentiated_pass():
     assert cr.grad(lambda x, n, s: x**n if s == "up" else x)(2.0, 3, "up") == 12.0

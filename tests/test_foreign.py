@@ -14,6 +14,8 @@ import scipy.linalg
 import scipy.ndimage
 import scipy.optimize
 import scipy.signal
+import scipy.sparse
+import scipy.spatial.distance
 import scipy.special
 import scipy.stats
 
@@ -23,6 +25,7 @@ from chainrule import Value, foreign
 X = np.array([0.5, 1.0, 2.0])
 P = Value(X)
 RNG = np.random.default_rng(0)
+MASKED = np.ma.masked_array(X, [False, True, False])
 TWINS: dict[str, Callable[[Any], Any]] = {
     "scipy.linalg.cholesky": lambda v: scipy.linalg.cholesky(np.outer(v, v)),
     "scipy.linalg.solve_triangular": lambda v: scipy.linalg.solve_triangular(np.eye(3), v),
@@ -62,7 +65,24 @@ INSTEAD: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "numpy.polynomial.polynomial.Polynomial": (lambda v: np.polynomial.Polynomial(v), "np.polyval(c, x)"),
     "np.asarray": (lambda v: np.array([v, v]), "chainrule.array([v, w])"),
+    "numpy.asarray": (lambda v: np.asarray(v), "leave np.asarray out, or write np.asarray(x, like=x)"),
+    "numpy.exp": (lambda v: np.exp([v[0], 1.0]), "chainrule.array([v, w])"),
+    "numpy.dot": (lambda v: np.dot([v[0], v[1]], [1.0, 2.0]), "chainrule.array([v, w])"),
+    "numpy.ndarray.dot": (lambda v: X.dot(v), "write np.dot(a, v) or a @ v"),
+    "numpy.ndarray.__setitem__": (lambda v: stored(v), "a[i] = v make a by chainrule.numpy.zeros(n), or in"),
+    "numpy.full": (lambda v: np.full(3, v[0]), "np.full(shape, v, like=v)"),
+    "numpy.testing.assert_allclose": (lambda v: np.testing.assert_allclose(v, X), "the numbers, v.data"),
+    "numpy.ma.MaskedArray": (lambda v: MASKED * v, "np.where(mask, 0.0, v)"),
+    "numpy.ma.core.getdata": (lambda v: np.ma.getdata(v), "np.where(mask, 0.0, v)"),
+    "scipy.sparse.csr_array": (lambda v: scipy.sparse.csr_array(np.eye(3)) @ v, "a.toarray() @ v"),
+    "scipy.integrate.trapezoid": (lambda v: scipy.integrate.trapezoid(v), "np.trapezoid in its place"),
+    "scipy.spatial.distance.pdist": (lambda v: scipy.spatial.distance.pdist(v[:, None]), "np.linalg.norm"),
 }  # fmt: skip
+
+
+def stored(v: Any) -> Any:
+    plain = np.zeros((2, 3))
+    plain[1] = v
 
 
 def refused(f: Callable[[Any], Any]) -> str:

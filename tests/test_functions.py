@@ -7,6 +7,18 @@ import chainrule as cr
 from chainrule import Value
 
 
+def test_array_joins_what_an_array_of_objects_holds():
+    def f(x):
+        held = np.empty((2, 2), object)
+        for i in range(4):
+            held.flat[i] = x[i] ** 2
+        return cr.array(held)
+
+    x = np.array([1.0, 2.0, 3.0, 4.0])
+    assert cr.grad(lambda x: np.sum(f(x)))(x).tolist() == [2.0, 4.0, 6.0, 8.0]
+    assert f(x).tolist() == [[1.0, 4.0], [9.0, 16.0]] and f(x).dtype == float
+
+
 def test_array_joins_values_and_numbers_however_nested():
     def rotation(t):
         return cr.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]])

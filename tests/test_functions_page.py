@@ -41,8 +41,10 @@ def test_every_registered_function_is_on_it_in_both_modes(page: str) -> None:
 @pytest.mark.parametrize(
     "name, complexes, note",
     [
-        ("np.exp", "yes", ""), ("np.floor", "–", "derivative 0 wherever there is one"),
-        ("np.linalg.eigh", "yes", ""), ("np.arctan2", "–", ""), ("scipy.special.jve", "no", ""),
+        ("np.exp", "yes", "tried with `dtype=`, `out=`, `where=`"),
+        ("np.floor", "–", "derivative 0 wherever there is one"),
+        ("np.linalg.eigh", "yes", "tried with `UPLO=`"),
+        ("np.arctan2", "–", ""), ("scipy.special.jve", "no", ""),
     ],
 )  # fmt: skip
 def test_what_it_says_of_one(page: str, name: str, complexes: str, note: str) -> None:

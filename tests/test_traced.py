@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import doctest
 import linecache
 import math
+import pickle
 import subprocess
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,8 +39,9 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], Any, str]] = {
     "item": (lambda x: x.item(), ARRAY[:1], r"item .*return it"),
     "tolist": (lambda x: x.tolist(), ARRAY, r"tolist .*return it"),
     "in": (lambda x: 1.0 in x, ARRAY, r"in .*np\.any"),
+    "pickle": (lambda x: pickle.dumps(x), ARRAY, r"pickle .*return it"),
     "in a list": (lambda x: x in [1.0], NUMBER, r"bool "),
-    "np.array": (lambda x: np.array(x), ARRAY, r"np\.asarray .*as it is"),
+    "np.array": (lambda x: np.array(x), ARRAY, r"numpy\.asarray .*leave np\.asarray out"),
     "np.array of some": (lambda x: np.array([x, 1.0]), NUMBER, r"np\.asarray .*np\.stack or"),
     "np.vectorize": (lambda x: np.vectorize(abs)(x), ARRAY, r"numpy\.vectorize .*whole arrays, with np"),
     "a function of SciPy's": (
@@ -76,6 +80,23 @@ def test_functions_of_plain_numbers_are_numpys() -> None:
         return str(np.maximum(2, 2).dtype), type(np.sqrt(4)) is np.float64, str(np.where(True, 1, 2).dtype)
 
     assert cr.compile(f)(1.0) == f(1.0) == ("int64", True, "int64")
+
+
+def duplicated(duplicate: Any, x: Any) -> Any:
+    state = {"x": x * 2, "n": 1.5}
+    other = duplicate(state)
+    other["x"] *= other["n"]
+    other["x"][0] = 0.0
+    return np.stack([state["x"], other["x"]]) + duplicate(x[0])
+
+
+@pytest.mark.parametrize(
+    "duplicate", [copy.deepcopy, lambda s: {k: copy.copy(x) for k, x in s.items()} if type(s) is dict else s]
+)
+def test_a_copy_is_an_array_of_its_own(duplicate: Any) -> None:
+    f = partial(duplicated, duplicate)
+    np.testing.assert_array_equal(cr.compile(f)(ARRAY), f(ARRAY))
+    assert cr.compile(lambda x: copy.copy(x) + copy.deepcopy(x))(NUMBER) == 2 * NUMBER
 
 
 # -------------------------------------------------------------------- the user's line
@@ -127,6 +148,17 @@ def test_a_number_of_what_leaked_is_refused_as_that() -> None:
             ask(last[0]())
 
 
+def test_a_complex_element_of_a_plain_array_is_refused_with_a_remedy() -> None:
+    def f(x: Any) -> Any:
+        y = np.zeros(2, complex)
+        y[0] = x[0] * 1j
+        return np.abs(y[0])
+
+    for g in (cr.compile(f), cr.compile(cr.grad(f))):
+        with pytest.raises(TypeError, match=r"(complex|__setitem__) of a .*np\.zeros\(\w+, like=\w\)"):
+            g(ARRAY)
+
+
 def test_an_element_of_a_plain_array_is_refused_with_a_remedy() -> None:
     def f(x: Any) -> Any:
         y = np.zeros(3)
@@ -134,7 +166,7 @@ def test_an_element_of_a_plain_array_is_refused_with_a_remedy() -> None:
         return np.sum(y)
 
     for g in (cr.grad(f), cr.compile(f), cr.compile(cr.grad(f)), lambda x: cr.jvp(f, (x,), (x,))):
-        with pytest.raises(TypeError, match=r"float of a .*np\.zeros\(\w+, like=\w\) or np\.zeros_like"):
+        with pytest.raises(TypeError, match=r"(float|__setitem__) of a .*np\.zeros\(\w+, like=\w\)"):
             g(ARRAY)
     with pytest.raises(TypeError) as named:
         cr.grad(f)(ARRAY)

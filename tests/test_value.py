@@ -190,7 +190,7 @@ def test_nothing_leaves_the_graph_silently(data, cut):
 def test_an_error_says_what_to_write_instead():
     v = Value([1.0, 2.0])
     for call, remedy in (
-        (lambda: np.asarray(v), r"chainrule\.array\(\[v, w\]\).*v\.data has the bare numbers and leaves the"),
+        (lambda: np.array([v, v]), r"chainrule\.array\(\[v, w\]\).*v\.data has the bare numbers and"),
         (lambda: float(v), r"f'{v:.3f}'; v\.data has the bare number and leaves the graph"),
         (lambda: bool(v), r"np\.where"),
         (lambda: int(v), r"np\.floor"),

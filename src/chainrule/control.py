@@ -79,6 +79,7 @@ def scan(
     >>> grad(lambda r: scan(lambda x, _: (r * x, None), 1.0, length=3)[0])(2.0)
     12.0
     """
+    _check_functions("scan", f=f)
     leaves, spec, labels = _carry("scan", init)
     rows, row_spec = _rows(xs)
     steps = _length(rows, xs, length)
@@ -139,6 +140,7 @@ def fori(start: Any, stop: Any, body: Callable[[Any, Any], Any], init: Any) -> A
     >>> grad(lambda x: fori(0, 3, lambda i, y: np.sin(y), x))(0.0)
     1.0
     """
+    _check_functions("fori", body=body)
     first, last = _bound("start", start), _bound("stop", stop)
     leaves, spec, labels = _carry("fori", init)
 
@@ -188,6 +190,7 @@ def while_loop(condition: Callable[[Any], Any], body: Callable[[Any], Any], init
     >>> jvp(newton, (4.0,), (1.0,))
     (2.0, 0.25)
     """
+    _check_functions("while_loop", condition=condition, body=body)
     leaves, spec, labels = _carry("while_loop", init)
 
     def holds(carry: list[Any]) -> Any:
@@ -244,6 +247,7 @@ def cond(predicate: Any, f: Callable[..., Any], g: Callable[..., Any], *operands
     >>> cond(x > 0, lambda x: x, lambda x: -x, x)
     3.0
     """
+    _check_functions("cond", f=f, g=g)
     if type(truth("cond", "predicate", predicate)) is not Traced:
         return f(*operands) if predicate else g(*operands)
     leaves, spec = flatten(operands)
@@ -273,6 +277,13 @@ def cond(predicate: Any, f: Callable[..., Any], g: Callable[..., Any], *operands
 
 
 # -------------------------------------------------------------------- what the user passed
+
+
+def _check_functions(name: str, **given: Any) -> None:
+    for what, f in given.items():
+        if not callable(f):
+            remedy = "; of two numbers or arrays np.where chooses" if name == "cond" else ""
+            raise TypeError(f"{name}: {what} is {kind_of(f)}, expected a function{remedy}")
 
 
 def _title(f: Any) -> str:

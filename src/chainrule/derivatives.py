@@ -140,13 +140,14 @@ def value_and_grad(
     >>> value_and_grad(lambda x, y: x * y, argnums=(0, 1))(2.0, 3.0)
     (6.0, (3.0, 2.0))
     """
+    _check_function(_name, f)
 
     @functools.wraps(f, updated=())
     def both(*args: Any, **kwargs: Any) -> Any:
         recording = _record_call(_name, f, args, kwargs, argnums, has_aux)
         out = recording.out
         _check_scalar(_name, out, holomorphic, recording)
-        flat, recorded = recording.pull([(out, fit(1.0, out._data))] if type(out) is Value else [])
+        flat, recorded = recording.pull([(out, fit(1.0, out._raw))] if type(out) is Value else [])
         if holomorphic:
             _check_holomorphic(_name, recording, flat)
         else:
@@ -154,7 +155,7 @@ def value_and_grad(
                 conj(g) if v.dtype.kind == "c" else g for g, v in zip(flat, recording.leaves, strict=True)
             ]
         flat = hand_out(flat, recording.nested)
-        value = out if recorded or type(out) is not Value else own(out._data)
+        value = out if recorded or type(out) is not Value else own(out._raw)
         if has_aux:
             value = (value, recording.plain(recording.aux))
         return value, _by_argnums(recording, flat, argnums, len(args))
@@ -162,10 +163,17 @@ def value_and_grad(
     return both
 
 
+def _check_function(name: str, f: Any) -> None:
+    if not callable(f):
+        raise TypeError(
+            f"{name}: f is {kind_of(f)}, expected a function; pass the function itself, not what it returned"
+        )
+
+
 def _check_scalar(name: str, out: Any, holomorphic: bool, recording: Recording) -> None:
     if type(out) is not Value and not is_array(out):
         raise TypeError(f"{name}: the function returned {kind_of(out)}, expected a scalar")
-    result = out._data if type(out) is Value else out
+    result = out._raw if type(out) is Value else out
     if np.ndim(result):
         raise TypeError(
             f"{name}: the function returned an array of shape {np.shape(result)}, expected a scalar; "
@@ -190,7 +198,7 @@ def _check_scalar(name: str, out: Any, holomorphic: bool, recording: Recording) 
 def _check_holomorphic(name: str, recording: Recording, flat: list[Any]) -> None:
     """The Cauchy-Riemann equations: as the output turns by ``i``, so does its derivative."""
     out = recording.out
-    turned, _ = recording.pull([(out, fit(1j, out._data))] if type(out) is Value else [])
+    turned, _ = recording.pull([(out, fit(1j, out._raw))] if type(out) is Value else [])
     _check_turned(name, flat, turned)
 
 
@@ -231,6 +239,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     >>> pull(np.array([1.0, 10.0]))
     (array([ 3., 30.]), 21.0)
     """
+    _check_function("vjp", f)
     recording = Recording("vjp", lambda chosen: f(*chosen), primals, has_aux)
     _check_outputs("vjp", recording)
 
@@ -238,7 +247,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
         gs = match("vjp", "cotangent", cotangent, "the value", recording.outputs, recording.out_spec)
         values = recording.nested or any(type(g) is Value for g in gs)
         seeds = [
-            (v, fit(own(g), v._data)) for v, g in zip(recording.outputs, gs, strict=True) if type(v) is Value
+            (v, fit(own(g), v._raw)) for v, g in zip(recording.outputs, gs, strict=True) if type(v) is Value
         ]
         found, _ = recording.pull(seeds)
         return optree.tree_unflatten(recording.spec, hand_out(found, values))
@@ -262,6 +271,7 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
 
 
 def _linearize(name: str, f: Callable[..., Any], primals: tuple[Any, ...]) -> tuple[Any, Callable[..., Any]]:
+    _check_function(name, f)
     recording = Recording(name, lambda chosen: f(*chosen), primals)
     _check_outputs(name, recording)
 
@@ -364,6 +374,8 @@ def jacobian(
 def _jacobian(
     name: str, f: Callable[..., Any], argnums: Argnums, mode: str, holomorphic: bool = False
 ) -> Callable[..., Any]:
+    _check_function(name, f)
+
     @functools.wraps(f, updated=())
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
         recording = _record_call(name, f, args, kwargs, argnums)
@@ -437,7 +449,7 @@ def _along(basis: Any, recording: Recording, sweep: Callable[..., list[Any]], wh
         return sweep(recording, which, basis)
     if not recording.nested:
         found = sweep(recording, which, basis)
-        flat = [x._data if type(x) is Value else x for x in found]
+        flat = [x._raw if type(x) is Value else x for x in found]
         if not any(type(x) is Traced or np.isnan(x).any() for x in flat):
             return found
     return sweep(recording, which, Lanes(basis, basis != 0))

@@ -8,13 +8,13 @@ for an error.
 from __future__ import annotations
 
 import ast
-import contextlib
 import importlib
 import linecache
 import os
 import re
 import sys
 from collections.abc import Iterator
+from dis import opname
 from pathlib import Path
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
@@ -28,18 +28,41 @@ FILLED = (
     "for a[i] = v make a by chainrule.numpy.zeros(n), or in the likeness of an array x: np.zeros(n, like=x) "
     "or np.zeros_like(x)"
 )
+_MAKERS = ("array", "asarray", "asanyarray", "ascontiguousarray")
 _NUMPY, _PACKAGE = (str(Path(file).parent) + os.sep for file in (np.__file__, __file__))
 
 # What takes the place of what has no twin.
-_POLYNOMIALS = "write np.polyval(c, x), with the highest coefficient first"
+_FALLBACK = (
+    "write it in functions that have derivatives, or state its derivative with "
+    "@chainrule.primitive(...) above a function that calls it"
+)
+_STEPS = f"write its steps in NumPy, which chainrule.scan repeats; or {_FALLBACK}"
 _INSTEAD = {
+    "scipy.sparse.": "write a.toarray() @ v, or state the product with @chainrule.primitive(transpose=...), "
+    "as the chapter on primitives does",
+    "scipy.integrate.trapezoid": "write np.trapezoid in its place, which takes Values",
+    "scipy.integrate.quad": "write a sum over the nodes of np.polynomial.legendre.leggauss(n); or "
+    + _FALLBACK,
+    "scipy.integrate.solve_ivp": _STEPS,
+    "scipy.integrate.odeint": _STEPS,
+    "scipy.signal.lfilter": _STEPS,
+    "scipy.ndimage.convolve": "write chainrule.scipy.signal.convolve, of an array padded by np.pad",
+    "scipy.spatial.distance.": "write np.linalg.norm(a[:, None] - b, axis=-1)",
     "numpy.r_": "write np.concatenate([v, w]), with np.atleast_1d of numbers",
     "numpy.c_": "write np.column_stack([v, w])",
     "numpy.vectorize": "give the function whole arrays, with np.where for its branches, or join what it "
     "makes of each element: chainrule.array([f(x) for x in v])",
-    "numpy.polynomial.": _POLYNOMIALS,
+    "numpy.polynomial.": "write np.polyval(c, x), with the highest coefficient first",
     "numpy.random.": "draw with chainrule.random.default_rng(seed), whose samples have derivatives in their "
     "parameters",
+    "numpy.ma.": "keep the mask beside it: np.where(mask, 0.0, v), np.mean(v, where=~mask)",
+    "numpy.testing.": "compare the numbers, v.data",
+    "numpy.full": "write np.full(shape, v, like=v)",
+    "numpy.fill_diagonal": FILLED,
+    "numpy.ndarray.__setitem__": FILLED,
+    "numpy.ndarray.dot": "write np.dot(a, v) or a @ v for a.dot(v)",
+    "numpy.asarray": "it is an array already: leave np.asarray out, or write np.asarray(x, like=x), which "
+    "takes plain arrays too",
     "numpy.": "Values in a list are joined first, with chainrule.array([v, w])",
 }  # fmt: skip
 
@@ -71,7 +94,7 @@ def called() -> str:
         frame = frame.f_back
     names = (name for f in reversed(frames) for name in _names(f))
     ours = all(f.f_code.co_filename.startswith(_PACKAGE) for f in frames)
-    return next(names, _drawn(frame) if ours and frame is not None else "")
+    return next(names, _written(frame) if ours and frame is not None else "")
 
 
 def instead(name: str) -> str:
@@ -81,13 +104,7 @@ def instead(name: str) -> str:
             return f"write chainrule.{name} in its place, which takes Values"
         if name.startswith("scipy.fft.") and hasattr(np.fft, name.rpartition(".")[2]):
             return f"write np.{name.removeprefix('scipy.')} in its place, which takes Values"
-    fallback = (
-        "write it in functions that have derivatives, or state its derivative with "
-        "@chainrule.primitive(...) above a function that calls it"
-    )
-    if name.startswith("scipy."):
-        return fallback
-    return next((text for begin, text in _INSTEAD.items() if name.startswith(begin)), fallback)
+    return next((text for begin, text in _INSTEAD.items() if name.startswith(begin)), _FALLBACK)
 
 
 def _names(frame: FrameType) -> Iterator[str]:
@@ -157,15 +174,43 @@ def _lookup(name: str) -> Any:
     return None
 
 
-def _drawn(frame: FrameType) -> str:
-    """``numpy.random.Generator.normal`` if the user's line calls such a method, which leaves no frame."""
+def _written(frame: FrameType) -> str:
+    """The name of what leaves no frame, found in the user's line: ``numpy.ndarray.dot``; '' if unknown."""
     line, end, start, stop = list(frame.f_code.co_positions())[frame.f_lasti // 2]
     if line is None or line != end:
         return ""
     text = linecache.getline(frame.f_code.co_filename, line).encode()[start:stop]
-    with contextlib.suppress(SyntaxError):
-        call = ast.parse(text.decode(), mode="eval").body
-        method = call.func.attr if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) else ""
-        if hasattr(np.random.Generator, method):
-            return f"numpy.random.Generator.{method}"
-    return ""
+    try:
+        code = ast.parse(text.decode(), mode="eval").body
+    except SyntaxError:
+        return ""
+    if isinstance(code, ast.Subscript) and opname[frame.f_code.co_code[frame.f_lasti]].startswith("STORE"):
+        return "numpy.ndarray.__setitem__"
+    if not isinstance(code, ast.Call):
+        return ""
+    name = getattr(code.func, "attr", getattr(code.func, "id", ""))
+    if _of_numpy(code.func, frame) and name not in _MAKERS and any(_listed(x, frame) for x in code.args):
+        return f"numpy.{name}"
+    if isinstance(code.func, ast.Attribute):
+        if hasattr(np.random.Generator, name):
+            return f"numpy.random.Generator.{name}"
+        if name == "dot":
+            return "numpy.ndarray.dot"
+    return "numpy.asarray" if name in _MAKERS and code.args and not _listed(code.args[0], frame) else ""
+
+
+def _of_numpy(code: ast.expr, frame: FrameType) -> bool:
+    """Whether an expression is ``np.name``, under whatever name NumPy goes."""
+    return isinstance(code, ast.Attribute) and _named(code.value, frame) is np
+
+
+def _named(code: ast.expr, frame: FrameType) -> Any:
+    """What a name stands for, None for other expressions."""
+    return frame.f_locals.get(code.id, frame.f_globals.get(code.id)) if isinstance(code, ast.Name) else None
+
+
+def _listed(code: ast.expr, frame: FrameType) -> bool:
+    """Whether an expression is a list or a tuple, or the name of one."""
+    return isinstance(code, ast.List | ast.Tuple | ast.ListComp) or isinstance(
+        _named(code, frame), list | tuple
+    )

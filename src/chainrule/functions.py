@@ -68,6 +68,8 @@ def array(x: Any, dtype: Any = None) -> Any:
     if dtype is not None:
         y = array(x)
         return np.dtype(dtype).type(y) if type(y) is float else y.astype(dtype)
+    if isinstance(x, np.ndarray) and x.dtype == object:
+        x = x.tolist()
     if not isinstance(x, list | tuple):
         return _operand("array", x)
     return stack([array(part) for part in x]) if x else np.zeros(0)

@@ -183,12 +183,12 @@ def find(run: Callable[[], Any], names: dict[int, str] | None = None) -> NonFini
         out = run()
         parts = flatten(out)[0]
         values = [v for v in parts if type(v) is Value]
-        bad = [v for v in values if not finite(v._data)]
+        bad = [v for v in values if not finite(v._raw)]
         if not bad and values and not recorder.sweeps:
             # The cotangents start from Values too: then all that the sweep computes is recorded.
-            seeds = [(v, Value(fit(1.0, v._data))) for v in values]
+            seeds = [(v, Value(fit(1.0, v._raw))) for v in values]
             gradients = adjoint(seeds, record=True).values()
-            bad = [g for g in gradients if type(g) is Value and not finite(g._data)]
+            bad = [g for g in gradients if type(g) is Value and not finite(g._raw)]
     if bad:
         return _culprit(bad, recorder, names or {})
     for x in parts:
@@ -244,11 +244,11 @@ def _culprit(bad: list[Value], recorder: _Recorder, names: dict[int, str]) -> No
         )  # fmt: skip
     if node.primitive is scan and (within := find(lambda: _again(node))):  # it was recorded earlier
         return within
-    number, index = first_entry(node._data)
+    number, index = first_entry(node._raw)
     return NonFinite(
         operation=node.primitive.name, phase=chain[0][0] if chain else "forward",
         derivative_of=tuple(v.primitive.name for _, v in chain if v.primitive is not None),
-        number=number, index=index, operands=node.args, result=node._data, node=node, origin=origin, **where,
+        number=number, index=index, operands=node.args, result=node._raw, node=node, origin=origin, **where,
     )  # fmt: skip
 
 
@@ -257,7 +257,7 @@ def _reached_by_bad(node: Value, i: int) -> bool:
     a, p = node.args[i], node.primitive
     if finite(a):
         return False
-    if isinstance(p, Elementwise) and (taken := p.taken(i, node._data, node.args, node.params)) is not None:
+    if isinstance(p, Elementwise) and (taken := p.taken(i, node._raw, node.args, node.params)) is not None:
         return not finite(np.where(taken, a, 0.0))
     return True
 
@@ -387,7 +387,7 @@ def _entries(node: Value | None, index: tuple[int, ...]) -> str:
     """The entries of the operands that made one of the result, where it is made from one of each."""
     if node is None or not isinstance(node.primitive, Elementwise):
         return ""
-    entries = [np.broadcast_to(np.asarray(a), np.shape(node._data))[index] for a in node.args]
+    entries = [np.broadcast_to(np.asarray(a), np.shape(node._raw))[index] for a in node.args]
     return " and ".join(f"{x}" for x in entries)
 
 

@@ -85,8 +85,8 @@ class Primitive:
             x = operands[0]
             if type(x) is _ndarray:
                 return self.run(x, **params)
-            if type(x) is Value and type(x._data) is _ndarray:
-                a = x._current() if x.primitive is None else x._data
+            if type(x) is Value and type(x._raw) is _ndarray:
+                a = x._current() if x.primitive is None else x._raw
                 try:
                     y = self.run(a, **params)
                 except ValueError as error:
@@ -99,7 +99,7 @@ class Primitive:
             kind = type(x)
             if kind is Value:
                 tracked = True
-                x = x._current() if x.primitive is None else x._data
+                x = x._current() if x.primitive is None else x._raw
                 if type(x) is not float:
                     scalars = False
             elif kind is _ndarray:
@@ -241,7 +241,7 @@ class Elementwise(Primitive):
                     c = g * d(y, *args, **params)
                 except ArithmeticError:
                     c = g * self.partial(i, y, args, params)
-            a = x._data
+            a = x._raw
             if everywhere:
                 out.append((x, c if type(c) is float and type(a) is float else fit(c, a)))
                 continue
@@ -312,9 +312,9 @@ class Linear(Primitive):
         out: Contributions = []
         for i, x in enumerate(inputs):
             if type(x) is Value and x.serial >= since:
-                c = fit(cs[i], x._data)
+                c = fit(cs[i], x._raw)
                 if alive is not None:
-                    c = Lanes(c, fit_mask(masks[i], x._data))
+                    c = Lanes(c, fit_mask(masks[i], x._raw))
                 out.append((x, c))
         return out
 
@@ -356,7 +356,7 @@ class Bilinear(Primitive):
 
         def contributions(args: Sequence[Any]) -> Contributions:
             return [
-                (x, fit(transpose(g, *args, **params), x._data))
+                (x, fit(transpose(g, *args, **params), x._raw))
                 for x, transpose in zip(inputs, self.transposes, strict=True)
                 if type(x) is Value and x.serial >= since
             ]
@@ -411,7 +411,7 @@ class Special(Primitive):
             g = g.value
         cs = self.stated_pull(g, y, *args, **params)
         return [
-            (x, Lanes(fit(c.value, x._data), c.alive) if type(c) is Lanes else fit(c, x._data))
+            (x, Lanes(fit(c.value, x._raw), c.alive) if type(c) is Lanes else fit(c, x._raw))
             for x, c in zip(inputs, cs, strict=True)
             if type(x) is Value and x.serial >= since and c is not None
         ]
@@ -493,7 +493,7 @@ def fit(c: Any, like: Any) -> Any:
         if kind is Traced:
             return (c.sum() if c.shape else c).as_number()
         if kind is Value:
-            if type(c._data) is float or (type(c._data) is Traced and c._data.is_number):
+            if type(c._raw) is float or (type(c._raw) is Traced and c._raw.is_number):
                 return c
             if c.shape:
                 c = sum_to(c, shape=())
@@ -579,13 +579,21 @@ def _held(operand: Any, arg: Any) -> tuple[Any, Any]:
     """A constant operand that its owner cannot change before a sweep needs it: a copy of his array."""
     if isinstance(operand, list | tuple):
         operand = arg = np.array(operand)
-    elif isinstance(operand, np.ma.MaskedArray):
-        raise TypeError("a masked array among the operands loses its mask; use np.where(mask, x, y)")
-    elif isinstance(operand, _ndarray) and not _is_constant(operand):
-        operand = arg = kept(operand)
+    elif isinstance(operand, _ndarray):
+        if type(operand) is not _ndarray:
+            _check_subclass(operand)
+        if not _is_constant(operand):
+            operand = arg = kept(operand)
     elif type(operand) is Traced:
         operand = arg = operand.held()
     return operand, arg
+
+
+def _check_subclass(x: np.ndarray[Any, Any]) -> None:
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError("a masked array among the operands loses its mask; use np.where(mask, x, y)")
+    if isinstance(x, np.matrix):
+        raise TypeError("an np.matrix among the operands means another product by *; use np.asarray(m)")
 
 
 def _is_constant(x: np.ndarray[Any, Any]) -> bool:
@@ -601,4 +609,4 @@ def as_array(x: Any) -> Any:
 
 def raw(x: Any) -> Any:
     """The data of a Value as it was recorded; anything else as it is."""
-    return x._data if type(x) is Value else x
+    return x._raw if type(x) is Value else x

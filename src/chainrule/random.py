@@ -143,7 +143,7 @@ class Generator(np.random.Generator):
             return self._draw("dirichlet", alpha, size)
         rows = () if size is None else tuple(size) if isinstance(size, tuple | list) else (size,)
         k = alpha.shape[0]
-        if type(alpha) is Value and type(alpha._data) is not Traced and np.max(current(alpha)) < 0.1:
+        if type(alpha) is Value and type(alpha._raw) is not Traced and np.max(current(alpha)) < 0.1:
             # NumPy breaks a stick here, because sums of gamma variates would be 0
             part = self.beta(alpha[:-1], np.cumsum(alpha[::-1])[-2::-1], (*rows, k - 1))
             end = np.ones((*rows, 1))

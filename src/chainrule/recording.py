@@ -121,14 +121,14 @@ class Recording:
             except Outside:
                 recorded = True
                 found = adjoint(seeds, since=self.since, until=self.until, record=True)
-        return [found[v] if v in found else zeros_like(v._data) for v in self.leaves], recorded
+        return [found[v] if v in found else zeros_like(v._raw) for v in self.leaves], recorded
 
     def push(self, tangents: Sequence[Any]) -> list[Any]:
         """The tangents of the outputs, zeros where nothing arrived; a tangent of None does not move."""
         values = self.nested or any(type(t) is Value for t in tangents)
         with np.errstate(all="ignore"):
             seeds = {
-                v: t if type(t) is Lanes else fit(own(t), v._data)
+                v: t if type(t) is Lanes else fit(own(t), v._raw)
                 for v, t in zip(self.leaves, tangents, strict=True)
                 if t is not None
             }
@@ -147,7 +147,7 @@ class Recording:
             or self.reaches_outside(order(values, self.since))
         ):
             return tree
-        return optree.tree_unflatten(spec, [own(v._data if type(v) is Value else v) for v in leaves])
+        return optree.tree_unflatten(spec, [own(v._raw if type(v) is Value else v) for v in leaves])
 
 
 def _lift(name: str, spec: Any, i: int, x: Any) -> Value:
@@ -224,7 +224,7 @@ def hand_out(results: Sequence[Any], values: bool = False) -> list[Any]:
 
 def zeros_like(x: Any) -> Any:
     """A zero of the kind, shape and dtype of a Value or of raw data."""
-    x = x._data if type(x) is Value else x
+    x = x._raw if type(x) is Value else x
     return 0.0 if type(x) is float or (type(x) is Traced and x.is_number) else np.zeros_like(x)[()]
 
 

@@ -103,7 +103,7 @@ def check_grads(
 
 
 def _leaves(tree: Any) -> list[Any]:
-    return [x._data if type(x) is Value else x for x in flatten(tree, numbers=1)[0]]
+    return [x._raw if type(x) is Value else x for x in flatten(tree, numbers=1)[0]]
 
 
 def _direction(like: Any, rng: np.random.Generator) -> Any:
@@ -115,7 +115,7 @@ def _direction(like: Any, rng: np.random.Generator) -> Any:
         return float(d) if type(x) is float else np.asarray(d, dtype if dtype.kind in "fc" else float)[()]
 
     leaves, spec = flatten(like, numbers=2)
-    return optree.tree_unflatten(spec, [draw(x._data if type(x) is Value else x) for x in leaves])
+    return optree.tree_unflatten(spec, [draw(x._raw if type(x) is Value else x) for x in leaves])
 
 
 def _difference(f: Callable[..., Any], args: tuple[Any, ...], t: Any, h: float) -> Any:

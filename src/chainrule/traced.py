@@ -134,8 +134,11 @@ class Traced:
             raise self._no_number(f"format {spec!r}", _NO_NUMBER, "print it without a format")
         return repr(self)
 
+    def __copy__(self) -> Traced:
+        return self.copy() if self.shape else self  # as of an array, which may be written to
+
     def __deepcopy__(self, memo: Any) -> Traced:
-        return self
+        return self.__copy__()
 
     if TYPE_CHECKING:  # what chainrule.native.protocols attaches
 
@@ -190,6 +193,7 @@ _REFUSED: dict[str, tuple[str, str, str]] = {
         "without np.vectorize; a plain array is indexed by one as cr.Value(a)[i], or goes through the xs of "
         "cr.scan",
     ),
+    "__reduce__": ("pickle", _NO_NUMBER, "return it from the compiled function"),
     "__delitem__": ("del", _IN_PLACE, "use np.delete"),
     "resize": ("resize", _IN_PLACE, "write x = x.reshape(shape)"),
 }  # fmt: skip
@@ -201,7 +205,7 @@ def _refusing(reason: tuple[str, str, str]) -> Callable[..., Any]:
             from chainrule.native.operations import leaked  # loaded already: it made what is traced
 
             raise leaked(reason[0])
-        if reason[0] in ("np.asarray", "float") and (name := called()):
+        if reason[0] in ("np.asarray", "float", "complex") and (name := called()):
             raise self._no_number(name, _NO_NUMBER, instead(name))
         raise self._no_number(*reason)
 

@@ -80,7 +80,7 @@ class Value:
     (8.0, 4.0, 2.0)
     """
 
-    __slots__ = ("_data", "_grad", "args", "inputs", "name", "older", "params", "primitive", "serial")
+    __slots__ = ("_raw", "_grad", "args", "inputs", "name", "older", "params", "primitive", "serial")
     older: Value | None  # what it was before its elements were assigned; not set where they never were
 
     def __init_subclass__(cls) -> None:
@@ -90,7 +90,7 @@ class Value:
     __hash__ = object.__hash__
 
     def __init__(self, data: Any, name: str | None = None, *, label: str | None = None) -> None:
-        self._data: Any = _leaf_data(data)
+        self._raw: Any = _leaf_data(data)
         self._grad: Any = None
         self.name = name if label is None else label
         self.primitive: Primitive | None = None
@@ -103,7 +103,7 @@ class Value:
 
     @property
     def data(self) -> Any:
-        d = self._current() if capturing or type(self._data) is Cell else self._data
+        d = self._current() if capturing or type(self._raw) is Cell else self._raw
         if type(d) is not np.ndarray:
             return lend(self, "data", d) if type(d) is Traced else d
         if self.primitive is not None:  # others may depend on a result, so it is only shown
@@ -128,15 +128,15 @@ class Value:
                 self._adopt(_leaf_data(new))
         elif not (self.args and new is self.args[0]):  # v.data -= step has changed it already
             new = _leaf_data(new)
-            if np.shape(new) != np.shape(self._data):
+            if np.shape(new) != np.shape(self._raw):
                 raise ValueError(
-                    f"Value.data: new data has shape {np.shape(new)}, expected {np.shape(self._data)}; "
+                    f"Value.data: new data has shape {np.shape(new)}, expected {np.shape(self._raw)}; "
                     "make a new Value for another shape"
                 )
-            if type(self._data) is float or type(self._data) is Cell:
+            if type(self._raw) is float or type(self._raw) is Cell:
                 new = float(new)
-            elif new.dtype != self._data.dtype:  # a leaf keeps its dtype, as an assigned array does
-                new = new.astype(self._data.dtype)
+            elif new.dtype != self._raw.dtype:  # a leaf keeps its dtype, as an assigned array does
+                new = new.astype(self._raw.dtype)
             self.args = ()  # what was handed out before is nobody's
             self._adopt(new)
 
@@ -148,12 +148,12 @@ class Value:
         """
         if capturing and (trace := self._outside()) is not None:
             return trace.read(self)
-        if type(self._data) is Cell:
-            return self._data.pool.numbers[self._data.index]
-        if self.primitive is None and self.args and not _same_bytes(self.args[0], self._data):
-            self._data = self.args[0].copy()
-            self._data.setflags(write=False)
-        return self._data
+        if type(self._raw) is Cell:
+            return self._raw.pool.numbers[self._raw.index]
+        if self.primitive is None and self.args and not _same_bytes(self.args[0], self._raw):
+            self._raw = self.args[0].copy()
+            self._raw.setflags(write=False)
+        return self._raw
 
     def _adopt(self, new: Any) -> None:
         """Give a leaf new data that is nobody else's, without a copy; what was handed out follows."""
@@ -162,13 +162,13 @@ class Value:
             return
         if type(new) is Traced:
             self.args = ()
-        elif type(self._data) is Cell:
-            self._data.pool.stale = True
+        elif type(self._raw) is Cell:
+            self._raw.pool.stale = True
         if self.args:
             self.args[0][...] = new
         if type(new) is np.ndarray:
             new.setflags(write=False)
-        self._data = new
+        self._raw = new
 
     def _outside(self) -> Any:
         """The capture going on in this thread, if this Value is older and so is its input."""
@@ -201,16 +201,16 @@ class Value:
         v = cls(0.0)
         if type(data) is np.ndarray:
             data.setflags(write=False)
-        v._data = data
+        v._raw = data
         return v
 
     def _live_in(self, pool: Pool, index: int) -> None:
         """Keep the data, a number, in a program's memory; a program that had it is told."""
-        if type(self._data) is Cell:
-            if self._data.pool is pool:
+        if type(self._raw) is Cell:
+            if self._raw.pool is pool:
                 return
-            self._data.pool.stale = True
-        self._data = Cell(pool, index)
+            self._raw.pool.stale = True
+        self._raw = Cell(pool, index)
 
     def _grad_lives_in(self, pool: Pool, index: int) -> None:
         """The same for the gradient."""
@@ -224,7 +224,7 @@ class Value:
         if type(g) is Traced:
             return lend(self, "grad", g)
         if g is None:
-            g = 0.0 if type(self._data) is float or type(self._data) is Cell else np.zeros_like(self._data)
+            g = 0.0 if type(self._raw) is float or type(self._raw) is Cell else np.zeros_like(self._raw)
             if type(g) is np.ndarray and not (capturing and self._outside()):
                 self._grad = g  # so that writing into it is not lost
         elif type(g) is np.ndarray and self.primitive is not None:  # others may hold it: it is only shown
@@ -242,22 +242,22 @@ class Value:
                 self._gradient = g.held() if type(g) is Traced else g
             return
         if new is not None:
-            if type(self._data) is float or type(self._data) is Cell:
+            if type(self._raw) is float or type(self._raw) is Cell:
                 new = float(data(new))
             else:
-                new = np.asarray(data(new), dtype=self._data.dtype)
-                if new.shape != self._data.shape:
+                new = np.asarray(data(new), dtype=self._raw.dtype)
+                if new.shape != self._raw.shape:
                     if new.ndim:
                         raise ValueError(
                             f"Value.grad: new gradient has shape {new.shape}, expected the data's "
-                            f"{self._data.shape}"
+                            f"{self._raw.shape}"
                         )
-                    new = np.full(self._data.shape, new)
+                    new = np.full(self._raw.shape, new)
         self._gradient = new
 
     @property
     def shape(self) -> tuple[int, ...]:
-        d = self._data
+        d = self._raw
         return () if type(d) is float else d.shape
 
     @property
@@ -270,7 +270,7 @@ class Value:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        d = self._data
+        d = self._raw
         return _FLOAT64 if type(d) is float else d.dtype
 
     @property
@@ -352,7 +352,7 @@ class Value:
         constant = Value(np.asarray(x, float)[()])
         if self._grad is not None and not self.shape and not constant.shape and self.primitive is not None:
             tangents = [1.0 if j == i else None for j in range(len(self.inputs))]
-            t = self.primitive.push(self._data, self.args, tangents, self.params)
+            t = self.primitive.push(self._raw, self.args, tangents, self.params)
             constant._grad = 0.0 if t is None else self._grad * t
         return constant
 
@@ -468,7 +468,7 @@ def result(
     if capturing and (trace := current_trace()) is not None:
         data, args = _through(trace, data, primitive, inputs, args, params)
     v = _new(Value)
-    v._data = data
+    v._raw = data
     v._grad = None
     v.name = None
     v.primitive = primitive
@@ -547,6 +547,13 @@ def _leaf_data(x: Any) -> Any:
             raise TypeError(f"Value: data is {received}, expected a number or an array of floats")
         if x.ndim == 0:
             x = x[()]
+    elif isinstance(x, np.ma.MaskedArray):
+        raise TypeError(
+            "Value: data is a masked array, whose mask a Value cannot keep; pass x.data, and choose with "
+            "np.where(x.mask, 0.0, v) or np.mean(v, where=~x.mask)"
+        )
+    elif isinstance(x, np.matrix):
+        raise TypeError("Value: data is an np.matrix, which means another product by *; pass np.asarray(m)")
     if not np.issubdtype(x.dtype, np.inexact):
         raise TypeError(
             f"Value: data is of dtype {x.dtype}, expected floats; a derivative needs real numbers: write "

@@ -38,18 +38,18 @@ step = _Step()
 def window(x: Value) -> bool:
     """Whether the node's array lies in that of another Value."""
     p = x.primitive
-    if p is None or p.window is None or type(x.inputs[0]) is not Value or type(x._data) not in _ARRAYS:
+    if p is None or p.window is None or type(x.inputs[0]) is not Value or type(x._raw) not in _ARRAYS:
         return False
-    return p.window(x._data, x.args[0], **x.params)
+    return p.window(x._raw, x.args[0], **x.params)
 
 
 def twin(x: Value) -> Value:
     """Another node like this one, of the same time: what it was before it changes."""
-    if type(x._data) is Cell:
-        x._data.pool.stale = True
-        x._data = x._current()
+    if type(x._raw) is Cell:
+        x._raw.pool.stale = True
+        x._raw = x._current()
     old: Value = object.__new__(Value)
-    for slot in ("_data", "_grad", "name", "primitive", "inputs", "args", "params", "serial"):
+    for slot in ("_raw", "_grad", "name", "primitive", "inputs", "args", "params", "serial"):
         setattr(old, slot, getattr(x, slot))
     old.older = getattr(x, "older", None)
     return old
@@ -80,7 +80,7 @@ def write(x: Value, make: Callable[[Value], Value]) -> None:
         former[part].inputs = (former[base],)
     node = make(former[x])
     for part, base in pairwise(path):
-        check_view(part._data)
+        check_view(part._raw)
         put = part.primitive.put_back  # type: ignore[union-attr]
         if put is None:
             raise ValueError(
@@ -114,12 +114,12 @@ def _tell_apart(node: Value, former: dict[Value, Value]) -> list[Value]:
 
 
 def _take_anew(part: Value, old: Value) -> None:
-    check_view(part._data)
+    check_view(part._raw)
     _copy(part.primitive(part.inputs[0], **part.params), part, old)  # type: ignore[misc]
 
 
 def _copy(node: Value, x: Value, old: Value) -> None:
-    for slot in ("_data", "primitive", "inputs", "args", "params", "serial"):
+    for slot in ("_raw", "primitive", "inputs", "args", "params", "serial"):
         setattr(x, slot, getattr(node, slot))
     x._grad, x.older = None, old
 

@@ -226,7 +226,7 @@ def test_each_of_these_between_steps(action: str) -> None:
 
 
 def snapshot(values: Any) -> Any:
-    return [(v._data, None if v._grad is None else np.array(v._grad), v.args) for v in values]
+    return [(v._raw, None if v._grad is None else np.array(v._grad), v.args) for v in values]
 
 
 WHEN = ["before", "after zero_grad", "after backward", "after step", "in the result"]
@@ -373,7 +373,7 @@ def test_what_is_compiled_must_be_a_function() -> None:
         cr.compile(property(lambda self: 1.0))
     with pytest.raises(TypeError, match="static_argnums"):
         cr.compile(np.sin, static_argnums="x")
-    with pytest.raises(TypeError, match="hashed"):
+    with pytest.raises(TypeError, match=r"cannot be hashed \(unhashable type: 'list'\)"):
         cr.compile(lambda x, y: x, static_argnums=1)(a(1), [1])
     with pytest.raises(TypeError, match=r"missing|argument"):
         cr.compile(lambda x, y: x)(a(1))
@@ -569,12 +569,12 @@ def test_a_leaf_whose_data_was_forced_into_another_shape() -> None:
     w = Value(np.arange(6.0))
     f = cr.compile(lambda x: np.sum(w * x))
     assert f(2.0).data == 30
-    w.args, w._data = (), np.ones(3)
+    w.args, w._raw = (), np.ones(3)
     try:
         assert f(2.0).data == 6
     except (TypeError, ValueError) as error:
         assert "shape" in str(error)
-    w._data = np.ones(6, np.float32)
+    w._raw = np.ones(6, np.float32)
     try:
         assert f(2.0).data == 12
     except (TypeError, ValueError) as error:
@@ -701,7 +701,7 @@ def test_an_argument_that_is_the_data_of_a_parameter() -> None:
             w.data = w.data + x
             return x * 2
 
-        return [step(w.data.copy()), step(w._data), w.data.copy(), step(w._data), w.data.copy()]
+        return [step(w.data.copy()), step(w._raw), w.data.copy(), step(w._raw), w.data.copy()]
 
     agree(run(cr.compile), run(plain))
 
@@ -853,6 +853,8 @@ def test_subclasses_of_arrays_are_not_taken_for_arrays() -> None:
         assert cr.compile(np.sum)(x) == 4
     except TypeError as error:
         assert "compile" in str(error) and "MaskedArray" in str(error)
+    with pytest.raises(TypeError, match=r"argument a of sum is a Sub, expected an array of no sub"):
+        cr.compile(np.sum)(a(1, 2).view(type("Sub", (np.ndarray,), {})))
 
 
 def test_numbers_of_every_kind() -> None:
@@ -1056,7 +1058,7 @@ def test_an_argument_that_is_a_window_of_the_state() -> None:
             return x * 2 + w.data[0]
 
         early, out = w.data, []
-        windows = (lambda: w.data, lambda: w.data[::-1], lambda: early, lambda: w.data[:], lambda: w._data)
+        windows = (lambda: w.data, lambda: w.data[::-1], lambda: early, lambda: w.data[:], lambda: w._raw)
         for window in windows:
             out += [step(window()), w.data.copy(), early.copy()]
         return out

@@ -115,7 +115,7 @@ def test_state_that_is_only_read_is_not_kept_alive() -> None:
     p = cr.Value(np.ones(1000))
     total = cr.compile(lambda: np.sum(p.data))
     assert total() == 1000
-    old = weakref.ref(p._data)
+    old = weakref.ref(p._raw)
     p.data = np.full(1000, 2.0)
     assert old() is None
     assert total() == 2000

@@ -34,7 +34,7 @@ def executed(f: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any) -> Any:
         program, leaves = captured(f, *args)
         valid(program.roots())
-        given = {"argument": lambda i: leaves[i], "data": lambda i: program.states[i].value._data}
+        given = {"argument": lambda i: leaves[i], "data": lambda i: program.states[i].value._raw}
         values = evaluate(order(program.roots()), [given[s.kind](s.which) for s in program.slots])
         results = [o.node if o.kind == "plain" else values[o.node] for o in program.outputs]
         return optree.tree_unflatten(program.spec, results)
@@ -143,7 +143,7 @@ def test_parameters_of_a_compiled_step() -> None:
     program, _ = captured(step)
     valid(program.roots())
     assert (w.grad == 0).all() and b.grad == 0
-    values = evaluate(order(program.roots()), [program.states[s.which].value._data for s in program.slots])
+    values = evaluate(order(program.roots()), [program.states[s.which].value._raw for s in program.slots])
     found = {id(s.value): values[s.grad] for s in program.states}
     same((values[program.outputs[0].node], found[id(w)], found[id(b)]), eager)
 

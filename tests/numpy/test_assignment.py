@@ -320,6 +320,22 @@ def test_a_copy_has_a_life_of_its_own() -> None:
     assert b.data.tolist() == [2, 2, 2] and c.data.tolist() == [2, 2]
 
 
+def test_what_is_no_number_is_replaced_in_place() -> None:
+    """`np.nan_to_num` with ``copy=False`` changes the array that it is given."""
+
+    def f(x: Any) -> Any:
+        y = x * np.array([1.0, np.nan, 2.0])
+        z = np.nan_to_num(y, copy=False, nan=0.25)
+        z[0] += 1.0
+        return total(y, z)
+
+    x = X[:3]
+    assert f(Value(x)).item() == f(x)
+    cr.check_grads(f, (x,), order=2)
+    with pytest.raises(TypeError, match="cannot hold a Value"):
+        np.nan_to_num(np.array([np.nan]), copy=False, nan=Value(1.0))
+
+
 def test_overwritten_elements_are_dead_lanes() -> None:
     def f(x: Any) -> Any:
         s = np.sqrt(x)
@@ -363,7 +379,7 @@ def test_graphs_are_freed_by_reference_counting() -> None:
     try:
         x = Value(np.ones(5))
         a = x * 2
-        alive = weakref.ref(a._data)
+        alive = weakref.ref(a._raw)
         row = a[1:]
         for i in range(1, 5):
             a[i] = a[i - 1] * row[0]
@@ -418,10 +434,10 @@ def test_a_failed_assignment_in_place_leaves_the_array_read_only(new: Any) -> No
     a = Value(np.ones(LARGE // 8 + 1)) * 2.0
     a[0] = 1.0
     a[1] = 1.0  # from the second on it is written over
-    before = np.array(a._data)
+    before = np.array(a._raw)
     with pytest.raises((ValueError, TypeError)):
         a[:2] = new
-    assert not a._data.flags.writeable and np.array_equal(a.data, before)
+    assert not a._raw.flags.writeable and np.array_equal(a.data, before)
 
 
 # -------------------------------------------------------------------- compiled

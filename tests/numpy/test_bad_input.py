@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,10 @@ import pytest
 import chainrule as cr
 from chainrule import Value
 
+with warnings.catch_warnings(action="ignore"):
+    MATRIX = np.matrix([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
 NAMES: dict[str, Any] = {
+    "MATRIX": MATRIX,
     "np": np,
     "cr": cr,
     "Value": Value,
@@ -74,6 +78,12 @@ SHAPES = {
     "np.linalg.cholesky(-x @ x.T)": "cholesky: Matrix is not positive definite; received shape (2, 2)",
     "np.fft.fftn(x, (2,), (0, 1))": "fftn: s is (2,), axes are (0, 1); expected a length for each axis",
     "np.fft.fftn(s)": "fftn: x has shape (), axes are (); expected one axis or more",
+    "np.convolve(x, v)":
+        "convolve: a is (2, 3), v is (3,); expected vectors; chainrule.scipy.signal.convolve takes more",
+    "np.correlate(v, x)": "correlate: a is (3,), v is (2, 3); expected vectors; chainrule.scipy.signal.corr",
+    "np.vander(x)": "vander: x has shape (2, 3), expected one axis",
+    "np.where(v > 1, v)": "where: received x without y, expected both or neither",
+    "np.trace(v)": "trace: axis 1 is out of range for shape (3,)",
     "np.convolve(v, v[:0])": "convolve: a is (3,), v is (0,); expected vectors that are not empty",
     "np.reshape(x, (4,))":
         "reshape: an array of shape (2, 3) (6 elements) does not fit shape (4,); the sizes must",
@@ -277,6 +287,14 @@ LEAVES = {
     "Value(np.array([True]))": "Value: data is of dtype bool, expected floats",
     "Value('a')": "Value: data is of dtype <U1, expected floats",
     "Value(None)": "Value: data is None, expected a number or an array of floats",
+    "Value(np.ma.masked_array([1.0, 2.0], [True, False]))":
+        "Value: data is a masked array, whose mask a Value cannot keep; pass x.data, and choose with",
+    "cr.grad(np.sum)(np.ma.masked_array([1.0, 2.0], [True, False]))": "Value: data is a masked array",
+    "Value(MATRIX)": "Value: data is an np.matrix, which means another product by *; pass np.asarray(m)",
+    **dict.fromkeys(
+        ("MATRIX * x", "x * MATRIX", "MATRIX @ v", "x + MATRIX", "np.sum(MATRIX.T @ v[:2])"),
+        "an np.matrix among the operands means another product by *; use np.asarray(m)",
+    ),
     "Value({})": "Value: data is a dict, expected a number or an array of floats",
     "Value(v)": "Value: the data is a Value already; use it, or Value(v.data) for a new leaf",
     "Value([v, v])": "np.asarray: a Value cannot become a plain array ... np.stack([v, w]) to join Values",

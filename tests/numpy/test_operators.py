@@ -178,7 +178,7 @@ PLAIN: dict[str, list[str | tuple[str, str]]] = {
 }  # fmt: skip
 # What the graph adds, and what Python asks of every object; other files test these.
 NOT_OF_ARRAYS = set(
-    "data grad name label primitive inputs args params serial backward _data _grad "
+    "data grad name label primitive inputs args params serial backward _raw _grad "
     "_current _adopt _outside _gradient _of _live_in _grad_lives_in _constant _op _prev "
     "__init_subclass__ __iadd__ __isub__ "
     "detach numpy requires_grad zero_grad view unsqueeze permute numel norm sin cos abs _backward "

@@ -49,9 +49,9 @@ def test_the_sum_of_two_products():
 def test_drawing_changes_no_gradient_and_no_name():
     x = Value(np.ones(3))
     y = (x * x).sum()
-    before = [(v._grad, v.name, v._data) for v in order([y])]
+    before = [(v._grad, v.name, v._raw) for v in order([y])]
     described(y)
-    assert [(v._grad, v.name, v._data) for v in order([y])] == before
+    assert [(v._grad, v.name, v._raw) for v in order([y])] == before
 
 
 def test_a_diamond_is_drawn_once_and_adds_up():

@@ -134,9 +134,9 @@ def test_a_leaf_shows_the_number_that_the_graph_was_computed_from():
 def test_surveying_changes_nothing():
     x = Value(np.ones(3))
     y = np.sum(np.tanh(x) * x)
-    before = [(v._data, v._grad, v.name, v.inputs) for v in order([y])]
+    before = [(v._raw, v._grad, v.name, v.inputs) for v in order([y])]
     surveyed(y)
-    after = [(v._data, v._grad, v.name, v.inputs) for v in order([y])]
+    after = [(v._raw, v._grad, v.name, v.inputs) for v in order([y])]
     assert all(a is b for one, two in zip(before, after) for a, b in zip(one, two))
 
 

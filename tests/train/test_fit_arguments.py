@@ -34,6 +34,7 @@ WRONG = [
     ({"loss": "cross_entropy"}, TypeError, "loss is 'cross_entropy'; expected a function"),
     ({"loss": lambda out, y: 1.0}, TypeError, "loss returned a float; expected a Value"),
     ({"optimiser": "adam"}, TypeError, "optimiser is 'adam'; expected an Optimiser"),
+    ({"optimiser": optim.Adam}, TypeError, r"the class Adam; expected one made of it: optim.Adam\(model"),
     ({"optimiser": [Value(1.0)]}, TypeError, "optimiser is a list; expected an Optimiser"),
     ({"optimiser": optim.SGD([Value(1.0)], lr=1.0)}, ValueError, "holds none of the model's parameters"),
     ({"resume": True}, ValueError, "resume is True without checkpoint"),

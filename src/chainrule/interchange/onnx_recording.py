@@ -146,8 +146,8 @@ def _functions(result: Any) -> dict[Traced, Whole]:
             continue
         seen.add(id(v))
         waiting += v.inputs
-        if v.primitive.name in FUNCTIONS and type(v._data) is Traced:
-            found[v._data] = partial(_write_function, FUNCTIONS[v.primitive.name], v.params), v.args
+        if v.primitive.name in FUNCTIONS and type(v._raw) is Traced:
+            found[v._raw] = partial(_write_function, FUNCTIONS[v.primitive.name], v.params), v.args
     return found
 
 

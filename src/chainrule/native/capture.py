@@ -226,7 +226,7 @@ class Trace:
             found = State(v, argument, number=len(self.states))
             self.states[id(v)] = found
             slot = Slot("data", found.number) if argument is None else Slot("argument", argument)
-            found.data = self.input(slot, v._data)
+            found.data = self.input(slot, v._raw)
         return found
 
     def read(self, v: Value) -> Any:
@@ -256,7 +256,7 @@ class Trace:
             state.grad_read = True
             state.grad_given = v._grad is not None
             if state.grad_given:
-                state.grad = self.input(Slot("grad", state.number), v._data)
+                state.grad = self.input(Slot("grad", state.number), v._raw)
         return state.grad
 
     def write_grad(self, v: Value, new: Any) -> None:
@@ -317,13 +317,13 @@ class Trace:
             else:
                 state.grad, state.grad_changed = x, True
         elif what == "data":
-            v._data = x
+            v._raw = x
         else:
             v._grad = x
 
     def _of(self, v: Value, what: str) -> Any:
         if v.serial >= self.start:
-            return v._data if what == "data" else v._grad
+            return v._raw if what == "data" else v._grad
         return self.state(v).data if what == "data" else self.state(v).grad
 
 
@@ -342,7 +342,7 @@ _NO_DRAWS = {
 
 
 def _is_number(v: Value) -> bool:
-    return type(v._data) is float or type(v._data) is Cell
+    return type(v._raw) is float or type(v._raw) is Cell
 
 
 def _like(trace: Trace, like: Any, params: dict[str, Any]) -> Traced:
@@ -492,7 +492,7 @@ def _output(name: str, trace: Trace, x: Any) -> Output:
     if type(x) is Value:
         if x.serial < trace.start:
             return Output("plain", x)
-        return Output("value", lift(x._data))
+        return Output("value", lift(x._raw))
     if isinstance(x, np.ndarray) and x.dtype.kind not in "fciub":
         raise TypeError(
             f"compile: {name} returned an array of {x.dtype}, expected numbers; return what it holds instead"

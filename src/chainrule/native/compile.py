@@ -219,10 +219,10 @@ class Compiled:
         )
         try:
             hash(static)
-        except TypeError:
+        except TypeError as error:
             raise TypeError(
-                f"compile: a static argument of {self.name} is a {type(static[-1][1]).__name__}, which "
-                "cannot be hashed; static arguments are compared: pass a number, a string or a tuple"
+                f"compile: a static argument of {self.name} cannot be hashed ({error}); static arguments are "
+                "compared: pass a number, a string or a tuple"
             ) from None
         chosen = tuple(a for i, a in enumerate(args) if i not in self.static)
         leaves: list[Any]
@@ -380,7 +380,7 @@ class Compiled:
             if o.kind == "value":
                 piece = Piece(self, program, given, j)
                 args = tuple([v._current() for v in inputs])
-                flat[j] = result(flat[j]._data, piece, inputs, args)
+                flat[j] = result(flat[j]._raw, piece, inputs, args)
         return optree.tree_unflatten(spec, flat)
 
     def _derivative(

@@ -431,7 +431,7 @@ def _is_number(x: Any) -> bool:
 
 
 def _is_traced(x: Any) -> bool:
-    return type(x) is Traced or (type(x) is Value and type(x._data) is Traced)
+    return type(x) is Traced or (type(x) is Value and type(x._raw) is Traced)
 
 
 def _put_back(label: str, owner: Any, d: Any, was: dict[str, Any]) -> list[tuple[str, bool]]:

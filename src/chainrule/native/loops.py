@@ -117,7 +117,7 @@ class Inner(Trace):
     # ---------------------------------------------------------------- Values from outside
 
     def read(self, v: Value) -> Any:
-        data = self.parent.read(v) if v.serial < self.parent.start else v._data
+        data = self.parent.read(v) if v.serial < self.parent.start else v._raw
         return self._here(data)
 
     def read_grad(self, v: Value) -> Any:

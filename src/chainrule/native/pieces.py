@@ -51,7 +51,7 @@ class Piece(Primitive):
         return push(ts, self._plain(), *args)
 
     def _like(self, y: Any) -> Any:
-        return y._data if type(y) is Value else y
+        return y._raw if type(y) is Value else y
 
     def _plain(self) -> list[Any]:
         """The arguments that are no Values."""
@@ -101,7 +101,7 @@ def pull_of(program: Program, j: int, leaves: list[Any]) -> Callable[..., Any]:
         record = any(type(x) is Value for x in (*seed, *given))
         out, stand_ins = _replayed(program, j, leaves, plain, given)
         found = adjoint([(out, g)], until=trace.start - 1, record=record)  # type: ignore[union-attr]
-        return [found.get(v, zeros_like(v._data)) for v in stand_ins]
+        return [found.get(v, zeros_like(v._raw)) for v in stand_ins]
 
     return pull
 
@@ -116,6 +116,6 @@ def push_of(program: Program, j: int, leaves: list[Any], moving: tuple[bool, ...
         nodes = order([out], trace.start)  # type: ignore[union-attr]
         moved = [v for v, moves in zip(stand_ins, moving, strict=True) if moves]
         seeds = {v: Lanes(*t) if len(t) == 2 else t[0] for v, t in zip(moved, tangents, strict=True)}
-        return tangent(nodes, seeds, record=record).get(out, zeros_like(out._data))
+        return tangent(nodes, seeds, record=record).get(out, zeros_like(out._raw))
 
     return push

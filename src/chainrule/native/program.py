@@ -344,7 +344,7 @@ class Program:
         if self._pool.stale:
             self._take_cells()
         for entry, kind, v, dtype, shape in self._array_states:
-            a = v._data if kind == "data" else v._grad
+            a = v._raw if kind == "data" else v._grad
             if kind == "data" and v.args:
                 a = v._current()
             if a is arrays[entry] and sys.getrefcount(a) <= _ALONE:
@@ -430,7 +430,7 @@ class Program:
     def _take_cells(self) -> None:
         """Read the numbers of Values that were given new ones since the last call."""
         for cell, kind, v in self._cell_states:
-            d = v._data if kind == "data" else v._grad
+            d = v._raw if kind == "data" else v._grad
             if type(d) is Cell:
                 if d.pool is self._pool:
                     continue
@@ -458,7 +458,7 @@ def _install(v: Value, new: Any, replaced: bool) -> None:
     """Give a Value the data of a run; mostly it has it already, written in place."""
     if replaced:
         v.args = ()  # what was handed out before is nobody's, as after an assignment
-    if v._data is not new or v.args:
+    if v._raw is not new or v.args:
         v._adopt(new)
 
 

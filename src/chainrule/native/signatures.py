@@ -33,7 +33,7 @@ def signature_of(x: Any) -> Any:
     if kind is float or kind is int or kind is bool or kind is complex:
         return kind
     if kind is Value:
-        return Value, type(x._data) is float or type(x._data) is Cell, x.dtype, x.shape
+        return Value, type(x._raw) is float or type(x._raw) is Cell, x.dtype, x.shape
     if isinstance(x, np.generic):
         return kind
     if x is None or isinstance(x, str):
@@ -42,6 +42,9 @@ def signature_of(x: Any) -> Any:
         return np.random.Generator
     if kind is Traced:
         raise leaked("calling a compiled function")
+    if isinstance(x, np.ndarray):  # whose operators may mean something else, and which may hide numbers
+        remedy = "pass np.asarray(x), and a mask beside it"
+        raise Unfit(x, f"a {kind.__name__}, expected an array of no subclass; {remedy}")
     slotted = "__slots__" in vars(kind) and not hasattr(x, "__dict__")
     raise Unfit(
         x,

@@ -211,7 +211,7 @@ class Call:
         assert self.recording is not None
 
         def of(v: Value) -> Any:
-            return found[v] if v in found else zeros_like(v._data)
+            return found[v] if v in found else zeros_like(v._raw)
 
         inputs = self.filled(map(of, self.recording.leaves))
         parameters = {name: of(p) for name, p in self.module.named_parameters()}
@@ -322,7 +322,7 @@ class Call:
                     f"{type(self.module).__name__}.backward: the incoming gradient has shape "
                     f"{np.shape(raw(g))}, expected that of the output, {y.shape}"
                 )
-            seeds.append((y, fit(g if type(g) is Value or is_array(g) else np.asarray(g), y._data)))
+            seeds.append((y, fit(g if type(g) is Value or is_array(g) else np.asarray(g), y._raw)))
         return seeds
 
 

@@ -72,7 +72,7 @@ class _ModuleCall(Primitive):
             call.incoming, call.outgoing, call.parameter_gradients = delta, outgoing, named
         cs = self._cotangents(again, inputs, outgoing, named, found)
         return [
-            (x, fit(c, x._data))
+            (x, fit(c, x._raw))
             for x, c in zip(inputs, cs, strict=True)
             if type(x) is Value and x.serial >= since and c is not None
         ]

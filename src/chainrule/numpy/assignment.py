@@ -88,7 +88,7 @@ def _over(old: Value, x: Value, new: Any, index: Any) -> Value | None:
 
     So a loop that fills a large array does not copy it in each turn. The former selves keep its shape.
     """
-    array = old._data
+    array = old._raw
     if type(array) is not np.ndarray or array.nbytes < LARGE or old.primitive is not sh.setitem:
         return None
     shared = sys.getrefcount(array) > 4  # x, old, the name, the call
@@ -100,8 +100,8 @@ def _over(old: Value, x: Value, new: Any, index: Any) -> Value | None:
         array[index] = raw(new)
     finally:  # what does not fit is an error, after which the array is read-only as before
         array.setflags(write=False)
-    x._data = old._data = _hollow(array)
-    return result(array, sh.setitem, (old, new), (old._data, raw(new)), {"index": index})
+    x._raw = old._raw = _hollow(array)
+    return result(array, sh.setitem, (old, new), (old._raw, raw(new)), {"index": index})
 
 
 def _hollow(array: Any) -> Any:
@@ -116,19 +116,19 @@ def _let_go(part: Any) -> None:
     """
     if type(part) is not Value or type(part.args[0]) is not np.ndarray or part.inputs[0].primitive is None:
         return
-    array, y = part.args[0], part._data
+    array, y = part.args[0], part._raw
     if array.nbytes < LARGE or y.nbytes * 4 > array.nbytes:
         return
     if type(y) is np.ndarray and y.base is not None:
-        part._data = y = y.copy()
+        part._raw = y = y.copy()
         y.setflags(write=False)
     part.args = (_hollow(array),)
 
 
 def _check(name: str, x: Any, new: Any) -> None:
-    if not x.shape and not isinstance(x._data, np.ndarray | np.generic):
+    if not x.shape and not isinstance(x._raw, np.ndarray | np.generic):
         raise TypeError(f"{name}: this Value is a scalar, which has no elements; give the name another Value")
-    if np.iscomplexobj(raw(new)) and not np.iscomplexobj(x._data):
+    if np.iscomplexobj(raw(new)) and not np.iscomplexobj(x._raw):
         raise TypeError(
             f"{name}: complex numbers into a real Value would lose their imaginary part; make it complex "
             "first: x = x.astype(complex), or take .real"
@@ -173,7 +173,7 @@ def in_place(sign: str, operate: Any) -> Any:
                 f"v {sign}= x of a leaf that has a gradient would leave the leaf as it is and make v another "
                 f"node; write v.data {sign}= x to update it, or v = v {sign} x for a new node"
             )
-        number = type(self._data) is not np.ndarray and not self.shape
+        number = type(self._raw) is not np.ndarray and not self.shape
         if number or (self.primitive is None and outside(self)):
             return operate(self, other)
 

@@ -52,12 +52,17 @@ for _type in (bool, int, float, complex, round):
     _conversion(f"__{_type.__name__}__", _type)
 
 
+def _differentiated(v: Value) -> bool:
+    """Whether a running derivative is taken with respect to what this was computed from."""
+    return bool(asked := arguments()) and any(x in asked for x in order([v]))
+
+
 def _leaving(name: str, remedy: str) -> None:
     give = getattr(Value, name)
 
     @wraps(give)
     def method(self: Value, *args: Any) -> Any:
-        if not capturing and (asked := arguments()) and any(x in asked for x in order([self])):
+        if not capturing and _differentiated(self):
             raise TypeError(
                 f"{name} of a Value that is just being differentiated would cut it out of the graph; "
                 f"{remedy}; v.data.{name}() (v.data of a number) leaves the graph"
@@ -70,6 +75,19 @@ def _leaving(name: str, remedy: str) -> None:
 _leaving("item", "v itself, or v.reshape(()) of an array of one element, stays in it")
 _leaving("tolist", "list(v), or v itself, stays in it")
 
+_reduce = Value.__reduce__
+
+
+def _copied(self: Value) -> Any:
+    if _differentiated(self):
+        raise TypeError(
+            "pickle, copy: a copy of a Value that is just being differentiated would be cut out of the "
+            "graph; v.copy() stays in it; copy v.data where no derivative is wanted"
+        )
+    return _reduce(self)
+
+
+Value.__reduce__ = _copied  # type: ignore[method-assign]
 _refuse_array = Value.__array__
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.numpy.arguments import KEEP, as_operand
+from chainrule.numpy.arguments import KEEP, as_operand, shape_of
 from chainrule.primitives import as_array, cast
 from chainrule.primitives import where as _where
 from chainrule.rules import arithmetic as ar
@@ -42,6 +42,8 @@ def where(condition: Any, x: Any = KEEP, y: Any = KEEP) -> Any:
     condition = current(condition)
     if x is KEEP:
         return np.where(condition)
+    if y is KEEP:
+        raise ValueError("where: received x without y, expected both or neither: np.where(condition, x, 0.0)")
     if type(condition) is Traced:
         return _where(condition.astype(bool), as_operand(x), as_operand(y))
     mask = np.asarray(condition, dtype=bool)
@@ -68,12 +70,16 @@ def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
 
 
 def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
-    given = {"nan": nan, "posinf": posinf, "neginf": neginf}
+    given, y = {"nan": nan, "posinf": posinf, "neginf": neginf}, x
     for kind, find in (("nan", np.isnan), ("posinf", np.isposinf), ("neginf", np.isneginf)):
         if type(given[kind]) is Value:  # which has a derivative itself
-            x = where(find(as_array(current(x))), given[kind], x)
+            y = where(find(as_array(current(x))), given[kind], y)
             given[kind] = None if find is not np.isnan else 0.0
-    return ar.nan_to_num(x, **given)
+    y = ar.nan_to_num(y, **given)
+    if copy or not shape_of(x):
+        return y
+    x[...] = y
+    return x
 
 
 def float_power(x1: Any, x2: Any) -> Any:
@@ -84,7 +90,7 @@ def float_power(x1: Any, x2: Any) -> Any:
 
 
 def _is_number(x: Any) -> bool:
-    return type(x) is Value and type(x._data) is float
+    return type(x) is Value and type(x._raw) is float
 
 
 def fix(x: Any, out: Any = None) -> Any:

@@ -31,8 +31,8 @@ def _binary(apply: Callable[..., Any], primitive: Any = None) -> tuple[Any, Any]
     def forward(self: Value, other: Any) -> Any:
         kind = type(other)
         if compute is not None:
-            a = self._data
-            b = other._data if kind is Value else other
+            a = self._raw
+            b = other._raw if kind is Value else other
             if type(a) is float and (type(b) is float or type(b) is int):
                 try:
                     return result(compute(a, b), primitive, (self, other), (a, b))
@@ -51,7 +51,7 @@ def _binary(apply: Callable[..., Any], primitive: Any = None) -> tuple[Any, Any]
     def reflected(self: Value, other: Any) -> Any:
         kind = type(other)
         if compute is not None:
-            b = self._data
+            b = self._raw
             if kind is float or kind is int:
                 if type(b) is float:
                     try:
@@ -69,8 +69,8 @@ def _binary(apply: Callable[..., Any], primitive: Any = None) -> tuple[Any, Any]
 
 def _two(primitive: Any, x: Any, y: Any) -> Value:
     """Record an operation on two arrays that are Values, or one and a Python number."""
-    a = x if type(x) is not Value else x._data if x.primitive is not None else x._current()
-    b = y if type(y) is not Value else y._data if y.primitive is not None else y._current()
+    a = x if type(x) is not Value else x._raw if x.primitive is not None else x._current()
+    b = y if type(y) is not Value else y._raw if y.primitive is not None else y._current()
     try:
         return result(primitive.run(a, b), primitive, (x, y), (a, b))
     except ValueError:

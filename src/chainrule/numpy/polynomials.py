@@ -126,6 +126,8 @@ def poly(seq_of_zeros: Any) -> Any:
 
 
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
+    if len(shape_of(x)) != 1:
+        raise ValueError(f"vander: x has shape {shape_of(x)}, expected one axis")
     n = shape_of(x)[0] if N is None else N
     powers = np.arange(n) if increasing else np.arange(n - 1, -1, -1)
     return ar.power(reshape(x, (-1, 1)), powers)

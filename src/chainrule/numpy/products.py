@@ -296,4 +296,5 @@ def _explicit(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str]
 
 
 def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: Any = None) -> Any:
+    axis1, axis2 = ordered_axes("trace", a, (axis1, axis2))
     return sum(diagonal(a, offset, axis1, axis2), -1, dtype, out)

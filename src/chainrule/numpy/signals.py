@@ -17,11 +17,19 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Any:
 
 
 def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
-    return _convolve("correlate", a, flip(ar.conj(ravel(as_operand(v)))), mode)
+    return _convolve("correlate", a, v, mode)
 
 
 def _convolve(name: str, a: Any, v: Any, mode: str) -> Any:
-    a, v = ravel(as_operand(a)), ravel(as_operand(v))
+    a, v = as_operand(a), as_operand(v)
+    if len(shape_of(a)) > 1 or len(shape_of(v)) > 1:
+        raise ValueError(
+            f"{name}: a is {shape_of(a)}, v is {shape_of(v)}; expected vectors; "
+            f"chainrule.scipy.signal.{name} takes more axes"
+        )
+    a, v = ravel(a), ravel(v)  # of numbers too
+    if name == "correlate":
+        v = flip(ar.conj(v))
     m, n = shape_of(a)[0], shape_of(v)[0]
     if not m or not n:
         raise ValueError(f"{name}: a is {(m,)}, v is {(n,)}; expected vectors that are not empty")

@@ -163,10 +163,10 @@ class LBFGS:
         for p in self.parameters:
             part = x[before : before + p.size]
             before += p.size
-            if type(p._data) is np.ndarray:
+            if type(p._raw) is np.ndarray:
                 p._adopt(part.reshape(p.shape).astype(p.dtype))
             else:
-                p._adopt(p.dtype.type(part[0]) if isinstance(p._data, np.generic) else float(part[0]))
+                p._adopt(p.dtype.type(part[0]) if isinstance(p._raw, np.generic) else float(part[0]))
 
     def zero_grad(self) -> None:
         """Forget the gradients."""

@@ -267,14 +267,14 @@ class Optimiser:
 
 
 def _zeros(p: Value) -> Any:
-    return np.zeros(p.shape, p.dtype) if type(p._data) is np.ndarray else p.dtype.type(0.0)
+    return np.zeros(p.shape, p.dtype) if type(p._raw) is np.ndarray else p.dtype.type(0.0)
 
 
 def _as(v: Value, new: np.generic) -> Any:
     """NumPy's number as what the Value held: NumPy makes one of Python's, and of an array without axes."""
-    if type(v._data) is np.ndarray:
+    if type(v._raw) is np.ndarray:
         return np.asarray(new)
-    return new if isinstance(v._data, np.generic) else float(new)
+    return new if isinstance(v._raw, np.generic) else float(new)
 
 
 def _brief(x: Any) -> str:

@@ -157,7 +157,7 @@ class Ran:
             inputs = tuple(x if type(x) is Value else _held(x) for x in (*first, *closed, *rest))
             plan = replace(plan, closed=tuple(closed), serials=serials, counts=self.counts)
             y = result(None, primitive, inputs, tuple(map(current, inputs)), {"f": plan, **shown})
-            y._data = self.data  # only now: what a capture would have run again has run
+            y._raw = self.data  # only now: what a capture would have run again has run
         found = [_result(y if value else self.data, i) for i, value in enumerate(self.values)]
         return [own(x) if type(x) is Traced else x for x in found]  # the caller may write to his
 
@@ -296,9 +296,9 @@ def _tangents(outs: Flat, seeds: dict[Value, Any], until: int, record: bool) -> 
 
 def _cotangents(outs: Flat, gs: Flat, until: int, record: bool) -> Callable[[Value], Any]:
     """Sweep back through what a function recorded: gives the cotangent of anything it began with."""
-    seeds = [(v, fit(g, v._data)) for v, g in zip(outs, gs) if type(v) is Value and g is not None]
+    seeds = [(v, fit(g, v._raw)) for v, g in zip(outs, gs) if type(v) is Value and g is not None]
     found = adjoint(seeds, until=until, record=record)
-    return lambda v: fit(found[v] if v in found else zeros_like(v), v._data)
+    return lambda v: fit(found[v] if v in found else zeros_like(v), v._raw)
 
 
 def _or_zero(t: Any, like: Any) -> Any:
@@ -452,7 +452,7 @@ class Scan(Primitive):
         gc, gxs, gclosed = loop(pulled, seeds, given, length, not params["reverse"])
         found = dict(zip([n + i for i in at], gc)) | dict(zip([n + c + j for j in to], gxs))
         return [*zip(closed, gclosed)] + [
-            (inputs[i], fit(v, inputs[i]._data)) for i, v in found.items() if _wanted(inputs[i], since)
+            (inputs[i], fit(v, inputs[i]._raw)) for i, v in found.items() if _wanted(inputs[i], since)
         ]
 
 
@@ -598,7 +598,7 @@ class Cond(Primitive):
 
         back = plan.derived("cotangent", (), *map(pulled, plan.functions))
         gs = branch(back, args[0], [*operands, *g.found.values()])
-        return [(x, fit(c, x._data)) for x, c in zip([*closed, *[inputs[n + i] for i in at]], gs)]
+        return [(x, fit(c, x._raw)) for x, c in zip([*closed, *[inputs[n + i] for i in at]], gs)]
 
 
 cond = Cond(lambda *args, **params: None, name="cond")

@@ -59,13 +59,13 @@ def seed_of(asked: str, output: Value, seed: Any) -> Any:
                 f"{asked}: output is complex, expected a real number; take .real, .imag or np.abs of it, "
                 "or give seed="
             )
-        return fit(1.0, output._data)
+        return fit(1.0, output._raw)
     seed = np.asarray(data(seed))
     if seed.dtype.kind not in "fiubc" or (seed.dtype.kind == "c" and output.dtype.kind != "c"):
         raise TypeError(f"{asked}: seed is of dtype {seed.dtype}, expected {output.dtype}, as the output")
     if seed.shape != output.shape:
         raise ValueError(f"{asked}: seed has shape {seed.shape}, expected the output's {output.shape}")
-    return fit(seed[()], output._data)
+    return fit(seed[()], output._raw)
 
 
 def at_least_one(asked: str, what: str, n: Any) -> int:

@@ -50,7 +50,7 @@ def contributions(
 
 def _paths(shown: Sequence[Value], output: Value, ids: Mapping[int, int]) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
-    seed = fit(1.0, output._data)
+    seed = fit(1.0, output._raw)
     for leaf in shown:
         way = ways(output, [leaf]) if leaf.primitive is None else {}
         if not way or number_of_ways(way) > _PATHS:

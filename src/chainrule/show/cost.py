@@ -315,7 +315,7 @@ def _ratio(f: Callable[..., Any], args: tuple[Any, ...], argnums: Argnums) -> fl
     def both() -> None:
         recording = _record_call("cost_report", f, plain, {}, argnums)
         y = _one_output(recording)
-        adjoint([(y, np.ones_like(y._data)[()])], since=recording.since, until=recording.until, record=False)
+        adjoint([(y, np.ones_like(y._raw)[()])], since=recording.since, until=recording.until, record=False)
 
     return _measured(lambda: f(*plain), both)
 
@@ -323,7 +323,7 @@ def _ratio(f: Callable[..., Any], args: tuple[Any, ...], argnums: Argnums) -> fl
 def _ratio_of_graph(output: Value) -> float | None:
     """What is recorded already, done once more operation by operation; then the sweep."""
     nodes = [v for v in order([output]) if v.primitive is not None]
-    if any(isinstance(v._data, control.Parts) for v in nodes) or not nodes:
+    if any(isinstance(v._raw, control.Parts) for v in nodes) or not nodes:
         return None  # a loop is not run again by its operation alone
 
     def forward() -> None:
@@ -332,7 +332,7 @@ def _ratio_of_graph(output: Value) -> float | None:
 
     def both() -> None:
         forward()
-        adjoint([(output, 1.0 if type(output._data) is float else np.ones_like(output._data))], record=False)
+        adjoint([(output, 1.0 if type(output._raw) is float else np.ones_like(output._raw))], record=False)
 
     return _measured(forward, both)
 

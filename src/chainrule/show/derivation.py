@@ -286,7 +286,7 @@ class _Writer:
         assert primitive is not None
         operands = [_operand(x, self.names) for x in v.inputs]
         text = str(call(primitive.symbol, operands, v.params, name=primitive.name))
-        return f"{self.names[id(v)]} = {summary.shorten(text, 60)} = {summary.array(v._data)}"
+        return f"{self.names[id(v)]} = {summary.shorten(text, 60)} = {summary.array(v._raw)}"
 
     def step(self, x: Value, users: Sequence[tuple[Value, int]]) -> Line:
         left = self._total(x)

@@ -227,7 +227,7 @@ def _seeds(outputs: Sequence[Value]) -> list[tuple[Value, Any]]:
     scalars = [v for v in outputs if not v.shape and v.dtype.kind == "f"]
     if len(scalars) != 1 or any(v._gradient is not None for v in outputs):
         return []
-    return [(scalars[0], fit(1.0, scalars[0]._data))]
+    return [(scalars[0], fit(1.0, scalars[0]._raw))]
 
 
 def _model(

@@ -87,7 +87,7 @@ def _number(v: Value, position: int) -> tuple[str, float | None]:
     assert primitive is not None
     tangents: list[Any] = [None] * len(v.args)
     tangents[position] = 1.0
-    d = primitive.push(v._data, v.args, tangents, v.params)
+    d = primitive.push(v._raw, v.args, tangents, v.params)
     d = 0.0 if d is None else d
     number = float(d) if np.ndim(d) == 0 and np.isrealobj(d) else None
     return summary.spread(d), number
@@ -98,7 +98,7 @@ def _row(v: Value, position: int) -> str:
     x = v.inputs[position]
     if sum(x is other for other in v.inputs) > 1:  # the sweep would have added them up
         return ""
-    one = 1.0 if type(v._data) is float else np.ones_like(v._data)[()]
+    one = 1.0 if type(v._raw) is float else np.ones_like(v._raw)[()]
     return summary.spread(adjoint([(v, one)], until=v.serial - 1, record=False)[x])
 
 
@@ -113,7 +113,7 @@ def _formula(
         Value(sample(a)) if isinstance(x, Value) or _floats(a) else a for x, a in zip(v.inputs, v.args)
     ]
     called = [names.get(id(x)) for x in v.inputs]
-    text = partial_in_symbols(primitive, position, sample(v._data), args, v.params, called, names[id(v)])
+    text = partial_in_symbols(primitive, position, sample(v._raw), args, v.params, called, names[id(v)])
     selects = primitive.lanes is not None and primitive.lanes[position] is not None
     if selects and number is None:  # some elements of an array reached the result, others did not
         return f"{text} or 0"

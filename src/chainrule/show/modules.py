@@ -53,7 +53,7 @@ def run(
             scalars = [v for v in forward() if not v.shape and v.dtype.kind == "f"]
         if len(scalars) == 1:
             with np.errstate(all="ignore"):  # it tells the calls what passes them, and changes no gradient
-                adjoint([(scalars[0], fit(1.0, scalars[0]._data))], record=False)
+                adjoint([(scalars[0], fit(1.0, scalars[0]._raw))], record=False)
         with repeated(seen[""]):
             outputs, notes = noted(forward)
     if not outputs:

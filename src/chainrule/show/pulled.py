@@ -60,13 +60,13 @@ def pulled(
 
 def works_on_numbers(v: Value) -> bool:
     """Whether a result is made from floats by an elementwise operation, so that its partials are floats."""
-    if type(v._data) is not float or not isinstance(v.primitive, Elementwise):
+    if type(v._raw) is not float or not isinstance(v.primitive, Elementwise):
         return False
     return all(type(a) is float or type(a) is int or type(a) is bool for a in v.args)
 
 
 def _size(v: Value) -> int:
-    return v.size if isinstance(v._data, np.ndarray) else 1
+    return v.size if isinstance(v._raw, np.ndarray) else 1
 
 
 def _text(c: Any) -> str:

@@ -85,7 +85,7 @@ def survey(
     """
     everything = order(outputs)
     shown, expanded = everything, None
-    arrays = sum(isinstance(v._data, np.ndarray) for v in everything)
+    arrays = sum(isinstance(v._raw, np.ndarray) for v in everything)
     if len(everything) > LARGEST or arrays > CUT:
         shown, expanded = _newest(everything, CUT)
     small = arrays <= ARRAYS
@@ -156,7 +156,7 @@ def _newest(everything: Sequence[Value], most: int) -> tuple[list[Value], set[in
 
 def _ones(outputs: Sequence[Value]) -> list[tuple[Value, Any]]:
     """What backward would start from."""
-    return [(v, fit(1.0, v._data)) for v in outputs if not v.shape and v.dtype.kind == "f"]
+    return [(v, fit(1.0, v._raw)) for v in outputs if not v.shape and v.dtype.kind == "f"]
 
 
 def _lines(nodes: Columns, notes: Notes) -> dict[str, Any]:
@@ -233,7 +233,7 @@ class Columns:
         primitive = v.primitive
         operands = [self._operand(x) for x in v.inputs] if primitive is not None and is_open else []
         name = self.names.get(id(v), "")
-        data = self.recorded.get(id(v), v._data) if primitive is None else v._data
+        data = self.recorded.get(id(v), v._raw) if primitive is None else v._raw
         self.ids[id(v)] = me = len(self.kind)
         if (path := self.paths.get(id(v))) is not None and path != name:
             self.path[str(me)] = shown_name(path)
@@ -341,7 +341,7 @@ class Columns:
             called = [Formula(f"${k}") if w is None else None for k, w in enumerate(whole)]
             formula = ""
             with suppress(Exception), np.errstate(all="ignore"):  # somebody's rule that cannot be recorded
-                formula = partial_in_symbols(primitive, i, v._data, args, v.params, called, _RESULT)
+                formula = partial_in_symbols(primitive, i, v._raw, args, v.params, called, _RESULT)
             known = self._known[key] = self.formulas(formula) if formula else -1
         return known
 
@@ -402,11 +402,11 @@ def _partial(v: Value, i: int) -> tuple[float, bool]:
         return 0.0, False
     lanes = primitive.lanes
     try:
-        if lanes is not None and lanes[i] is not None and not lanes[i](v._data, *v.args, **v.params):
+        if lanes is not None and lanes[i] is not None and not lanes[i](v._raw, *v.args, **v.params):
             return 0.0, False
         if d is ONE:
             return 1.0, True
-        return float(primitive.partial(i, v._data, v.args, v.params) if callable(d) else d), True
+        return float(primitive.partial(i, v._raw, v.args, v.params) if callable(d) else d), True
     except Exception:  # reported by backward
         return float("nan"), True
 

@@ -178,7 +178,7 @@ def read(result: Any, names: Mapping[int, str | Formula]) -> Formula | None:
             name = names[id(v)]
             written[id(v)] = name if isinstance(name, Formula) else Formula.name(name)
         elif v.primitive is None:
-            written[id(v)] = Formula.constant(v._data)
+            written[id(v)] = Formula.constant(v._raw)
         else:
             operands = [written[id(x)] if isinstance(x, Value) else Formula.constant(x) for x in v.inputs]
             written[id(v)] = _simplest(v, operands)

@@ -112,7 +112,7 @@ def _sweep(
     for node in newest_first(waiting, since):
         g = received.pop(node)
         primitive, inputs, params = node.primitive, node.inputs, node.params
-        y, args = (node, _unchanged(node)) if record else (node._data, node.args)
+        y, args = (node, _unchanged(node)) if record else (node._raw, node.args)
         if type(g) is Lanes and type(g.alive) is not Traced and g.alive.all():
             g = g.value
         if visited is not None:
@@ -148,7 +148,7 @@ def _sweep(
                         c = g * (d(y, args[0]) if len(args) == 1 and not params else d(y, *args, **params))
                     except ArithmeticError:
                         c = g * primitive.partial(i, y, args, params)
-                a = x._data
+                a = x._raw
                 if type(c) is type(a) is ndarray and c.shape == a.shape and c.dtype == a.dtype:
                     pass  # as it is mostly; `fit` would say the same
                 elif type(c) is not float or type(a) is not float:
@@ -223,7 +223,7 @@ def _reached(node: Value, alive: Any, contributions: Contributions) -> Contribut
         mask: Any = None
         for operand, m in zip(node.inputs, masks, strict=True):
             if operand is x:  # which may be both
-                m = fit_mask(reached(m), x._data)
+                m = fit_mask(reached(m), x._raw)
                 mask = m if mask is None else mask | m
         if type(c) is Lanes:
             mask, c = mask & c.alive, c.value
@@ -246,13 +246,27 @@ def _transpose_push(
         return []
     tangents: list[Any] = [None] * len(args)
     for i, x in wanted:
-        tangents[i] = Value(0.0 if type(x._data) is float else np.zeros_like(x._data))
+        tangents[i] = Value(0.0 if type(x._raw) is float else np.zeros_like(x._raw))
     dy = node.primitive.push(y, args, tangents, node.params)  # type: ignore[union-attr]
     if type(dy) is not Value:
+        _check_constant(node, y, args, tangents)
         return []
     first, last = tangents[wanted[0][0]].serial, tangents[wanted[-1][0]].serial
     found = adjoint([(dy, g)], since=first, until=last, record=record)
     return [(x, found[tangents[i]]) for i, x in wanted if tangents[i] in found]
+
+
+def _check_constant(node: Value, y: Any, args: tuple[Any, ...], tangents: list[Any]) -> None:
+    """A push whose result did not follow its tangents must not depend on their numbers either."""
+    moved = [t if t is None else 1.0 if type(t._raw) is float else np.ones_like(t._raw) for t in tangents]
+    if any(type(x) is Traced for x in (y, *args, *moved)):
+        return
+    dy = data(node.primitive.push(y, args, moved, node.params))  # type: ignore[union-attr]
+    if dy is not None and np.any(np.isfinite(dy) & (dy != 0)):
+        raise TypeError(
+            f"{node.primitive.name}: push takes the bare numbers of its tangents, where reverse mode cannot "  # type: ignore[union-attr]
+            "follow; write it in functions that have derivatives, or state pull= as well"
+        )
 
 
 def _unchanged(node: Value) -> tuple[Any, ...]:
@@ -297,7 +311,7 @@ def backward(self: Value, gradient: Any = None) -> None:
                 f"backward: this Value has shape {shape}, expected a scalar; reduce it first (np.sum, "
                 "np.mean) or pass the gradient to start from, of the same shape"
             )
-        if np.iscomplexobj(self._data):
+        if np.iscomplexobj(self._raw):
             raise TypeError(
                 "backward: this Value is complex, expected a real number; take .real, .imag or np.abs of it, "
                 "or pass the gradient to start from"
@@ -305,7 +319,7 @@ def backward(self: Value, gradient: Any = None) -> None:
         gradient = 1.0
     else:
         gradient = np.array(data(gradient))
-    if np.iscomplexobj(gradient) and not np.iscomplexobj(self._data):
+    if np.iscomplexobj(gradient) and not np.iscomplexobj(self._raw):
         raise TypeError(
             "backward: gradient is complex, expected real numbers, as this Value; take its real part"
         )
@@ -315,7 +329,7 @@ def backward(self: Value, gradient: Any = None) -> None:
         )
     visited: list[Any] = []
     with np.errstate(all="ignore"):
-        seed = fit(gradient, self._data)
+        seed = fit(gradient, self._raw)
         leaves = adjoint([(self, seed)], record=False, visited=visited, largest=KEPT)
     # Only from here on does anything change.
     steps = iter(visited)

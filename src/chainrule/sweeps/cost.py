@@ -140,13 +140,13 @@ def _key(x: Any, digests: dict[int, Any]) -> Any:
 
 def size(v: Value) -> int:
     """How many numbers a node holds; of a loop, all of its results together."""
-    d = v._data
+    d = v._raw
     return sum(np.size(raw(x)) for x in d.found.values()) if type(d) is control.Parts else v.size
 
 
 def stored(v: Value) -> int:
     """The bytes that a node keeps for the sweep; none if its data is a view of an operand's."""
-    d = v._data
+    d = v._raw
     if type(d) is control.Parts:
         return sum(np.asarray(raw(x)).nbytes for x in d.found.values())
     if type(d) is np.ndarray and any(type(a) is np.ndarray and np.may_share_memory(d, a) for a in v.args):

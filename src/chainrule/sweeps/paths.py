@@ -104,7 +104,7 @@ def longest(found: Ways) -> int:
 
 def pull_one(v: Value, i: int, g: Any) -> Any:
     """The cotangent of one operand of one operation; None where none is sent at all."""
-    primitive, y, args = v.primitive, v._data, v.args
+    primitive, y, args = v.primitive, v._raw, v.args
     inputs = (*args[:i], v.inputs[i], *args[i + 1 :])
     sent = primitive.pull(g, y, inputs, args, v.params, 0)  # type: ignore[union-attr]
     if sent is None:

@@ -60,11 +60,11 @@ def _sweep(
         ts = [tangents.get(x) if type(x) is Value else None for x in node.inputs]
         if all(t is None for t in ts):
             continue
-        y, args = (node, _unchanged(node)) if record else (node._data, node.args)
+        y, args = (node, _unchanged(node)) if record else (node._raw, node.args)
         moving = [alive.get(x) if alive and type(x) is Value else None for x in node.inputs]
         dead = any(m is not None for m in moving)
         if type(primitive) is Elementwise:
-            partly = dead or (primitive.lanes is not None and type(node._data) is not float)
+            partly = dead or (primitive.lanes is not None and type(node._raw) is not float)
         elif type(primitive) is Linear:
             partly = dead or primitive.pads or any(t is None for t in ts)
         else:

@@ -47,6 +47,11 @@ def check_trained(model: Any, loss: Any, optimiser: Any) -> None:
             "fit: LBFGS needs a closure that it may call many times in one step; write the loop itself: "
             "optimiser.step(closure) with the loss of all of the data"
         )
+    if isinstance(optimiser, type):
+        raise TypeError(
+            f"fit: optimiser is the class {optimiser.__name__}; expected one made of it: "
+            f"optim.{optimiser.__name__}(model.parameters())"
+        )
     if not all(hasattr(optimiser, name) for name in ("step", "zero_grad", "parameters")):
         shown = repr(optimiser) if isinstance(optimiser, str) else f"a {type(optimiser).__name__}"
         raise TypeError(
