@@ -580,8 +580,7 @@ def _held(operand: Any, arg: Any) -> tuple[Any, Any]:
     if isinstance(operand, list | tuple):
         operand = arg = np.array(operand)
     elif isinstance(operand, _ndarray):
-        if type(operand) is not _ndarray:
-            _check_subclass(operand)
+        check_subclass(operand)
         if not _is_constant(operand):
             operand = arg = kept(operand)
     elif type(operand) is Traced:
@@ -589,7 +588,10 @@ def _held(operand: Any, arg: Any) -> tuple[Any, Any]:
     return operand, arg
 
 
-def _check_subclass(x: np.ndarray[Any, Any]) -> None:
+def check_subclass(x: np.ndarray[Any, Any]) -> None:
+    """Refuse arrays whose operators mean something else."""
+    if type(x) is _ndarray:
+        return
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError("a masked array among the operands loses its mask; use np.where(mask, x, y)")
     if isinstance(x, np.matrix):

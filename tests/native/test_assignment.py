@@ -149,7 +149,9 @@ def functions_that_write(x: Any, y: Any) -> Any:
     x = x + 0
     x.clip(0, 1, x)
     b.partition(1, 0)
-    return a, b, c, d, e, x
+    holes = np.nan_to_num(np.where(x > 0, np.nan, x), copy=False, nan=y[0, 0])
+    holes[0] *= 2
+    return a, b, c, d, e, x, holes, x.compress([True, False], 1)
 
 
 def a_loop_fills(x: Any, y: Any) -> Any:
@@ -231,6 +233,8 @@ SHARED: dict[str, Callable[[Any], Any]] = {
     "diagonal": np.diagonal,
     "flip": np.flip,
     "real": np.real,
+    "conj": lambda h: h.conj(),
+    "nan_to_num": lambda h: np.nan_to_num(h, copy=False),
 }
 
 

@@ -28,7 +28,7 @@ from chainrule.native.operations import (
     transpose,
 )
 from chainrule.native.reference import run
-from chainrule.native.ufuncs import apply_ufunc, where
+from chainrule.native.ufuncs import apply_ufunc, nan_to_num, where
 from chainrule.traced import Changed, Traced, TracedError, current_trace, where_in_user_code
 from chainrule.value import Value
 
@@ -339,8 +339,17 @@ def _by_numpy(function: Callable[..., Any]) -> Callable[..., None]:
     return write_into
 
 
-WRITING: dict[Callable[..., Any], Callable[..., None]] = {
+def _nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    y = nan_to_num(x, nan, posinf, neginf)
+    if copy or not y.shape:
+        return y
+    assign(x, ..., y)
+    return x
+
+
+WRITING: dict[Callable[..., Any], Callable[..., Any]] = {
     np.copyto: _copyto,
+    np.nan_to_num: _nan_to_num,
     **{f: _by_numpy(f) for f in (np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask)},
 }
 

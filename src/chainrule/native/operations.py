@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import optree
 
+from chainrule.primitives import check_subclass
 from chainrule.traced import Changed, Traced, TracedError, current_trace, where_in_user_code
 from chainrule.value import Value
 
@@ -127,8 +128,10 @@ def lift(x: Any) -> Traced:
         leaves: list[Any] = optree.tree_leaves(x)  # type: ignore[arg-type]
         if any(type(leaf) is Traced for leaf in leaves):
             return stack([lift(part) for part in x], 0)
-    if isinstance(x, np.ndarray) and (held := trace.held(x)) is not None:
-        return held
+    if isinstance(x, np.ndarray):
+        check_subclass(x)
+        if (held := trace.held(x)) is not None:
+            return held
     a = np.asarray(x)
     if not a.dtype.isnative:
         a = a.astype(a.dtype.newbyteorder("="))

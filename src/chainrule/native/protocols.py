@@ -46,7 +46,7 @@ from chainrule.native.operations import (
 from chainrule.native.products import dot, einsum
 from chainrule.native.reductions import REDUCE, argmax, argmin, cumprod, cumsum, mean, std, var
 from chainrule.native.trials import TRIED
-from chainrule.native.ufuncs import apply_ufunc, clip, full, infinite, nan_to_num, where
+from chainrule.native.ufuncs import apply_ufunc, clip, full, infinite, where
 from chainrule.traced import Traced, TracedError, where_in_user_code
 from chainrule.value import Value
 
@@ -94,7 +94,7 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.max: lambda a, axis=None, out=None, *rest, **o: REDUCE["max"](a, axis, None, None, *rest, **o),
     np.min: lambda a, axis=None, out=None, *rest, **o: REDUCE["min"](a, axis, None, None, *rest, **o),
     np.argmax: argmax, np.argmin: argmin, np.cumsum: cumsum, np.cumprod: cumprod,
-    np.mean: mean, np.var: var, np.std: std, np.where: where, np.clip: clip, np.nan_to_num: nan_to_num,
+    np.mean: mean, np.var: var, np.std: std, np.where: where, np.clip: clip,
     np.reshape: lambda a, /, shape=None, order="C", **o: reshape(lift(a), shape, order=order),
     np.ravel: lambda a, order="C": reshape(lift(a), (-1,) if lift(a).size else (0,), order=order),
     np.transpose: transpose, np.broadcast_to: broadcast_to, np.concatenate: concatenate, np.stack: stack,
@@ -272,8 +272,8 @@ _ATTACHED: dict[str, Any] = {
     "mT": property(lambda self: swapaxes(self, -1, -2)),
     "real": property(FUNCTIONS[np.real]),
     "imag": property(FUNCTIONS[np.imag]),
-    "conj": lambda self: apply_ufunc(np.conjugate, self),
-    "conjugate": lambda self: apply_ufunc(np.conjugate, self),
+    "conj": lambda self: apply_ufunc(np.conjugate, self) if self.dtype.kind == "c" else self,
+    "conjugate": lambda self: apply_ufunc(np.conjugate, self) if self.dtype.kind == "c" else self,
     "astype": _astype,
     "as_complex": lambda self: call(np.complex128, (self,), {}),
     "choose": lambda self, x, y: where(self, x, y),
@@ -290,10 +290,11 @@ _ATTACHED: dict[str, Any] = {
     "sort": lambda self, *a, **k: assign(self, ..., np.sort(self, *a, **k)),
     "partition": lambda self, *a, **k: assign(self, ..., np.partition(self, *a, **k)),
     "put": lambda self, *a, **k: WRITING[np.put](self, *a, **k),
+    "compress": lambda self, mask, *a, **k: array_function(self, np.compress, (), (mask, self, *a), k),
     **{
         name: (lambda f: lambda self, *a, **k: array_function(self, f, (), (self, *a), k))(getattr(np, name))
         for name in (
-            "all any argmax argmin argpartition argsort clip compress cumprod cumsum diagonal dot max mean "
+            "all any argmax argmin argpartition argsort clip cumprod cumsum diagonal dot max mean "
             "min nonzero prod repeat round searchsorted std sum take trace var"
         ).split()
     },

@@ -176,10 +176,10 @@ def clip(
     return apply_ufunc(np.minimum, high, apply_ufunc(np.maximum, low, a))
 
 
-def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Traced:
+def nan_to_num(x: Any, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Traced:
     x = lift(x)
     if x.dtype.kind != "f":
-        return copied(x) if x.dtype.kind != "c" else call(np.nan_to_num, (x, copy, nan, posinf, neginf), {})
+        return copied(x) if x.dtype.kind != "c" else call(np.nan_to_num, (x, True, nan, posinf, neginf), {})
     limits = np.finfo(x.dtype)
     y = where(apply_ufunc(np.isnan, x), nan, x)
     y = where(apply_ufunc(np.equal, x, np.inf), limits.max if posinf is None else posinf, y)
