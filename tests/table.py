@@ -480,17 +480,22 @@ SPECIAL = [
     *(elementwise(st.stdtr_in_df, d, real_line, order=1) for d in (shapes, between(30, 50))),
     *(elementwise(st.log_density, d, real_line, order=k) for d in (shapes, between(30, 50)) for k in (0, 1)),
     elementwise(st.stdtrit, between(1, 4), between(0.2, 0.45)),
+    *(elementwise(tl.gamma_score, d, shapes) for d in (shapes, between(11, 20))),
     *(
-        elementwise(p, d, shapes)
-        for p in (tl.gamma_score, tl.log_gamma_density)
+        elementwise(tl.log_gamma_density, d, shapes, times=n)
         for d in (shapes, between(11, 20))
+        for n in (0, 1)
     ),
     *(
         elementwise(tl.gamma_tail, shapes, shapes, constant(whole(1.0)), side=side, powers=p)
         for side in (1, -1)
         for p in ((0, 0), (1, 1))
     ),
-    *(elementwise(tl.log_beta_density, d, d, unit) for d in (shapes, between(11, 20))),
+    *(
+        elementwise(tl.log_beta_density, d, d, unit, times=n)
+        for d in (shapes, between(11, 20))
+        for n in (0, 1)
+    ),
     *(with_rest(tl.beta_score, a) for a in (_b, _b + 12.3)),
     *(
         with_rest(tl.beta_tail, _a, True, lower=lower, powers=p)

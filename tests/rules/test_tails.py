@@ -239,6 +239,12 @@ ENDS: list[tuple[Any, str, tuple[float, ...], tuple[float, ...]]] = [
     (stats.lognorm, "sf", (5e-324, 0.8), (1.0, 0.0, 0.0)),
     (stats.lognorm, "logsf", (5e-324, 0.8), (0.0, 0.0, 0.0)),
     (stats.lognorm, "logcdf", (0.0, 0.8), (-inf, inf, inf)),
+    *(
+        (stats.lognorm, method, (2.5, 1e-300), (y, 0.0, 0.0))
+        for method, y in (("logcdf", 0.0), ("cdf", 1.0), ("sf", 0.0))
+    ),
+    (stats.gamma, "logcdf", (0.0, 1e-100), (-inf, inf, -inf)),
+    (stats.beta, "logsf", (1.0, 3.0, 1e-100), (-inf, -inf, 3.9493406684822644e-101, -inf)),
     (stats.expon, "logcdf", (0.0,), (-inf, inf)),
     (stats.expon, "logsf", (1e300,), (-1e300, -1.0)),
     (stats.uniform, "logcdf", (0.0,), (-inf, inf)),

@@ -69,19 +69,25 @@ gamma_score = Elementwise(
 
 
 @computed
-def _log_gamma_density(a: Any, x: Any) -> Any:
-    few = sp.xlogy(a - 1, x) - x - sp.gammaln(a)
+def _log_gamma_density(a: Any, x: Any, *, times: int) -> Any:
+    few = sp.xlogy(a - (1 - times), x) - x - sp.gammaln(a)
     n, log_x = np.maximum(a, 10.0), np.log(x)
-    many = -n * _lag((x - n) / n, log_x - np.log(n)) - _stirling(n) + np.log(n / (2 * np.pi)) / 2 - log_x
+    many = -n * _lag((x - n) / n, log_x - np.log(n)) - _stirling(n) + np.log(n / (2 * np.pi)) / 2
+    many = many - (1 - times) * log_x
     y = np.where((a > 10) & (x > 0), many, few)
     return np.where(((a == np.inf) | (x == np.inf)) & ~np.isnan(a + x), -np.inf, y)
 
 
-# log of xᵃ⁻¹ e⁻ˣ / Γ(a)
+def _slope_of_log_gamma_density(y: Any, a: Any, x: Any, *, times: int) -> Any:
+    power = a - (1 - times)
+    return _over(power, x) - 1 if somewhere(raw(x) == 0) else (power - x) / x
+
+
+# log of xᵃ⁻¹ e⁻ˣ / Γ(a), or of that times x
 log_gamma_density = Elementwise(
     _log_gamma_density,
-    lambda y, a, x: gamma_score(a, x),
-    lambda y, a, x: _over(a - 1, x) - 1 if somewhere(raw(x) == 0) else (a - 1 - x) / x,
+    lambda y, a, x, *, times: gamma_score(a, x),
+    _slope_of_log_gamma_density,
     name="log_gamma_density",
 )
 
@@ -117,8 +123,7 @@ gamma_tail = Elementwise(
 
 
 def _far_gamma(side: int, asked: Any, a: Any, x: Any) -> Any:
-    # x f(a, x) is a f(a + 1, x), which has a slope at 0 for each a
-    return log_gamma_density(a + 1, x) + log(a) + log(gamma_tail(a, x, asked, side=side, powers=(0, 0)))
+    return log_gamma_density(a, x, times=1) + log(gamma_tail(a, x, asked, side=side, powers=(0, 0)))
 
 
 def log_gammainc(a: Any, x: Any) -> Any:
@@ -157,30 +162,30 @@ beta_score = Elementwise(
 
 
 @computed
-def _log_beta_density(a: Any, b: Any, x: Any) -> Any:
+def _log_beta_density(a: Any, b: Any, x: Any, *, times: int) -> Any:
     least, most = np.minimum(a, b), np.maximum(np.maximum(a, b), 10.0)
     both = least + most
     by_stirling = (both - 0.5) * np.log1p(least / most) - least + _stirling(both) - _stirling(most)
     one_over = np.where(
         most > 10, least * np.log(most) + by_stirling - sp.gammaln(least), -sp.betaln(a, b)
     )
-    few = sp.xlogy(a - 1, x) + sp.xlog1py(b - 1, -x) + one_over
+    few = sp.xlogy(a - (1 - times), x) + sp.xlog1py(b - (1 - times), -x) + one_over
     p, q = np.maximum(a, 10.0), np.maximum(b, 10.0)
     n, log_x, log_rest = p + q, np.log(x), np.log1p(-x)
     u = (x * q - (1 - x) * p) / p
     exponent = -p * _lag(u, log_x - np.log(p / n)) - q * _lag(-u * p / q, log_rest - np.log(q / n))
     exponent = exponent - _stirling(p) - _stirling(q) + _stirling(n)
-    many = exponent + np.log(p / (2 * np.pi * n) * q) / 2 - log_x - log_rest
+    many = exponent + np.log(p / (2 * np.pi * n) * q) / 2 - (1 - times) * (log_x + log_rest)
     y = np.where((least > 10) & (x > 0) & (x < 1), many, few)
     return np.where((most == np.inf) & ~np.isnan(a + b + x), -np.inf, y)
 
 
-# log of xᵃ⁻¹ (1 - x)ᵇ⁻¹ / B(a, b)
+# log of xᵃ⁻¹ (1 - x)ᵇ⁻¹ / B(a, b), or of that times x (1 - x)
 log_beta_density = Elementwise(
     _log_beta_density,
-    lambda y, a, b, x: beta_score(a, b, x, 1 - raw(x)),
-    lambda y, a, b, x: beta_score(b, a, 1 - x, raw(x)),
-    lambda y, a, b, x: _over(a - 1, x) - _over(b - 1, 1 - x),
+    lambda y, a, b, x, *, times: beta_score(a, b, x, 1 - raw(x)),
+    lambda y, a, b, x, *, times: beta_score(b, a, 1 - x, raw(x)),
+    lambda y, a, b, x, *, times: _over(a - (1 - times), x) - _over(b - (1 - times), 1 - x),
     name="log_beta_density",
 )
 
@@ -235,9 +240,8 @@ beta_tail = Elementwise(
 
 
 def _far_beta(lower: bool, asked: Any, a: Any, b: Any, x: Any) -> Any:
-    # x (1 - x) f(a, b, x), as above
-    front = log_beta_density(a + 1, b + 1, x) + log(a / (a + b)) + log(b / (a + b + 1))
-    return front + log(beta_tail(a, b, x, 1 - raw(x), asked, lower=lower, powers=(0, 0, 0)))
+    ratio = beta_tail(a, b, x, 1 - raw(x), asked, lower=lower, powers=(0, 0, 0))
+    return log_beta_density(a, b, x, times=1) + log(ratio)
 
 
 def log_betainc(a: Any, b: Any, x: Any) -> Any:

@@ -188,7 +188,7 @@ class Gamma(Continuous):
     support = (0.0, math.inf)
 
     def log_density(self, z: Any, a: Any) -> Any:
-        return tails.log_gamma_density(a, z)
+        return tails.log_gamma_density(a, z, times=0)
 
     def density(self, z: Any, a: Any) -> Any:
         return ic.gamma_density(a, z)
@@ -219,7 +219,7 @@ class Chi2(Continuous):
     support = (0.0, math.inf)
 
     def log_density(self, z: Any, df: Any) -> Any:
-        return tails.log_gamma_density(df / 2, z / 2) - math.log(2)
+        return tails.log_gamma_density(df / 2, z / 2, times=0) - math.log(2)
 
     def density(self, z: Any, df: Any) -> Any:
         return ic.gamma_density(df / 2, z / 2) / 2
@@ -307,7 +307,8 @@ class LogNorm(Continuous):
         return _lognorm_above(z, s)
 
     def log_below(self, z: Any, s: Any) -> Any:
-        return sc.log_ndtr(log(z) / s)
+        far = lambda z: log1p(-_lognorm_above(z, s))
+        return _by_side(raw(z) > 1, z, far, lambda z: sc.log_ndtr(log(z) / s))
 
     def log_above(self, z: Any, s: Any) -> Any:
         near = lambda z: log1p(-_lognorm_below(z, s))
@@ -352,8 +353,9 @@ def _lognorm_density(z: Any, s: Any) -> Any:
 
 
 def _lognorm_in_s(z: Any, s: Any) -> Any:
-    u = log(only(raw(z) != 0, z, 1.0)) / s
-    return -sc._phi(u) * u / s
+    u = log(z) / s
+    density = sc._phi(u)
+    return where(raw(density) == 0, 0.0, -density * u / s)
 
 
 # -------------------------------------------------------------------- of an interval
@@ -366,7 +368,7 @@ class Beta(Continuous):
     support = (0.0, 1.0)
 
     def log_density(self, z: Any, a: Any, b: Any) -> Any:
-        return tails.log_beta_density(a, b, z)
+        return tails.log_beta_density(a, b, z, times=0)
 
     def density(self, z: Any, a: Any, b: Any) -> Any:
         return ic.beta_density(a, b, z)
@@ -417,7 +419,7 @@ class Poisson(Discrete):
         return raw(mu) >= 0
 
     def log_mass(self, k: Any, mu: Any) -> Any:
-        return tails.log_gamma_density(k + 1, mu)
+        return tails.log_gamma_density(k + 1, mu, times=0)
 
     def mass(self, k: Any, mu: Any) -> Any:
         return ic.gamma_density(k + 1, mu)
