@@ -31,6 +31,7 @@ from chainrule.rules.incomplete import (
     log_ratios,
 )
 from chainrule.rules.quadrature import computed, tail
+from chainrule.traced import Traced
 
 
 def log_of(p: Any, rest: Any) -> Any:
@@ -52,6 +53,11 @@ def _log_or_tail(p: Any, rest: Any, by_tail: Callable[..., Any], *operands: Any)
         return log_of(p, rest)
     asked = [where(far, x, other) for x, other in operands]
     return where(far, by_tail(far, *asked), log_of(where(far, 0.5, p), rest))
+
+
+def large(*shapes: Any) -> bool:
+    """Whether the terms of a density's logarithm are so large that digits cancel; of what is traced, no."""
+    return any(type(x) is not Traced and bool(np.any(x > 1000)) for x in map(raw, shapes))
 
 
 def _over(c: Any, x: Any) -> Any:

@@ -188,7 +188,9 @@ class Gamma(Continuous):
     support = (0.0, math.inf)
 
     def log_density(self, z: Any, a: Any) -> Any:
-        return tails.log_gamma_density(a, z, times=0)
+        if tails.large(a):
+            return tails.log_gamma_density(a, z, times=0)
+        return xlogy(a - 1, z) - z - gm.gammaln(a)
 
     def density(self, z: Any, a: Any) -> Any:
         return ic.gamma_density(a, z)
@@ -219,7 +221,7 @@ class Chi2(Continuous):
     support = (0.0, math.inf)
 
     def log_density(self, z: Any, df: Any) -> Any:
-        return tails.log_gamma_density(df / 2, z / 2, times=0) - math.log(2)
+        return Gamma().log_density(z / 2, df / 2) - math.log(2)
 
     def density(self, z: Any, df: Any) -> Any:
         return ic.gamma_density(df / 2, z / 2) / 2
@@ -368,7 +370,9 @@ class Beta(Continuous):
     support = (0.0, 1.0)
 
     def log_density(self, z: Any, a: Any, b: Any) -> Any:
-        return tails.log_beta_density(a, b, z, times=0)
+        if tails.large(a, b):
+            return tails.log_beta_density(a, b, z, times=0)
+        return xlog1py(b - 1, -z) + xlogy(a - 1, z) - bt.betaln(a, b)
 
     def density(self, z: Any, a: Any, b: Any) -> Any:
         return ic.beta_density(a, b, z)
@@ -419,7 +423,9 @@ class Poisson(Discrete):
         return raw(mu) >= 0
 
     def log_mass(self, k: Any, mu: Any) -> Any:
-        return tails.log_gamma_density(k + 1, mu, times=0)
+        if tails.large(k):
+            return tails.log_gamma_density(k + 1, mu, times=0)
+        return xlogy(k, mu) - gm.gammaln(k + 1) - mu
 
     def mass(self, k: Any, mu: Any) -> Any:
         return ic.gamma_density(k + 1, mu)
