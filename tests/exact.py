@@ -191,3 +191,18 @@ def student_in_df(df: Any, z: Any) -> Any:
 
 
 STDTR = (student_in_df, student_density)
+
+# -------------------------------------------------------------------- inverses
+
+
+def erfinv_slope(y: Any) -> Any:
+    return mp.sqrt(mp.pi) / 2 * mp.exp(mp.erfinv(y) ** 2)
+
+
+def ndtri_slope(p: Any) -> Any:
+    return mp.sqrt(2) * 2 * erfinv_slope(2 * p - 1)
+
+
+def lambertw_slope(x: Any, k: int = 0) -> Any:
+    w = mp.lambertw(x, k)
+    return 1 / (x + mp.exp(w)) if x else mpf(1) / (k == 0)

@@ -40,6 +40,8 @@ from chainrule.rules import running as rn
 from chainrule.rules import shape as sh
 from chainrule.rules import special as sc
 from chainrule.rules import student as st
+from chainrule.rules import tails as tl
+from chainrule.scipy import stats as ss
 from chainrule.value import current
 
 Domain = Callable[[np.random.Generator, tuple[int, ...]], Any]
@@ -410,6 +412,18 @@ CONVOLUTION = [
 
 shapes, orders, low = between(0.6, 4), constant(whole(0.0, 1.0, 2.0, 2.5)), between(-2.6, -2.3)
 
+_a, _b, _x = np.array([0.7, 1.9, 3.1]), np.array([[1.2], [0.6]]), np.array([0.2, 0.45, 0.8])
+
+
+def with_rest(primitive: Primitive, a: Any, *further: Any, **params: Any) -> list[Case]:
+    """Of a, b and x, given 1 - x too."""
+    return [
+        Case(primitive, (a, _b, _x), params,
+             lambda a, b, x, **_: primitive.run(a, b, x, 1 - x, *further, **params),
+             lambda a, b, x, **_: primitive(a, b, x, 1 - current(x), *further, **params))
+    ]  # fmt: skip
+
+
 SPECIAL = [
     *(elementwise(p, real_line) for p in (gm._sinpi, gm._cospi)),
     *(elementwise(p, d) for p in (gm.gamma, gm.rgamma, gm.gammaln) for d in (positive, low)),
@@ -466,6 +480,32 @@ SPECIAL = [
     *(elementwise(st.stdtr_in_df, d, real_line, order=1) for d in (shapes, between(30, 50))),
     *(elementwise(st.log_density, d, real_line, order=k) for d in (shapes, between(30, 50)) for k in (0, 1)),
     elementwise(st.stdtrit, between(1, 4), between(0.2, 0.45)),
+    *(elementwise(tl.gamma_score, d, shapes) for d in (shapes, between(11, 20))),
+    *(
+        elementwise(tl.log_gamma_density, d, shapes, times=n)
+        for d in (shapes, between(11, 20))
+        for n in (0, 1)
+    ),
+    *(
+        elementwise(tl.gamma_tail, shapes, shapes, constant(whole(1.0)), side=side, powers=p)
+        for side in (1, -1)
+        for p in ((0, 0), (1, 1))
+    ),
+    *(
+        elementwise(tl.log_beta_density, d, d, unit, times=n)
+        for d in (shapes, between(11, 20))
+        for n in (0, 1)
+    ),
+    *(with_rest(tl.beta_score, a) for a in (_b, _b + 12.3)),
+    *(
+        with_rest(tl.beta_tail, _a, True, lower=lower, powers=p)
+        for lower in (True, False)
+        for p in ((0, 0, 0), (1, 0, 1), (0, 1, 1))
+    ),
+    *(
+        elementwise(p, positive, shapes)
+        for p in (ss._lognorm_log_density, ss._lognorm_below, ss._lognorm_above)
+    ),
     *(elementwise(bs.scaled_i, d, v=v, order=k) for d in (positive, low) for v in (0, 1) for k in (1, 2)),
     *(
         elementwise(bs.scaled_k, d, v=v, order=k)

@@ -9,6 +9,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import Value
+from chainrule.numpy import ordering
 
 METHODS = (
     "inverted_cdf averaged_inverted_cdf closest_observation interpolated_inverted_cdf hazen weibull linear "
@@ -67,6 +68,36 @@ def test_the_slope_in_q_at_a_knot() -> None:
     mixed = cr.jacobian(cr.grad(lambda x: np.quantile(x, 0.25)))(x)
     assert not np.any(mixed)
     assert np.array_equal(cr.grad(lambda x: cr.grad(lambda q: np.quantile(x, q))(0.25))(x), [-2.0, 2.0, 0.0])
+
+
+@pytest.mark.parametrize("kind", ["apart", "ties", "zeros", "nan", "complex"])
+def test_picks_of_long_rows_are_those_of_a_stable_sort(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are found without sorting: the same elements, also among equal ones."""
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(3, 101))
+    if kind == "ties":
+        x = np.round(2 * x)
+    elif kind == "zeros":
+        x = np.where(rng.uniform(size=x.shape) < 0.6, np.copysign(0.0, x), x)
+    elif kind == "nan":
+        x = np.where(rng.uniform(size=x.shape) < [[0.0], [0.3], [1.0]], np.nan, np.round(2 * x))
+    elif kind == "complex":
+        x = np.round(x) + 1j * np.round(x[::-1])
+    for places in (np.array([0, 49, 50, 50, 99, 100]), np.array([[3, 40], [50, 51], [100, 0]])):
+        order = np.argsort(x, -1, kind="stable")
+        want = np.take_along_axis(order, np.broadcast_to(places, (3, places.shape[-1])), -1)
+        with monkeypatch.context() as m:
+            m.delattr(np, "argsort")
+            got = ordering._indices(x, places)
+        np.testing.assert_array_equal(got, want)
+
+
+def test_a_median_beside_nan() -> None:
+    """The derivative of the one is that of the last nan, of the other that of what is no nan."""
+    x = np.random.default_rng(6).normal(size=101)
+    x[[3, 70, 80]] = np.nan
+    assert np.flatnonzero(cr.grad(np.median)(x)).tolist() == [80]
+    assert np.flatnonzero(cr.grad(np.nanmedian)(x)).tolist() == np.sort(np.argsort(x)[48:50]).tolist()
 
 
 def test_weights_choose_and_have_no_derivative() -> None:

@@ -343,3 +343,38 @@ def test_erf_of_a_large_array_is_that_of_its_elements_and_takes_little_memory(dt
     assert got.shape == rows.shape and got.dtype == cr.erf(some).dtype
     np.testing.assert_allclose(got[::97], cr.erf(some), rtol=4 * np.finfo(got.dtype).eps)
     assert peak < 5 * got.nbytes
+
+
+LONG = np.longdouble
+LONG_POINTS = np.concatenate([
+    np.linspace(-12, 12, 61), [-99.0, -50.0, -0.7517915, -1.2784645, -1.4142136, 1e-30, -5000.0, -11000.0],
+]).astype(LONG) + LONG(1) / LONG(3000)  # fmt: skip
+OF_LONG: dict[str, tuple[Callable[..., Any], tuple[Exact, Exact, Exact], float]] = {
+    "gelu": (cr.gelu, (lambda x: x * mp.ncdf(x), gelu, lambda x: normal(x) * (2 - x * x)), 100.0),
+    "silu": (
+        cr.silu,
+        (lambda x: x * sigmoid(x), silu, lambda x: sigmoid(x) * sigmoid(-x) * (2 - x * mp.tanh(x / 2))),
+        12000.0,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.skipif(np.finfo(LONG).nmant != 63, reason="longdouble is double here, or of other precision")
+@pytest.mark.parametrize("name", OF_LONG)
+def test_activations_keep_the_digits_of_longdouble(name: str) -> None:
+    """Values, first and second derivatives, next to the roots and far out too."""
+    f, exact, width = OF_LONG[name]
+    x = LONG_POINTS[abs(LONG_POINTS) < width]
+    slope = lambda x: cr.vjp(f, x)[1](np.ones_like(x))[0]
+    found = f(x), slope(x), cr.jvp(slope, (x,), (np.ones_like(x),))[1]
+    with mp.workdps(60):
+        for got, want in zip(found, exact, strict=True):
+            assert got.dtype == LONG
+            for u, y in zip(x, got, strict=True):
+                right = want(of_long(u))
+                assert abs(of_long(y) - right) < 8 * mpf(2) ** -63 * abs(right), (u, y)
+
+
+def of_long(x: Any) -> Any:
+    mantissa, exponent = np.frexp(x)
+    return mpf(int(mantissa * LONG(2) ** 64)) * mpf(2) ** (int(exponent) - 64)

@@ -1,4 +1,4 @@
-"""Functions of two and three operands at special and extreme numbers: their limits, by mpmath.
+"""Functions of SciPy at special and extreme numbers: their limits, by mpmath.
 
 Where the exact derivative is defined, it is wanted. Elsewhere it is approached: zeros and infinities from
 their side, poles from both, along several paths; where all agree, that is the limit. Where they do not, the
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import mpmath as mp
@@ -20,6 +21,7 @@ from mpmath import mpf
 from scipy import special as sp
 
 import chainrule as cr
+from chainrule.scipy import special
 from tests import exact as ex
 
 inf, nan = np.inf, np.nan
@@ -113,6 +115,9 @@ BETA = [inf, -1.0, 0.0, 1e-10, 0.5, 1.0, 30.0, 1e200]
 WHOLE_LINE = [nan, inf, -inf, 0.0, -0.0, 1.0, -1.0, 5e-324, 1e-10, 1e5, -1e200, 0.5, -3.0]
 FREEDOM = [nan, inf, -1.0, 0.0, 0.1, 1.0, 30.0, 1e4, 1e10, 1e200]
 RATIO = [nan, 0.0, 1.0, 5e-324, 1e-10, 1e200, 1e308, 0.5, 2.5]
+FINITE = WHOLE_LINE[3:]
+RISING = [nan, inf, 0.0, -0.0, 1.0, 5e-324, -5e-324, 1e-10, 1e5, 1e200, -1 / np.e, -0.2]
+INSIDE = [nan, inf, 0.0, -0.0, 1.0, -1.0, 5e-324, 1 - 2**-53, 0.5, 1e-20, -0.5, 2.0, 1.5]
 HALVES, ARGUMENTS = [0.0, 0.5, 1.0, 2.5], [1e-5, 0.5, 1.0, 5.0, 30.0]
 
 
@@ -134,7 +139,28 @@ ROWS = [
     Row("stdtr", sp.stdtr, ex.STDTR, (FREEDOM, WHOLE_LINE), 1e-8),
     Row("rel_entr", sp.rel_entr, (lambda x, y: mp.log(x / y) + 1, lambda x, y: -x / y), (RATIO, RATIO)),
     Row("kl_div", sp.kl_div, (lambda x, y: mp.log(x / y), lambda x, y: 1 - x / y), (RATIO, RATIO)),
-    Row("zeta", sp.zeta, (None, lambda s, q: -s * mp.zeta(s + 1, q)), ([1.5, 2.0], [1e-10, 0.5, 1.0, 30.0])),
+    Row("zeta", sp.zeta, (None, lambda s, q: -s * mp.zeta(s + 1, q)),
+        ([1.5, 2.0, 3.0, 30.0], [nan, inf, 0.0, 1e-200, 1e-10, 0.5, 1.0, 30.0, 1e10, 1e200, -0.5])),
+    Row("lambertw", lambda x: np.real(sp.lambertw(x)), (ex.lambertw_slope,), (RISING,)),
+    Row("lambertw of branch -1", lambda x: np.real(sp.lambertw(x, -1)), (lambda x: ex.lambertw_slope(x, -1),),
+        ([nan, -0.3, -1e-10, -1e-300, 0.0],)),
+    Row("ndtri", sp.ndtri, (ex.ndtri_slope,), (INSIDE,)),
+    Row("erfinv", sp.erfinv, (ex.erfinv_slope,), (INSIDE,)),
+    Row("erfcinv", sp.erfcinv, (lambda x: -ex.erfinv_slope(1 - x),), (INSIDE,)),
+    Row("entr", sp.entr, (lambda x: -mp.log(x) - 1,), (WHOLE_LINE,)),
+    Row("xlogy", sp.xlogy, (lambda x, y: mp.log(y), lambda x, y: x / y), (FINITE, WHOLE_LINE)),
+    # (of 1 + y and 1 - x the size: their poles are ends of the domain)
+    Row("xlog1py", sp.xlog1py, (lambda x, y: mp.log1p(y), lambda x, y: x / abs(1 + y)), (FINITE, WHOLE_LINE)),
+    Row("log_expit", sp.log_expit, (lambda x: 1 / (1 + mp.exp(x)),), (WHOLE_LINE,)),
+    Row("expit", sp.expit, (lambda x: mp.exp(-abs(x)) / (1 + mp.exp(-abs(x))) ** 2,), (WHOLE_LINE,)),
+    Row("logit", sp.logit, (lambda x: 1 / (x * abs(1 - x)),), (INSIDE,)),
+    Row("spence", sp.spence, (lambda x: mp.log(x) / (1 - x),), (WHOLE_LINE,)),
+    Row("exp1", sp.exp1, (lambda x: -mp.exp(-x) / x,), (WHOLE_LINE,)),
+    Row("expi", sp.expi, (lambda x: mp.exp(x) / x,), (WHOLE_LINE,)),
+    *(
+        Row(f"polygamma{n}", partial(special.polygamma, n), (partial(ex.psi, n + 1),), (GAMMA,))
+        for n in (0, 1, 2, 3)
+    ),
     Row("jv", sp.jv, slope(mp.besselj), (HALVES, ARGUMENTS)),
     Row("yv", sp.yv, slope(mp.bessely), (HALVES, ARGUMENTS)),
     Row("iv", sp.iv, slope(mp.besseli), (HALVES, ARGUMENTS)),
@@ -180,6 +206,10 @@ EXCEPTIONS = [
                "two numbers beside a pole: their sums and quotients leave the range of floats"),
     Otherwise("beta betaln poch", lambda i, p: np.isfinite(p).all() and rounds_to_a_pole(p), lambda d: True,
                "the sum of the operands rounds to a pole"),
+    Otherwise("xlogy xlog1py", lambda i, p: i == 1 and p[0] == 0, lambda d: d == 0,
+              "0·log y is 0 for every y"),
+    Otherwise("xlog1py", lambda i, p: p == (5e-324, -1), lambda d: d == inf, "reached only beyond 10^-324"),
+    Otherwise("polygamma0", lambda i, p: p[0] in (-1, -3), lambda d: d == inf, "∞ on both sides of the pole"),
     Otherwise("binom", lambda i, p: p[1] in (1e200, 1e308), np.isnan,
                "SciPy's value has no digit there: sin πk of a k without fractions"),
 ]  # fmt: skip
@@ -193,8 +223,8 @@ def agree(got: float, want: float, rtol: float) -> bool:
 def test_the_limit_in_both_modes(row: Row) -> None:
     at, wrong = list(np.array(list(itertools.product(*row.grids))).T), []
     values = row.f(*at)
-    for i, partial in enumerate(row.exact):
-        if partial is None:
+    for i, exact in enumerate(row.exact):
+        if exact is None:
             continue
         alone = lambda v, i=i: row.f(*at[:i], v, *at[i + 1 :])
         with np.errstate(all="ignore"):
@@ -209,7 +239,7 @@ def test_the_limit_in_both_modes(row: Row) -> None:
             if any(row.name in e.names.split() and e.holds(i, p) and e.wanted(got) for e in EXCEPTIONS):
                 continue
             none = np.isnan(p).any() or np.isnan(values[k])
-            want = nan if none else limit(partial, p, i, bool(continuous[k]))
+            want = nan if none else limit(exact, p, i, bool(continuous[k]))
             if not agree(got, want, row.rtol):
                 wrong.append(f"∂{i} at {p}: got {got}, wanted {want}, the value is {values[k]}")
     assert not wrong, "\n" + "\n".join(wrong)

@@ -19,6 +19,7 @@ from chainrule.rules import gamma as gm
 from chainrule.rules import special as sc
 from chainrule.rules import student as st
 from chainrule.scipy import special
+from tests import exact as ex
 from tests.rules.test_special_accuracy import phi
 
 inf, nan = np.inf, np.nan
@@ -94,6 +95,38 @@ def test_students_distribution_in_the_degrees_of_freedom(df: float, z: float) ->
     with mp.workdps(60):
         want = quotient(exact, mpf(df))
         assert abs(cr.grad(lambda df: sp.stdtr(df, z))(df) / want - 1) < 1e-10
+
+
+def spread(low: float, high: float) -> Any:
+    return 10.0 ** np.random.default_rng(3).uniform(low, high, 25)
+
+
+@pytest.mark.parametrize(
+    "f, exact, at",
+    [
+        (sp.gammainc, ex.GAMMAINC, (spread(-10, 2), spread(-307, 2)[::-1])),
+        (sp.betainc, ex.BETAINC, (spread(-10, 2), spread(-3, 2), np.minimum(spread(-307, 2)[::-1], 0.99))),
+        (sp.stdtr, ex.STDTR, (spread(-3, 2), spread(-8, 12)[::-1])),
+        (sp.stdtr, ex.STDTR, (spread(-3, 2), spread(8, 150)[::-1])),
+    ],
+    ids=["gammainc", "betainc", "stdtr", "stdtr far out"],
+)
+def test_in_the_first_shape_to_twelve_digits(f: Any, exact: Any, at: Any) -> None:
+    got = cr.jvp(lambda a: f(a, *at[1:]), (at[0],), (np.ones_like(at[0]),))[1]
+    with mp.workdps(40):
+        want = np.array([exact[0](*map(mpf, p)) for p in np.transpose(at).tolist()], float)
+    np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-290)
+
+
+@pytest.mark.parametrize("b, x", [(1e200, 1e-200), (1e16, 3e-16), (1e10, 1e-10), (1e100, 3e-101), (0.7, 0.3)])
+def test_incomplete_beta_of_one_small_and_one_enormous(b: float, x: float) -> None:
+    """Of a = 1 ``1 - (1 - x)ᵇ``; in a by its series."""
+    got = cr.grad(sp.betainc, argnums=(0, 1, 2))(1.0, b, x)
+    with mp.workdps(300):
+        rest = 1 - mpf(x)
+        in_b, in_x = -(rest**b) * mp.log(rest), b * rest ** (mpf(b) - 1)
+        want = ex.BETAINC[0](mpf(1), mpf(b), mpf(x)), in_b, in_x
+    np.testing.assert_allclose(got, np.array(want, float), rtol=1e-12)
 
 
 # -------------------------------------------------------------------- at the edges

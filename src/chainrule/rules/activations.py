@@ -6,7 +6,9 @@ That crosses 0, where the two terms of F + x F' cancel: it is a multiple of the 
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from chainrule.rules.elementary import (
     bell_curve,
     bell_of_number,
     by_blocks,
+    digits,
     exp,
     polynomial,
     size_and_steps,
@@ -32,6 +35,11 @@ Parts = tuple[float, float, float]
 def beyond(x: Any, root: Parts) -> Any:
     """``x - root``."""
     return ((x - root[0]) - root[1]) - root[2]
+
+
+def whole(root: Parts, like: Any) -> Any:
+    """The root, in the digits of longdouble beside such numbers."""
+    return digits(1.0, like) * root[0] + root[1] + root[2]
 
 
 # -------------------------------------------------------------------- gelu
@@ -67,20 +75,41 @@ def _parts(a: Any, precision: str) -> tuple[Any, Any, Any]:
     return beyond(a, _GELU_ROOT), u, (even + t * odd) * u
 
 
+@functools.cache
+def _extended() -> tuple[Any, Any]:
+    """Nodes and weights for ``∫₀^∞ exp(-s²/2) f(s) ds`` in longdouble: Takahasi's and Mori's."""
+    y = np.arange(-128, 79).astype(np.longdouble) / 32
+    s = np.exp(y - np.exp(-y))
+    return s, s * (1 + np.exp(-y)) * np.exp(-s * s / 2) / 32
+
+
+def _sum_of_nodes(f: Callable[[Any, Any], Any], a: Any) -> Any:
+    total = np.zeros_like(a)
+    for s, w in zip(*_extended(), strict=True):
+        total += w * f(s, a)
+    return total
+
+
 def tail_over_bell(a: Any, precision: str) -> Any:
-    """``Φ(-a) exp(a²/2)``."""
+    """``Φ(-a) exp(a²/2)``; in longdouble ``∫₀^∞ exp(-as - s²/2) ds / √2π``."""
+    if precision == "g":
+        return _sum_of_nodes(lambda s, a: np.exp(-a * s), a) / np.sqrt(2 * digits(PI, a))
     s, u, g = _parts(a, precision)
     return u * (_C2 + s * g)
 
 
 def _slope(a: Any, bell: Any, precision: str) -> Any:
-    """``Φ(-a) - a φ(a)``."""
+    """``Φ(-a) - a φ(a)``; in longdouble the integral from the root on."""
+    if precision == "g":
+        t, root = beyond(a, _GELU_ROOT), whole(_GELU_ROOT, a)
+        moved = _sum_of_nodes(lambda s, t: np.exp(-root * s) * np.expm1(-t * s), t)
+        return bell * (moved - t) / np.sqrt(2 * digits(PI, a))
     s, u, g = _parts(a, precision)
     return bell * (-s * (_C0 + u * (_C1 - g)))
 
 
 def _precision(x: Any) -> str:
-    return "f" if x.dtype.char in "fe" else "d"
+    return "f" if x.dtype.char in "fe" else "g" if x.dtype.char == "g" else "d"
 
 
 def _gelu(x: Any) -> Any:
@@ -107,7 +136,7 @@ def _gelu_slope_of_number(x: float) -> Any:
 
 def _gelu_curvature(x: Any) -> Any:
     """``φ(x) (2 - x²)``."""
-    density = bell_curve(x, rate=0.5) / math.sqrt(2 * PI)
+    density = bell_curve(x, rate=0.5) / (2 * digits(PI, x)) ** 0.5
     return where(raw(density) == 0, 0.0, density * (beyond(x, _ROOT_2) * beyond(-x, _ROOT_2)))
 
 
@@ -129,21 +158,26 @@ _AT_ROOT = 0.27846454276107385  # exp(-root), that is root - 1; rounded up, so t
 _SILU_WIDTH = 800.0  # where exp(-a) has underflowed
 
 
-def _left(a: Any, e: Any, expm1: Any) -> Any:
+def _width(x: Any) -> float:
+    return 15 * _SILU_WIDTH if x.dtype.char == "g" else _SILU_WIDTH
+
+
+def _left(a: Any, e: Any, expm1: Any, at_root: Any = _AT_ROOT) -> Any:
     """``e (1 - a + e) / (1 + e)²``, e = exp(-a): the middle as a sum of two terms of one sign."""
     t = -beyond(a, _SILU_ROOT)
-    return (t + _AT_ROOT * expm1(t)) * (e / (1 + e * (2 + e)))
+    return (t + at_root * expm1(t)) * (e / (1 + e * (2 + e)))
 
 
 def _silu(x: Any) -> Any:
-    a = np.minimum(np.abs(x), _SILU_WIDTH)
+    a = np.minimum(np.abs(x), _width(x))
     e = np.exp(-a)
     return np.maximum(x, 0.0) - a * (e / (1 + e))
 
 
 def _silu_slope(x: Any) -> Any:
-    a = np.minimum(np.abs(x), _SILU_WIDTH)
-    left = _left(a, np.exp(-a), np.expm1)
+    a = np.minimum(np.abs(x), _width(x))
+    at_root = whole(_SILU_ROOT, x) - 1 if x.dtype.char == "g" else _AT_ROOT
+    left = _left(a, np.exp(-a), np.expm1, at_root)
     return np.where(x > 0, 1 - left, left)
 
 
@@ -163,7 +197,7 @@ def _silu_curvature(x: Any) -> Any:
     """``e (2 - a tanh(a/2)) / (1 + e)²``, e = exp(-a): the middle again from its root on."""
     a = where(raw(x) < 0, -x, x)
     e = exp(-a)
-    t, h, bend = beyond(a, _SILU_BEND), tanh(a / 2), sum(_SILU_BEND)
+    t, h, bend = beyond(a, _SILU_BEND), tanh(a / 2), whole(_SILU_BEND, a)
     middle = t * h + bend * tanh(t / 2) * (1 - h * (2 / bend))
     return where(raw(e) == 0, 0.0, -middle * (e / (1 + e * (2 + e))))
 

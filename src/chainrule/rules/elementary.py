@@ -299,13 +299,15 @@ def _xlog1py(x: Any, y: Any) -> Any:
 xlogy = Elementwise(
     _xlogy,
     lambda z, x, y: log(y),
-    lambda z, x, y: where((x == 0) & (y == 0), 0.0, x / y),
+    lambda z, x, y: _inside(_not_negative(y) | (raw(x) == 0), where((x == 0) & (y == 0), 0.0, x / y)),
     name="xlogy",
 )
 xlog1py = Elementwise(
     _xlog1py,
     lambda z, x, y: log1p(y),
-    lambda z, x, y: where((x == 0) & (y == -1), 0.0, x / (1 + y)),
+    lambda z, x, y: _inside(
+        _not_negative(y, -1.0) | (raw(x) == 0), where((x == 0) & (y == -1), 0.0, x / (1 + y))
+    ),
     name="xlog1py",
 )
 

@@ -65,10 +65,16 @@ def _polygamma(x: Any, *, order: int) -> Any:
     return zeta if np.iscomplexobj(x) else np.where(x == -np.inf, np.nan, zeta)
 
 
+def _slope_of_polygamma(y: Any, x: Any, *, order: int) -> Any:
+    d, at = polygamma(x, order=order + 1), raw(x)
+    if order % 2 == 0 or np.iscomplexobj(at) or not somewhere(pole := _is_pole(x)):
+        return d
+    # of unlike signs on the two sides, of which a zero has one
+    return where(pole, np.where(at == 0, -np.copysign(math.inf, at), math.nan), d)
+
+
 # ψ of order 0, ψ′ of order 1, ...
-polygamma = Elementwise(
-    _polygamma, lambda y, x, *, order: polygamma(x, order=order + 1), name="polygamma", symbol="ψ"
-)
+polygamma = Elementwise(_polygamma, _slope_of_polygamma, name="polygamma", symbol="ψ")
 
 
 def digamma(x: Any) -> Any:

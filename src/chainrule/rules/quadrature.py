@@ -5,8 +5,8 @@ a derivative in a shape is an integral of the density times a polynomial in the 
 and its kin. The score integrates to 0 over the whole line and changes its sign once, so that the integral
 over the side of ``x`` on which it has one sign loses nothing to cancellation. Everything is taken relative
 to the density at ``x``. A double exponential rule (H. Takahasi and M. Mori, Publ. RIMS 9, 1974) copes with
-every width from 1e-8 to 1e8; where a density has a corner far from ``x``, the way there is an interval of its
-own.
+every width from 1e-300 to 1e18; where a density has a corner far from ``x``, the way there is an interval of
+its own.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ def computed(f: Callable[..., Any]) -> Callable[..., Any]:
 
 # -------------------------------------------------------------------- the rule
 
-_y = np.arange(-3.0, 3.01, 0.1)
+_y = np.arange(-3.0, 3.01, 0.05)
 _between = 1 / (1 + np.exp(-np.pi * np.sinh(_y)))  # (0, 1), crowded at both ends
-_between_weights = 0.1 * np.pi * np.cosh(_y) * _between * (1 - _between)
+_between_weights = 0.05 * np.pi * np.cosh(_y) * _between * (1 - _between)
 _y = np.arange(-4.6, 4.7, 0.08)
 _beyond = np.exp(_y - np.exp(-_y))  # (0, ∞), crowded at 0
 _beyond_weights = 0.08 * _beyond * (1 + np.exp(-_y))
@@ -62,8 +62,8 @@ def tail(log_density: Callable[[Any], Any], polynomial: Callable[[Any], Any], co
     ``log_density`` and ``polynomial`` take s of shape (nodes, n); ``corner``, of shape (n,), is where E turns
     from slow to quick.
     """
-    low, high = np.full(corner.shape, -40.0), np.full(corner.shape, 45.0)
-    for _ in range(11):  # the logarithm of the way from the corner to where e⁻⁴⁰ of the density is left
+    low, high = np.full(corner.shape, -700.0), np.full(corner.shape, 45.0)
+    for _ in range(14):  # the logarithm of the way from the corner to where e⁻⁴⁰ of the density is left
         middle = (low + high) / 2
         far = log_density(corner + np.exp(middle)) < log_density(corner) - 40
         low, high = np.where(far, low, middle), np.where(far, middle, high)

@@ -333,9 +333,17 @@ def riemann(x: Any) -> Any:
     )
 
 
+def _slope_of_lambertw(w: Any, z: Any, k: Any, tol: Any) -> Any:
+    """``w / (z (1 + w))``; next to 0 ``exp(-w) / (1 + w)``, which has fewer digits elsewhere."""
+    tiny, endless = abs(raw(z)) < 1e-290, abs(raw(z)) == math.inf
+    near = exp(-where(tiny, w, 0.0)) / (1 + where(tiny, w, 0.0))
+    apart = where(tiny | endless, 1.0, w) / (where(tiny | endless, 1.0, z) * (1 + where(endless, 0.0, w)))
+    return where(endless, 0.0, where(tiny, near, apart))
+
+
 lambertw = Elementwise(
     lambda z, k, tol: sp.lambertw(z, k, tol),
-    lambda w, z, k, tol: where(raw(z) == 0, exp(-w) / (1 + w), w / (where(raw(z) == 0, 1.0, z) * (1 + w))),
+    _slope_of_lambertw,
     None,
     None,
     name="lambertw",
@@ -351,8 +359,10 @@ def _slope_of_wrightomega(w: Any, z: Any) -> Any:
 
 
 wrightomega = Elementwise(sp.wrightomega, _slope_of_wrightomega)
-exp1 = Elementwise(sp.exp1, lambda y, x: -exp(-x) / x)
-expi = Elementwise(sp.expi, lambda y, x: exp(x) / x)
+exp1 = Elementwise(sp.exp1, lambda y, x: _inside(_not_negative(x), -exp(-x) / x))
+expi = Elementwise(
+    sp.expi, lambda y, x: where(raw(x) == math.inf, math.inf, exp(x) / where(raw(x) == math.inf, 1.0, x))
+)
 
 # -------------------------------------------------------------------- what answers SciPy's functions
 

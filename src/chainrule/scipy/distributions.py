@@ -10,7 +10,8 @@ import numpy as np
 
 from chainrule.functions import _operand
 from chainrule.primitives import raw, where
-from chainrule.rules.elementary import exp, log, log1p
+from chainrule.rules.elementary import exp, log
+from chainrule.rules.tails import log_of
 from chainrule.traced import Traced
 
 __all__ = ["Continuous", "Discrete", "Distribution", "only"]
@@ -77,12 +78,6 @@ class Frozen:
         return lambda x: method(x, *self.args, **self.kwargs)
 
 
-def _log_of(p: Any, rest: Any) -> Any:
-    """``log p``; by ``rest``, 1 - p, where that is the smaller."""
-    small = np.logical_not(raw(p) > 0.5)
-    return where(small, log(only(small, p, 0.5)), log1p(-only(np.logical_not(small), rest, 0.5)))
-
-
 class Continuous(Distribution):
     """Distributions with a density, moved by ``loc`` and stretched by ``scale``.
 
@@ -107,10 +102,10 @@ class Continuous(Distribution):
         return 1 - self.below(z, *shapes)
 
     def log_below(self, z: Any, *shapes: Any) -> Any:
-        return _log_of(self.below(z, *shapes), self.above(z, *shapes))
+        return log_of(self.below(z, *shapes), self.above(z, *shapes))
 
     def log_above(self, z: Any, *shapes: Any) -> Any:
-        return _log_of(self.above(z, *shapes), self.below(z, *shapes))
+        return log_of(self.above(z, *shapes), self.below(z, *shapes))
 
     def quantile(self, p: Any, *shapes: Any) -> Any:
         raise NotImplementedError
@@ -212,6 +207,12 @@ class Discrete(Distribution):
     def above(self, k: Any, *shapes: Any) -> Any:
         raise NotImplementedError
 
+    def log_below(self, k: Any, *shapes: Any) -> Any:
+        return log_of(self.below(k, *shapes), self.above(k, *shapes))
+
+    def log_above(self, k: Any, *shapes: Any) -> Any:
+        return log_of(self.above(k, *shapes), self.below(k, *shapes))
+
     def pmf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
         """The probability of k."""
         return self._mass("pmf", self.mass, 0.0, k, args, kwargs)
@@ -226,8 +227,7 @@ class Discrete(Distribution):
 
     def logcdf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
         """The logarithm of `cdf`."""
-        with np.errstate(divide="ignore"):
-            return _log_of(self.cdf(k, *args, **kwargs), self.sf(k, *args, **kwargs))
+        return self._beside("logcdf", self.log_below, -math.inf, 0.0, k, args, kwargs)
 
     def sf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
         """The probability of more than k."""
@@ -235,8 +235,7 @@ class Discrete(Distribution):
 
     def logsf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
         """The logarithm of `sf`."""
-        with np.errstate(divide="ignore"):
-            return _log_of(self.sf(k, *args, **kwargs), self.cdf(k, *args, **kwargs))
+        return self._beside("logsf", self.log_above, 0.0, -math.inf, k, args, kwargs)
 
     def _mass(
         self, method: str, f: Callable[..., Any], none: float, k: Any, args: Any, kwargs: Any
@@ -262,7 +261,8 @@ class Discrete(Distribution):
         k, shapes, valid = self._whole(method, k, args, kwargs)
         k, last = np.floor(k), self.last(*shapes)
         within = (k >= 0) & (k < last)
-        y = f(np.where(within, k, 0.0)[()], *shapes)
+        with np.errstate(all="ignore"):
+            y = f(np.where(within, k, 0.0)[()], *shapes)
         return only(valid, only(k < last, only(k >= 0, y, before), after), math.nan)
 
 

@@ -18,13 +18,14 @@ import math
 from typing import Any
 
 import numpy as np
+from scipy import special as sp
 
-from chainrule.primitives import raw, where
+from chainrule.primitives import Elementwise, raw, where
 from chainrule.rules import beta as bt
 from chainrule.rules import gamma as gm
 from chainrule.rules import incomplete as ic
 from chainrule.rules import special as sc
-from chainrule.rules import student
+from chainrule.rules import student, tails
 from chainrule.rules.arithmetic import _absolute, arctan2
 from chainrule.rules.elementary import (
     PI,
@@ -89,6 +90,14 @@ class T(Continuous):
 
     def above(self, z: Any, df: Any) -> Any:
         return student.stdtr(df, -z)
+
+    def log_below(self, z: Any, df: Any) -> Any:
+        endless = raw(df) == math.inf
+        y = tails.log_stdtr(only(np.logical_not(endless), df, 1.0), z)
+        return where(endless, sc.log_ndtr(z), y) if gm.somewhere(endless) else y
+
+    def log_above(self, z: Any, df: Any) -> Any:
+        return self.log_below(-z, df)
 
     def quantile(self, p: Any, df: Any) -> Any:
         return only(np.logical_not(raw(p) == 0), student.stdtrit(df, p), -math.inf)  # where SciPy has +∞
@@ -179,6 +188,8 @@ class Gamma(Continuous):
     support = (0.0, math.inf)
 
     def log_density(self, z: Any, a: Any) -> Any:
+        if tails.large(a):
+            return tails.log_gamma_density(a, z, times=0)
         return xlogy(a - 1, z) - z - gm.gammaln(a)
 
     def density(self, z: Any, a: Any) -> Any:
@@ -189,6 +200,12 @@ class Gamma(Continuous):
 
     def above(self, z: Any, a: Any) -> Any:
         return ic.gammaincc(a, z)
+
+    def log_below(self, z: Any, a: Any) -> Any:
+        return tails.log_gammainc(a, z)
+
+    def log_above(self, z: Any, a: Any) -> Any:
+        return tails.log_gammaincc(a, z)
 
     def quantile(self, p: Any, a: Any) -> Any:
         return ic.gammaincinv(a, p)
@@ -214,6 +231,12 @@ class Chi2(Continuous):
 
     def above(self, z: Any, df: Any) -> Any:
         return ic.gammaincc(df / 2, z / 2)
+
+    def log_below(self, z: Any, df: Any) -> Any:
+        return tails.log_gammainc(df / 2, z / 2)
+
+    def log_above(self, z: Any, df: Any) -> Any:
+        return tails.log_gammaincc(df / 2, z / 2)
 
     def quantile(self, p: Any, df: Any) -> Any:
         return 2 * ic.gammaincinv(df / 2, p)
@@ -274,21 +297,24 @@ class LogNorm(Continuous):
     support = (0.0, math.inf)
 
     def log_density(self, z: Any, s: Any) -> Any:
-        u = _log_inside(z)
-        y = -u * u / (2 * s * s) - log(s) - u - HALF_LOG_2PI
-        return only(_positive(z), y, -math.inf)
+        return _lognorm_log_density(z, s)
+
+    def density(self, z: Any, s: Any) -> Any:
+        return _lognorm_density(z, s)
 
     def below(self, z: Any, s: Any) -> Any:
-        return only(_positive(z), sc.ndtr(_log_inside(z) / s), 0.0)
+        return _lognorm_below(z, s)
 
     def above(self, z: Any, s: Any) -> Any:
-        return only(_positive(z), sc.ndtr(-_log_inside(z) / s), 1.0)
+        return _lognorm_above(z, s)
 
     def log_below(self, z: Any, s: Any) -> Any:
-        return only(_positive(z), sc.log_ndtr(_log_inside(z) / s), -math.inf)
+        far = lambda z: log1p(-_lognorm_above(z, s))
+        return _by_side(raw(z) > 1, z, far, lambda z: sc.log_ndtr(log(z) / s))
 
     def log_above(self, z: Any, s: Any) -> Any:
-        return only(_positive(z), sc.log_ndtr(-_log_inside(z) / s), 0.0)
+        near = lambda z: log1p(-_lognorm_below(z, s))
+        return _by_side(raw(z) > 1, z, lambda z: sc.log_ndtr(-log(z) / s), near)
 
     def quantile(self, p: Any, s: Any) -> Any:
         return exp(s * sc.ndtri(p))
@@ -297,12 +323,41 @@ class LogNorm(Continuous):
         return exp(-s * sc.ndtri(p))
 
 
-def _log_inside(z: Any) -> Any:
-    return log(only(_positive(z), z, 1.0))
+def _log(x: Any, other: Any) -> Any:
+    """``log x``, of a Python number in the precision of the other operand."""
+    return np.log(np.asarray(x, getattr(other, "dtype", float))[()] if type(x) is float else x)
 
 
-def _positive(z: Any) -> Any:
-    return np.logical_not(raw(z) <= 0)
+# Operations of their own, because next to z = 0 the slope of the logarithm is infinite
+_lognorm_log_density = Elementwise(
+    lambda z, s: -_log(z, s) * (_log(z, s) / s / s / 2 + 1) - _log(s, z) - HALF_LOG_2PI,
+    lambda y, z, s: -(log(z) / s / s + 1) / z,
+    lambda y, z, s: ((log(z) / s) * (log(z) / s) - 1) / s,
+    name="lognorm_log_density",
+)
+_lognorm_below = Elementwise(
+    lambda z, s: sp.ndtr(_log(z, s) / s),
+    lambda y, z, s: _lognorm_density(z, s),
+    lambda y, z, s: _lognorm_in_s(z, s),
+    name="lognorm_below",
+)
+_lognorm_above = Elementwise(
+    lambda z, s: sp.ndtr(-_log(z, s) / s),
+    lambda y, z, s: -_lognorm_density(z, s),
+    lambda y, z, s: -_lognorm_in_s(z, s),
+    name="lognorm_above",
+)
+
+
+def _lognorm_density(z: Any, s: Any) -> Any:
+    y = exp(_lognorm_log_density(z, s))
+    return only(raw(y) != 0, y, 0.0)
+
+
+def _lognorm_in_s(z: Any, s: Any) -> Any:
+    u = log(z) / s
+    density = sc._phi(u)
+    return where(raw(density) == 0, 0.0, -density * u / s)
 
 
 # -------------------------------------------------------------------- of an interval
@@ -315,6 +370,8 @@ class Beta(Continuous):
     support = (0.0, 1.0)
 
     def log_density(self, z: Any, a: Any, b: Any) -> Any:
+        if tails.large(a, b):
+            return tails.log_beta_density(a, b, z, times=0)
         return xlog1py(b - 1, -z) + xlogy(a - 1, z) - bt.betaln(a, b)
 
     def density(self, z: Any, a: Any, b: Any) -> Any:
@@ -325,6 +382,12 @@ class Beta(Continuous):
 
     def above(self, z: Any, a: Any, b: Any) -> Any:
         return ic.betaincc(a, b, z)
+
+    def log_below(self, z: Any, a: Any, b: Any) -> Any:
+        return tails.log_betainc(a, b, z)
+
+    def log_above(self, z: Any, a: Any, b: Any) -> Any:
+        return tails.log_betaincc(a, b, z)
 
     def quantile(self, p: Any, a: Any, b: Any) -> Any:
         return ic.betaincinv(a, b, p)
@@ -360,6 +423,8 @@ class Poisson(Discrete):
         return raw(mu) >= 0
 
     def log_mass(self, k: Any, mu: Any) -> Any:
+        if tails.large(k):
+            return tails.log_gamma_density(k + 1, mu, times=0)
         return xlogy(k, mu) - gm.gammaln(k + 1) - mu
 
     def mass(self, k: Any, mu: Any) -> Any:
@@ -370,6 +435,12 @@ class Poisson(Discrete):
 
     def above(self, k: Any, mu: Any) -> Any:
         return ic.gammainc(k + 1, mu)
+
+    def log_below(self, k: Any, mu: Any) -> Any:
+        return tails.log_gammaincc(k + 1, mu)
+
+    def log_above(self, k: Any, mu: Any) -> Any:
+        return tails.log_gammainc(k + 1, mu)
 
 
 class Binom(Discrete):
@@ -393,6 +464,12 @@ class Binom(Discrete):
 
     def above(self, k: Any, n: Any, p: Any) -> Any:
         return ic.betainc(k + 1, np.maximum(n - k, 1), p)
+
+    def log_below(self, k: Any, n: Any, p: Any) -> Any:
+        return tails.log_betaincc(k + 1, np.maximum(n - k, 1), p)
+
+    def log_above(self, k: Any, n: Any, p: Any) -> Any:
+        return tails.log_betainc(k + 1, np.maximum(n - k, 1), p)
 
 
 class Bernoulli(Discrete):
