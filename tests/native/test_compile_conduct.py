@@ -855,7 +855,8 @@ def test_subclasses_of_arrays_are_not_taken_for_arrays() -> None:
         assert "compile" in str(error) and "MaskedArray" in str(error)
     with pytest.raises(TypeError, match=r"argument a of sum is a Sub, expected an array of no sub"):
         cr.compile(np.sum)(a(1, 2).view(type("Sub", (np.ndarray,), {})))
-    for around, message in ((x, r"np\.where\(mask"), (np.matrix([[1.0, 2.0]]), r"np\.asarray\(m\)")):
+    matrix = a(1, 2, 3).reshape(1, 3).view(np.matrix)
+    for around, message in ((x, r"np\.where\(mask"), (matrix, r"np\.asarray\(m\)")):
         with pytest.raises(TypeError, match=message):
             cr.compile(lambda y, around=around: np.sum(y * around))(np.ones(3))
 
