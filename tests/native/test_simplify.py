@@ -25,6 +25,11 @@ def everywhere(value: Any, like: Any) -> Any:
     return broadcast_to(lift(value if isinstance(value, np.bool_) else like.dtype.type(value)), like.shape)
 
 
+def ones() -> Any:
+    """The integer 1, everywhere."""
+    return broadcast_to(lift(np.int64(1)), (169,))
+
+
 def special(dtype: Any = np.float64) -> tuple[Any, Any]:
     f = np.finfo(dtype)
     v = [0.0, -0.0, 1, -1, 0.3, -2.5, np.inf, -np.inf, np.nan, f.smallest_subnormal, f.tiny, f.max, -f.max]
@@ -125,6 +130,8 @@ CASES: dict[str, list[tuple[Callable[..., Any], str]]] = {
          "broadcast_to unslice unslice bitwise_or"),  # the last is left over
         (lambda x, y: within(everywhere(TRUE, x), 0, 338) | within(x > y, 169, 338),
          "broadcast_to unslice greater unslice bitwise_or"),
+        (lambda x, y: within(ones(), 0, 338) | within(ones(), 169, 338) | lift(np.arange(338)),  # 1 | 2 is 3
+         "broadcast_to unslice unslice bitwise_or bitwise_or"),
     ],
     "any": [
         (lambda x, y: np.any(lift(np.tri(5, dtype=bool)), 0) & (x[:5] > 0), "slice greater"),

@@ -216,7 +216,7 @@ def _joined(s: Simplifier, x: Traced) -> Traced | None:
 
 def _together(s: Simplifier, x: Traced) -> Traced | None:
     """Trues put into falses, which together are everywhere: true."""
-    if s.filled(x) < x.size:
+    if x.dtype.kind != "b" or s.filled(x) < x.size:
         return None
     found, waiting = np.zeros(x.shape, bool), [x]
     while waiting:
