@@ -234,7 +234,7 @@ def _any(s: Simplifier, x: Traced) -> Traced | None:
     if (known := _array(a)) is not None:
         return s.same(s.number(True, x), x) if known.any(axes).all() else None
     over = a.shape[min(axes, default=a.ndim) :]
-    if a.op == "reshape" and len(over) == len(axes) and a.inputs[0].shape[-len(axes) :] == over:
+    if a.op == "reshape" and a.size and len(over) == len(axes) and a.inputs[0].shape[-len(axes) :] == over:
         b = a.inputs[0]
         last = tuple(range(b.ndim - len(axes), b.ndim))
         made = s.node("any", (b,), b.shape[: -len(axes)] + (1,) * len(axes), x, axis=last)
