@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -101,8 +101,12 @@ import sys, numpy as np
 sys.path.insert(0, {root!r})
 from tests.train.test_fitting import fitted
 fitted(epochs=150, checkpoint={path!r}, log={log!r}, checkpoint_every=1, resume=True)
-print("done", flush=True)
 """
+
+
+def written(path):
+    """When a file was written last; None if there is none."""
+    return path.stat().st_mtime_ns if path.exists() else None
 
 
 def test_killed_again_and_again_it_ends_the_same(tmp_path):
@@ -111,22 +115,17 @@ def test_killed_again_and_again_it_ends_the_same(tmp_path):
     root = str(Path(__file__).parents[2])
     code = KILLED.format(root=root, path=str(tmp_path / "b"), log=str(tmp_path / "b.log"))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])}
-    killed, rng = 0, np.random.default_rng(1)
-    for _ in range(60):
-        with subprocess.Popen(
-            [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True
-        ) as child:
-            deadline = time.time() + 60
-            while child.poll() is None and not (tmp_path / "b").exists() and time.time() < deadline:
-                time.sleep(0.01)
-            try:
-                out, _ = child.communicate(timeout=0.5 + 2.0 * rng.random() if killed < 3 else 120)
-                assert "done" in out
-                break
-            except subprocess.TimeoutExpired:
-                child.send_signal(signal.SIGKILL)
-                killed += 1
-    assert killed
+    child = partial(subprocess.Popen, [sys.executable, "-c", code], env=environment)
+    for moment in np.random.default_rng(1).uniform(0, 0.05, 3):
+        before, deadline = written(tmp_path / "b"), time.time() + 60
+        with child() as run:
+            while written(tmp_path / "b") == before and run.poll() is None and time.time() < deadline:
+                time.sleep(0.001)
+            time.sleep(moment)  # somewhere in a later step, or while its checkpoint is written
+            assert run.poll() is None
+            run.kill()
+    with child() as run:
+        assert run.wait(120) == 0
     again, _ = fitted(epochs=150, checkpoint=tmp_path / "b", log=tmp_path / "b.log", resume=True)
     same(whole.state_dict(), again.state_dict())
     assert (tmp_path / "a.log").read_bytes() == (tmp_path / "b.log").read_bytes()
