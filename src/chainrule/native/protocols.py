@@ -272,8 +272,10 @@ _ATTACHED: dict[str, Any] = {
     "mT": property(lambda self: swapaxes(self, -1, -2)),
     "real": property(FUNCTIONS[np.real]),
     "imag": property(FUNCTIONS[np.imag]),
-    "conj": lambda self: apply_ufunc(np.conjugate, self) if self.dtype.kind == "c" else self,
-    "conjugate": lambda self: apply_ufunc(np.conjugate, self) if self.dtype.kind == "c" else self,
+    **dict.fromkeys(
+        ("conj", "conjugate"),
+        lambda self: apply_ufunc(np.conjugate, self) if self.dtype.kind == "c" else self,
+    ),
     "astype": _astype,
     "as_complex": lambda self: call(np.complex128, (self,), {}),
     "choose": lambda self, x, y: where(self, x, y),

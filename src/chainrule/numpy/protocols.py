@@ -163,8 +163,9 @@ _TABLE: list[tuple[Any, Any, str]] = [
     )),
     (np, histograms, "bincount histogram histogram2d histogramdd"),
     # elementwise
-    (np, fn, "where clip round nan_to_num sinc i0 fix real_if_close real imag angle astype copy"),
-    (np, fn, "unwrap interp"),
+    (np, fn, (
+        "where clip round nan_to_num sinc i0 fix real_if_close real imag angle astype copy unwrap interp"
+    )),
     (np.emath, scimath, "sqrt log log2 log10 logn power arccos arcsin arctanh"),
     # polynomials
     (np, polynomials, "polyval polyadd polysub polymul polydiv polyder polyint poly polyfit roots vander"),
