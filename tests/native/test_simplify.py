@@ -181,6 +181,12 @@ CASES: dict[str, list[tuple[Callable[..., Any], str]]] = {
     "broadcast_to": [
         (lambda x, y: np.broadcast_to(np.broadcast_to(x, (2, 169)), (3, 2, 169)), "broadcast_to"),
     ],
+    "slice": [
+        (lambda x, y: np.where(x > 0, y, 0.0)[3:9:2], "slice slice greater where"),
+        (lambda x, y: np.where(x[:13] > 0, y.reshape(13, 13), 0.0)[2:5, :4],
+         "slice greater broadcast_to reshape slice slice where"),
+        (lambda x, y: np.where(x > 0, y, 1.0)[:5], "greater where slice"),
+    ],
     "sum": [
         (lambda x, y: np.sum(np.sum(np.reshape(x, (13, 13)), 1, keepdims=True), 0), "reshape sum reshape"),
     ],

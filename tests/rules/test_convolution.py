@@ -43,6 +43,29 @@ def test_it_is_its_definition_eager_and_compiled(shape, kernels, strides, dilati
 
 
 @each
+def test_what_only_unchosen_places_cover_has_no_part_in_gradients(shape, kernels, strides, dilation):
+    x, w = rng.normal(size=shape), rng.normal(size=kernels)
+    y = by_hand(x, w, strides, dilation)
+    chosen = np.isin(np.arange(y.size).reshape(y.shape), rng.choice(max(y.size, 1), y.size // 6))
+    covered = np.zeros(shape, bool)
+    for t in itertools.product(*map(range, y.shape[1:-1])):
+        for k in itertools.product(*map(range, kernels[:-2])):
+            at = tuple(a * s + b * d for a, b, s, d in zip(t, k, strides, dilation, strict=True))
+            covered[(slice(None), *at)] |= chosen[(slice(None), *t)].any(-1, keepdims=True)
+
+    def f(x, w):
+        return np.sum(np.where(chosen, correlate(x, w, strides=strides, dilation=dilation), 0.0) ** 2)
+
+    want = cr.grad(f, argnums=(0, 1))(np.where(covered, x, 0.0), w)
+    hidden = np.where(covered, x, np.nan)
+    for run in (cr.grad(f, argnums=(0, 1)), cr.compile(cr.grad(f, argnums=(0, 1)))):
+        for got, expected in zip(run(hidden, w), want, strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
+    root = cr.compile(cr.grad(lambda x: f(np.sqrt(x), w)))(np.where(covered, x * x, 0.0))
+    assert np.all(root[~covered] == 0)
+
+
+@each
 def test_kernels_are_the_transpose(shape, kernels, strides, dilation):
     """⟨g, x ⋆ w⟩ = ⟨kernels(x, g), w⟩ for any w."""
     x, w = rng.normal(size=shape), rng.normal(size=kernels)

@@ -416,6 +416,16 @@ def _broadcast_to(s: Simplifier, x: Traced) -> Traced | None:
     return s.make("broadcast_to", a.inputs, x) if a.op == "broadcast_to" else None
 
 
+def _slice(s: Simplifier, x: Traced) -> Traced | None:
+    """A part of where(m, a, 0) is chosen from the parts of m and a, and the rest from nowhere."""
+    a = x.inputs[0]
+    if a.op != "where" or not _is(a.inputs[2], 0.0):
+        return None
+    c, b = [s.node("broadcast_to", (i,), a.shape, i) if i.shape != a.shape else i for i in a.inputs[:2]]
+    parts = [s.node("slice", (i,), x.shape, i, **x.params) for i in (c, b)]
+    return s.make("where", (*parts, a.inputs[2]), x)
+
+
 def _sum(s: Simplifier, x: Traced) -> Traced | None:
     """A sum of a sum over other axes is one sum;  Σᵢ Xᵢᵀ Gᵢ = XᵀG, the Xᵢ and Gᵢ on top of each other."""
     a = x.inputs[0]
@@ -497,6 +507,7 @@ RULES: dict[str, list[Rule]] = {
     "reshape": [_reshape],
     "transpose": [_transpose],
     "broadcast_to": [_broadcast_to],
+    "slice": [_slice],
     "sum": [_sum],
     "any": [_any],
 }

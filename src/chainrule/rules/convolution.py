@@ -11,7 +11,9 @@ theirs, are one of two operations: this one, and the sum over images and places 
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -90,36 +92,43 @@ def _to_images(g: Any, like: Any, w: Any, strides: tuple[int, ...], dilation: tu
 
     That is a correlation of the kernels, turned about, with the cotangents, set apart by the stride.
     """
-    shape, kernel = np.shape(raw(like)), np.shape(raw(w))[:-2]
+    kernel = np.shape(raw(w))[:-2]
+    n = len(kernel)
+    turned = getitem(w, (slice(None, None, -1),) * n)
+    turned = transpose(turned, (*range(n), n + 1, n))
+    return correlate(_apart(g, like, kernel, strides, dilation), turned, strides=(1,) * n, dilation=dilation)
+
+
+def _apart(g: Any, like: Any, kernel: tuple[int, ...], strides: Any, dilation: Any) -> Any:
+    """What belongs to places, set apart by the stride, among zeros as far as a kernel reaches."""
+    shape = np.shape(raw(like))
     reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
     spatial = zip(np.shape(raw(g))[1:-1], strides, reach, strict=True)
     index = tuple(slice(r, r + (t - 1) * s + 1, s) for t, s, r in spatial)
     wide = (shape[0], *[n + r for n, r in zip(shape[1:-1], reach, strict=True)], np.shape(raw(g))[-1])
-    apart = scatter(g, index=(slice(None), *index), shape=wide)
-    n = len(kernel)
-    turned = getitem(w, (slice(None, None, -1),) * n)
-    turned = transpose(turned, (*range(n), n + 1, n))
-    return correlate(apart, turned, strides=(1,) * n, dilation=dilation)
+    return scatter(g, index=(slice(None), *index), shape=wide)
+
+
+def _under(mask: Any, kernel: tuple[int, ...], places: Any, strides: Any, dilation: Any) -> Any:
+    """At which places the kernel covers an element under the mask."""
+    for axis, (k, n, s, d) in enumerate(zip(kernel, places, strides, dilation, strict=True), start=1):
+        before, reach = (slice(None),) * axis, max((n - 1) * s + 1, 0)
+        taps = [mask[*before, slice(i * d, i * d + reach, s)] for i in range(k)]
+        mask = functools.reduce(operator.or_, taps)
+    return mask
 
 
 def _covered(mask: Any, kernel: tuple[int, ...], strides: Any, dilation: Any) -> Any:
     """At which places the kernel covers an element under the mask, of any channel."""
-    some = np.any(mask, axis=-1, keepdims=True).astype(float)
-    return _correlate(some, np.ones((*kernel, 1, 1)), strides=strides, dilation=dilation) > 0
+    out = tuple(map(places, mask.shape[1:-1], kernel, strides, dilation))
+    return _under(np.any(mask, axis=-1, keepdims=True), kernel, out, strides, dilation)
 
 
 def _covering(alive: Any, x: Any, kernel: tuple[int, ...], strides: Any, dilation: Any) -> Any:
     """Which elements are covered by the kernel at a place that is alive in any channel."""
-    some = np.any(alive, axis=-1, keepdims=True)
-    if type(some) is Traced:
-        like = np.empty((*x.shape[:-1], 1))
-        found = _to_images(some.astype(float), like, np.ones((*kernel, 1, 1)), strides, dilation) > 0
-    else:
-        found = np.zeros((*np.shape(x)[:-1], 1), bool)
-        for at in np.ndindex(kernel):
-            spatial = zip(at, some.shape[1:-1], strides, dilation, strict=True)
-            found[:, *[slice(k * d, k * d + (t - 1) * s + 1, s) for k, t, s, d in spatial]] |= some
-    return np.broadcast_to(found, np.shape(x))
+    apart = _apart(np.any(alive, axis=-1, keepdims=True), x, kernel, strides, dilation)
+    found = _under(apart, kernel, x.shape[1:-1], (1,) * len(kernel), dilation)
+    return np.broadcast_to(found, x.shape)
 
 
 def _channels(mask: Any, like: Any) -> Any:
