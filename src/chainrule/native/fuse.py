@@ -336,7 +336,9 @@ def _sorted(
         needs[i] = found
         for j in found:
             users.setdefault(j, []).append(i)
-        first.append(max(position[m] for m in members))
+        # what only saves the old numbers does so first: then the new ones may be written where those were
+        saves = all(m.op == "copy" and m.inputs[0].op == "input" for m in members)
+        first.append(-1 if saves else max(position[m] for m in members))
     waiting = [(first[i], i) for i in range(len(units)) if not needs[i]]
     heapq.heapify(waiting)
     result = []

@@ -133,7 +133,7 @@ class Memory:
         A new carry may be written over the old one, unless something reads that afterwards; else it
         is kept apart until the turn is over.
         """
-        in_place = self._in_place()
+        in_place = self._in_place(numbers=True)
         copies = []
         for r, target, update in zip(self.roots, targets, self.updates, strict=True):
             if r in in_place or update is None:
@@ -234,8 +234,11 @@ class Memory:
                     self.shared.cells += vector.size
                 self.storage[r] = Storage(CELLS, self.storage[vector].offset + 8 * r.params["index"])
 
-    def _in_place(self) -> dict[Traced, Traced]:
-        """Roots that may be written over the input they replace: nothing reads that afterwards."""
+    def _in_place(self, numbers: bool = False) -> dict[Traced, Traced]:
+        """Roots that may be written over the input they replace: nothing reads that afterwards.
+
+        A whole program's numbers go home at its end instead.
+        """
         found: dict[Traced, Traced] = {}
         taken: set[Traced] = set()
         times = Counter(self.roots)
@@ -258,7 +261,7 @@ class Memory:
         source = {r: r.inputs[0] if r.op == "item" or r not in made else r for r in self.roots}
         self.early = {r for r in self.roots if made[source[r]] <= checked}
         for r, update in zip(self.roots, self.updates, strict=True):
-            if update is None or not r.shape or r not in made or update not in last or times[r] > 1:
+            if update is None or not (r.shape or numbers) or r not in made or update not in last or times[r] > 1:
                 continue
             t = made[r.inputs[0] if r.op == "item" else r]  # a loop writes its results in every turn
             unit = self.units[t]
