@@ -74,6 +74,50 @@ def test_rewriting(name: str, dtype: Any) -> None:
     agree(compiled(a, b, c, dtype(0)), f(a, b, c, dtype(0)), rtol=rtol)
 
 
+# A function of three arrays of numbers, and how many of its products are rounded with what is added to them.
+NUMBERS: dict[str, tuple[Any, int]] = {
+    "a b + c": (lambda a, b, c: a * b + c, 1),
+    "c + a b": (lambda a, b, c: c + a * b, 1),
+    "a b - c": (lambda a, b, c: a * b - c, 1),
+    "c - a b": (lambda a, b, c: c - a * b, 1),
+    "a b + b c": (lambda a, b, c: a * b + b * c, 1),
+    "a (a - 1)": (lambda a, b, c: a * a - a, 1),
+    "a number's": (lambda a, b, c: 0.3 * a + c, 1),
+    "a chain": (lambda a, b, c: (a * b + c) * a + b, 2),
+    "used elsewhere": (lambda a, b, c: (lambda p: (p + c) * p)(a * b), 0),
+    "wanted": (lambda a, b, c: (lambda p: (p + c, p))(a * b), 0),
+    "for all": (lambda a, b, c: a[0] * b[0] + c, 0),
+}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_products_and_sums_of_numbers(name: str, dtype: Any) -> None:
+    f, folded = NUMBERS[name]
+    special = np.array([0.0, -0.0, 1.3, -0.7, np.inf, -np.inf, np.nan], dtype)
+    given = [m.ravel() for m in np.meshgrid(special, special, special)]
+    roots = simplify(capture("f", lambda flat: f(*flat), given).roots())
+    new = contract(roots)
+    assert [x.op for x in order(new)].count("multiply_add") == folded
+    old, values = evaluate(order(roots), given), evaluate(order(new), given)
+    for a, b in zip(roots, new, strict=True):
+        assert (a.shape, a.dtype, a.weak) == (b.shape, b.dtype, b.weak)
+        agree(values[b], old[a], 0)
+    agree(cr.compile(f)(*given), f(*given), rtol=4 * float(np.finfo(dtype).eps))
+
+
+def test_a_number_computed_twice_is_the_same() -> None:
+    """The least of x² - x is found again among these, computed again beside other uses of x²."""
+    x = np.random.default_rng(0).normal(size=(200, 5))
+
+    def f(x: Any) -> Any:
+        y = x * x - x
+        return np.min(y) + np.sum(np.min(y, 0)) + 0.0 * np.sum(y / (1 + x * x) + y * y)
+
+    agree(cr.compile(cr.grad(f))(x), cr.grad(f)(x), rtol=1e-12)
+
+
 def test_a_weight_is_updated_without_its_gradient() -> None:
     def step(w: Any, x: Any, y: Any) -> Any:
         return w - 0.1 * cr.grad(lambda w: np.sum((x @ w - y) ** 2))(w)

@@ -341,6 +341,9 @@ def _scale(x: Traced, operands: Sequence[Any], *results: Any) -> Any:
         return run(x, [np.abs(operands[0]), *operands[1:]])
     if x.op in ("add", "subtract"):
         return np.add(*map(np.abs, operands))
+    if x.op == "multiply_add":
+        a, b, c = operands
+        return np.abs(a * b) + np.abs(c)
     return _size(*results)
 
 

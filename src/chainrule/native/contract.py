@@ -1,7 +1,9 @@
-"""Contractions: products of matrices with what is added to them folded in.
+"""Contractions: products with what is added to them folded in.
 
 ``base + scale · (a @ b)`` is one product, which adds to what is there: a weight's update needs
-no gradient in memory. The pass runs after simplification, when it is known who else uses a product.
+no gradient in memory. ``a · b + c`` of numbers is rounded once. It is decided here, and not left to LLVM, so
+that what is computed in two places is the same number in both: a minimum finds itself among what it was
+taken from. The pass runs after simplification, when it is known who else uses a product.
 """
 
 from __future__ import annotations
@@ -19,19 +21,25 @@ __all__ = ["contract"]
 
 
 def contract(roots: Sequence[Traced]) -> list[Traced]:
-    """Fold additions into products that nobody else uses: nodes ``gemm`` of (a, b, base, scale)."""
+    """Fold additions into products that nobody else uses.
+
+    They become nodes ``gemm`` of (a, b, base, scale) and ``multiply_add`` of (a, b, c).
+    """
     nodes = order(roots)
     uses = Counter(i for x in nodes for i in x.inputs)
     uses.update(roots)
     new: dict[Traced, Traced] = {}
     for x in nodes:
-        found = _accumulation(x, uses)
-        if found is None:
-            new[x] = with_inputs(x, tuple([new[i] for i in x.inputs]))
-        else:
-            product, base, scale, sign = found
+        if (gemm := _accumulation(x, uses)) is not None:
+            product, base, scale, sign = gemm
             inputs = tuple([new[i] for i in (*product.inputs, base, *([] if scale is None else [scale]))])
             new[x] = Traced(x.origin, "gemm", inputs, x.shape, x.dtype, False, {"sign": sign})
+        elif (numbers := _multiply_add(x, uses)) is not None:
+            product, term, minus = numbers
+            inputs = tuple([new[i] for i in (*product.inputs, term)])
+            new[x] = Traced(x.origin, "multiply_add", inputs, x.shape, x.dtype, x.weak, {"minus": minus})
+        else:
+            new[x] = with_inputs(x, tuple([new[i] for i in x.inputs]))
     return [new[r] for r in roots]
 
 
@@ -53,4 +61,15 @@ def _accumulation(x: Traced, uses: Counter[Traced]) -> tuple[Traced, Traced, Tra
             continue
         if product.op == "matmul" and product.shape == x.shape and uses[product] == 1 and min(x.shape) > 1:
             return product, base, scale, 1.0 if x.op == "add" else -1.0
+    return None
+
+
+def _multiply_add(x: Traced, uses: Counter[Traced]) -> tuple[Traced, Traced, str] | None:
+    """``x`` as a · b + c: the product, c, and which of the two is subtracted."""
+    if x.op not in ("add", "subtract") or x.dtype.char not in "fd":
+        return None
+    a, b = x.inputs
+    for product, term, minus in ((a, b, "term"), (b, a, "product")):
+        if product.op == "multiply" and product.shape == x.shape and uses[product] == 1:
+            return product, term, minus if x.op == "subtract" else ""
     return None

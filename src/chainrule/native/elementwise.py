@@ -53,8 +53,16 @@ def elementwise(e: Any, m: Traced, a: list[str]) -> str:
         return str(e._set(f"select {boolean} {c}, {t} {x}, {t} {y}"))
 
     if op in _FLOAT_OPS and real:
-        flag = "contract " if op != "divide" else ""
+        flag = "contract " if op == "multiply" else ""  # with the sum that adds it up
         return str(e._set(f"{_FLOAT_OPS[op]} {flag}{t} {a[0]}, {a[1]}"))
+    if op == "multiply_add":
+        x, y, z = a
+        if m.params["minus"]:
+            x, z = (
+                e._set(f"fneg {t} {v}") if m.params["minus"] == which else v
+                for v, which in ((x, "product"), (z, "term"))
+            )
+        return str(e.w.intrinsic("fmuladd", t, [(t, x), (t, y), (t, z)]))
     if op in _INT_OPS and kind == "i":
         return str(e._set(f"{_INT_OPS[op]} {t} {a[0]}, {a[1]}"))
     if op == "where":

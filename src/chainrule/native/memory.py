@@ -261,7 +261,9 @@ class Memory:
         source = {r: r.inputs[0] if r.op == "item" or r not in made else r for r in self.roots}
         self.early = {r for r in self.roots if made[source[r]] <= checked}
         for r, update in zip(self.roots, self.updates, strict=True):
-            if update is None or not (r.shape or numbers) or r not in made or update not in last or times[r] > 1:
+            if update is None or r not in made or update not in last or times[r] > 1:
+                continue
+            if not (r.shape or numbers):
                 continue
             t = made[r.inputs[0] if r.op == "item" else r]  # a loop writes its results in every turn
             unit = self.units[t]

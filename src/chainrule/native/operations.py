@@ -4,7 +4,7 @@ NumPy's calling conventions end in `chainrule.native.protocols` and the files it
 What the later stages see is a small vocabulary:
 
 - ``input``, ``constant``; ``cast``, ``where``, and NumPy's elementwise ufuncs by name, with operands
-  of the result's dtype, broadcasting as NumPy does
+  of the result's dtype, broadcasting as NumPy does; ``multiply_add`` of three, where a product is but added
 - ``sum max min prod any all`` over ``axis`` (a tuple), keeping the axes as ones
 - ``reshape transpose broadcast_to slice unslice concatenate``; ``unslice`` puts an array into zeros
 - ``gather`` and ``scatter_add``: integer arrays index the first axes
@@ -49,7 +49,7 @@ BINARY = (
     "logaddexp2 copysign heaviside arctan2 hypot less less_equal greater greater_equal equal not_equal "
     "logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor"
 )
-ELEMENTWISE = frozenset((UNARY + " " + BINARY + " cast where sech2 sigmoid").split())
+ELEMENTWISE = frozenset((UNARY + " " + BINARY + " cast where sech2 sigmoid multiply_add").split())
 REDUCTIONS = frozenset("sum max min prod any all".split())
 VIEWS = frozenset("reshape transpose broadcast_to slice element".split())
 

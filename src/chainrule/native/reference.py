@@ -58,6 +58,11 @@ def run(x: Traced, a: Sequence[Any]) -> Any:
     return y
 
 
+def _multiply_add(x: Traced, a: Any, b: Any, c: Any) -> Any:
+    minus = x.params["minus"]
+    return a * b - c if minus == "term" else c - a * b if minus == "product" else a * b + c
+
+
 def _slices(starts: Any, counts: Any, steps: Any) -> tuple[slice, ...]:
     return tuple(
         slice(s, None if s + n * k < 0 else s + n * k, k)
@@ -140,6 +145,7 @@ _RUN: dict[str, Callable[..., Any]] = {
     "concatenate": lambda x, *a: np.concatenate(a, x.params["axis"]),
     "gather": lambda x, a, *i: a[tuple(np.broadcast_to(k, x.params["indexed"]) for k in i)],
     "scatter_add": _scatter_add,
+    "multiply_add": _multiply_add,
     "gemm": lambda x, a, b, base, scale=1.0: base + x.params["sign"] * scale * (a @ b),
     "correlate": lambda x, a, b: correlate.run(a, b, **x.params),
     "correlate_kernels": lambda x, a, b: correlate_kernels.run(a, b, **x.params),

@@ -265,7 +265,7 @@ def flops(x: Traced) -> int | None:
     if x.op in _MOVES:
         return 0
     if x.op in ELEMENTWISE or x.op in ("cumsum", "cumprod"):
-        return x.size
+        return x.size * (1 + (x.op == "multiply_add"))
     if x.op in REDUCTIONS or x.op == "scatter_add":
         return x.inputs[0].size
     if x.op in ("matmul", "gemm"):
