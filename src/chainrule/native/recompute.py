@@ -21,8 +21,9 @@ __all__ = ["recompute"]
 LEAST = 4096  # elements of an array that is worth it
 DEPTH = 12  # operations that are done again for one result
 CHEAP = frozenset(
-    "add subtract multiply multiply_add negative absolute maximum minimum where cast isnan isfinite less "
-    "less_equal greater greater_equal equal not_equal logical_and logical_or logical_not bitwise_and bitwise_or".split()
+    "add subtract multiply multiply_add negative absolute maximum minimum where cast isnan isfinite "
+    "less less_equal greater greater_equal equal not_equal "
+    "logical_and logical_or logical_not bitwise_and bitwise_or".split()
 )
 
 
