@@ -68,6 +68,91 @@ def test_a_number_in_an_array_that_elements_need() -> None:
     np.testing.assert_allclose(p.data, [2 - 7.2])
 
 
+def test_a_row_beside_a_matrix() -> None:
+    """It is read in each turn of the loop over the matrix's rows, and written in one."""
+
+    def run(wrap: Any) -> list[Any]:
+        w, b = cr.Value(np.ones((3, 4))), cr.Value(np.ones(4))
+
+        def step(x: Any) -> None:
+            scale = np.minimum(1.0, 0.25 / np.sqrt(np.sum(x * x)))
+            w.data, b.data = w.data - x * scale, b.data - x[0] * scale
+
+        step = wrap(step)
+        for _ in range(2):
+            step(np.arange(12.0).reshape(3, 4))
+        return [w.data, b.data]
+
+    for got, wanted in zip(run(cr.compile), run(lambda f: f), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-12)
+
+
+SHAPES: list[tuple[int, ...]] = [(3, 4), (4,), (1,), (3, 1), (), (1, 4), (5,)]
+
+
+def drawn(seed: int) -> tuple[Callable[[list[Any], Any], list[Any]], np.random.Generator]:
+    """A random step that gives each of some states of different shapes new data."""
+    rng = np.random.default_rng(seed)
+    lines = rng.integers(0, 1_000_000, (int(rng.integers(4, 22)), 4)).tolist()
+    taken = rng.integers(0, 1_000_000, len(SHAPES)).tolist()
+    turns = rng.permutation(len(SHAPES)).tolist()
+
+    def step(states: list[Any], x: Any) -> list[Any]:
+        known = [v.data for v in states] + [x]
+        for k, i, j, n in lines:
+            a, b, c = known[i % len(known)], known[j % len(known)], n / 1_000_000 - 0.5
+            together = np.shape(b) in ((), np.shape(a)) or (np.shape(a), np.shape(b)) == ((3, 4), (4,))
+            match k % 9:
+                case 0:
+                    known.append(np.tanh(a) * c)
+                case 1:
+                    known.append(np.sum(a * c))
+                case 2:
+                    known.append(np.mean(a, axis=-1, keepdims=True) if np.ndim(a) else a)
+                case 3:
+                    known.append(np.max(a) * c)
+                case 4:
+                    known.append(np.sum(a * a, axis=0) if np.ndim(a) == 2 else a)
+                case 5:
+                    known.append(a * np.minimum(1.0, 0.5 / (1e-3 + np.sqrt(np.sum(a * a)))))
+                case 6 if together:
+                    known.append(a + c * b)
+                case 7 if together:
+                    known.append(0.5 * a * b)
+                case 8 if together:
+                    known.append(np.where(a > b, a, 0.5 * b))
+        new = []
+        for v, n in zip(states, taken, strict=True):
+            fitting = [y for y in known if np.shape(y) == np.shape(v.data)]
+            y = fitting[n % len(fitting)]
+            new.append(y if n % 3 else v.data - 0.1 * y)
+        for k in turns:
+            states[k].data = new[k]
+        return known[-3:]
+
+    return step, rng
+
+
+@pytest.mark.parametrize("seeds", [range(i, i + 10) for i in range(0, 150, 10)], ids=lambda r: f"{r.start}-")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_drawn_steps(seeds: range) -> None:
+    programs = [drawn(seed) for seed in seeds]
+    given = [([rng.normal(size=s) for s in SHAPES], rng.normal(size=(3, 4))) for _, rng in programs]
+
+    def run(wrap: Any) -> list[Any]:
+        states = [[cr.Value(a if a.ndim else float(a)) for a in start] for start, _ in given]
+
+        def every() -> list[Any]:
+            return [y for (f, _), v, (_, x) in zip(programs, states, given, strict=True) for y in f(v, x)]
+
+        every = wrap(every)
+        found = [np.array(y) for _ in range(3) for y in every()]
+        return found + [np.array(v.data) for each in states for v in each]
+
+    for got, wanted in zip(run(cr.compile), run(lambda f: f), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-9)
+
+
 TURNS: dict[str, Callable[[Any, Any], Any]] = {
     "Fibonacci": lambda a, b: (b, a + b),
     "crosswise": lambda a, b: (b * 1.5, a + b),

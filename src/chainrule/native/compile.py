@@ -180,10 +180,9 @@ class Compiled:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if current_trace() is not None:
             return self.function(*args, **kwargs)
-        if not kwargs and not self.static and all(type(a) is np.ndarray or type(a) is float for a in args):
-            leaves: Any = args
-            key: Any = tuple([(a.dtype, a.shape) if type(a) is np.ndarray else float for a in args])
-        else:
+        leaves: Any = args
+        key: Any = None if kwargs or self.static else _short_key(args)
+        if key is None:
             try:
                 leaves, key = self._flatten(args, kwargs)
             except Unfit as unfit:
@@ -393,6 +392,19 @@ class Compiled:
                 pull_of(program, j, leaves) if moving is None else push_of(program, j, leaves, moving)
             )
         return program.derivatives[key]  # type: ignore[no-any-return]
+
+
+def _short_key(args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """The signature of arguments that are plain arrays and floats; None if others are among them."""
+    key: list[Any] = []
+    for a in args:
+        if type(a) is np.ndarray:
+            key.append((a.dtype, a.shape))
+        elif type(a) is float:
+            key.append(float)
+        else:
+            return None
+    return tuple(key)
 
 
 class _NoCollection:

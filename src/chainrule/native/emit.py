@@ -53,35 +53,10 @@ class Emitter(Access):
         self._now = 0
         given = {places[v.base] for v, _ in nest.accesses.values()}
         self.late = {m for m in nest.stored if places[m] in given}  # written over an operand
-        self.level = self._stages()
+        self.rows, self.level, self.stages = nest.known_rows, nest.level, nest.stages
         self.partner = partners(nest.cluster.members)
         self.lane_sums: list[Lanes] = []  # of the stage being written
         self.memory_sums: list[Memory] = []
-
-    # ---------------------------------------------------------------- which stage computes what
-
-    def _stages(self) -> dict[Traced, int]:
-        """For elements the first stage that can compute them, for rows the one after which they are known."""
-        n = self.nest
-        level: dict[Traced, int] = {}
-        self.rows = {m for m in n.rows if m.op not in REDUCTIONS or self._is_row(m)}
-        for m in n.cluster.members:
-            stage = -1 if m in self.rows and m.op not in REDUCTIONS else 0
-            for x in m.inputs:
-                b, _ = n.views.alias(x)
-                if b in n.inside and (n.accesses.get((m, x)) is None):
-                    after = level[b]
-                    if (b in self.rows and m not in self.rows) or (b in self.rows and m.op in REDUCTIONS):
-                        after += 1
-                    stage = max(stage, after)
-            level[m] = stage
-        self.stages = (
-            max((s for m, s in level.items() if m not in self.rows or m.op in REDUCTIONS), default=-1) + 1
-        )
-        return level
-
-    def _is_row(self, m: Traced) -> bool:
-        return self.nest.reduced[m] == set(range(self.nest.split, len(self.nest.loops)))
 
     # ---------------------------------------------------------------- the nest
 
@@ -94,7 +69,7 @@ class Emitter(Access):
         """Prepare reductions whose elements grow in memory."""
         n = self.nest
         for m in n.stored:
-            if m.op in REDUCTIONS and not self._is_row(m):
+            if m.op in REDUCTIONS and not self.nest.is_row(m):
                 over = [(d, n.loops[d]) for d in sorted(n.reduced[m]) if d != len(n.loops) - 1]
                 self.memory_sums.append(Memory(self, m, over))
 
@@ -215,7 +190,7 @@ class Emitter(Access):
         inner = range(n.split, last)
         vectors = (last, -(-self.inner // self.full))
         every = [*((d, n.loops[d]) for d in inner), vectors]
-        held = {m: Lanes(self, m, every) for m in reductions if self._is_row(m)}
+        held = {m: Lanes(self, m, every) for m in reductions if self.nest.is_row(m)}
         self.lane_sums = list(held.values())
         depth = len(self.counters)
         with self._loops(inner):

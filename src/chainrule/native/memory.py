@@ -286,8 +286,8 @@ class Memory:
                 own = nest.out[r][1]
                 if any(v.base is update and (v.offset or s != own) for v, s in nest.accesses.values()):
                     continue
-                if r.op in REDUCTIONS or (nest.loops and (r in nest.rows or unit.split is not None)):
-                    continue  # elements that are worked on later may need the old numbers
+                if r.op in REDUCTIONS or not nest.is_last(r):
+                    continue  # what is worked on later may need the old numbers
             found[r] = update
             taken.add(update)
         return found

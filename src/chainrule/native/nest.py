@@ -22,6 +22,15 @@ class Nest:
     views : Views
     stored : set of Traced
         The members whose results others need.
+
+    Attributes
+    ----------
+    known_rows : set of Traced
+        Members computed once a row, and reductions over a row.
+    level : dict
+        For elements the first stage that can compute them, for rows the one after which they are known.
+    stages : int
+        How often the inner loops are run through.
     """
 
     def __init__(self, cluster: Cluster, views: Views, stored: set[Traced]) -> None:
@@ -39,6 +48,10 @@ class Nest:
                     self.accesses[m, x] = self._access(m, x)
         self.out = {m: self._own(m) for m in self.stored}
         self._join_loops()
+        self.known_rows = {m for m in self.rows if m.op not in REDUCTIONS or self.is_row(m)}
+        self.level = self._levels()
+        elements = [s for m, s in self.level.items() if m not in self.known_rows or m.op in REDUCTIONS]
+        self.stages = max(elements, default=-1) + 1
 
     def _access(self, m: Traced, x: Traced) -> tuple[View, tuple[int, ...]]:
         """The memory of operand ``x``, and its stride along each loop."""
@@ -109,3 +122,30 @@ class Nest:
     def rows(self) -> set[Traced]:
         """Members computed once a row."""
         return {m for m in self.inside if not any(d >= self.split for d in self.varies[m])}
+
+    def is_row(self, m: Traced) -> bool:
+        """Whether a reduction is over a row: all of the inner loops."""
+        return self.reduced[m] == set(range(self.split, len(self.loops)))
+
+    def is_last(self, m: Traced) -> bool:
+        """Whether an element of ``m`` is computed once, and nothing after it reads what others read there."""
+        once = m in self.rows or len(self.varies[m]) == len(self.loops)
+        alone = m not in self.rows and self.cluster.split is None
+        return not self.loops or (
+            once and (alone or (self.split == 0 and self.level[m] == self.stages - 1))
+        )
+
+    def _levels(self) -> dict[Traced, int]:
+        level: dict[Traced, int] = {}
+        rows = self.known_rows
+        for m in self.cluster.members:
+            stage = -1 if m in rows and m.op not in REDUCTIONS else 0
+            for x in m.inputs:
+                b, _ = self.views.alias(x)
+                if b in self.inside and (m, x) not in self.accesses:
+                    after = level[b]
+                    if b in rows and (m not in rows or m.op in REDUCTIONS):
+                        after += 1
+                    stage = max(stage, after)
+            level[m] = stage
+        return level

@@ -74,7 +74,8 @@ class Program:
         self.draws = captured.trace.draws
         self.differentiable = not captured.writes and any(o.kind == "value" for o in captured.outputs)
         self._pinned = [s for s in captured.states if s.pinned]
-        self._grad_read = [s for s in captured.states if s.grad_read]
+        self._grad_read = [s.value for s in captured.states if s.grad_read]
+        self._grad_given = [s.grad_given for s in captured.states if s.grad_read]
         roots = captured.roots()
         inputs = dict(zip(captured.slots, captured.inputs, strict=True))
         updates = [inputs.get(slot) if slot else None for slot in captured.root_slots()]
@@ -157,7 +158,9 @@ class Program:
             entry for _, entry, x in self._array_arguments if x.nbytes > LARGE and entry not in image.written
         ]
         self._replaced = {s.value for s in captured.states if s.replaced}
-        self._writes: list[tuple[Value, str, Callable[[], Any] | None]] = []
+        self._writes: list[tuple[Value, str, Callable[[], Any]]] = []
+        self._in_place: list[tuple[Value, Callable[[], Any]]] = []  # which have their new data already
+        self._cleared: list[Value] = []
         self._cell_writes: list[tuple[Value, str, int]] = []
         for o in captured.outputs:
             self._outputs.append(
@@ -170,13 +173,15 @@ class Program:
                 if not changed:
                     continue
                 if node is None:
-                    self._writes.append((state.value, kind, None))
+                    self._cleared.append(state.value)
                     continue
                 root, made = next(roots)
                 s = image.storage[made]
                 if root.weak and root.dtype.char == "d" and s.entry == CELLS:
                     home = image.home.get(made, s.offset // 8)
                     self._cell_writes.append((state.value, kind, home))
+                elif kind == "data" and made in image.in_place and not state.replaced:
+                    self._in_place.append((state.value, self._reader(root, made, "array")))
                 else:
                     self._writes.append((state.value, kind, self._reader(root, made, "array")))
                     if kind == "grad" and s.entry != CELLS and made not in image.early:
@@ -267,9 +272,8 @@ class Program:
         for s in self._pinned:
             if leaves[s.argument] is not s.value:
                 return False
-        for s in self._grad_read:
-            if s.grad_given != (s.value._gradient is not None):
-                return False
+        if [v._grad is not None for v in self._grad_read] != self._grad_given:
+            return False
         return self.guards.hold()
 
     def change(self, leaves: Any) -> str | None:
@@ -277,9 +281,9 @@ class Program:
         for s in self._pinned:
             if s.argument is not None and leaves[s.argument] is not s.value:
                 return f"{self.captured.names[s.argument]} is another Value, and its state is changed"
-        for s in self._grad_read:
-            if s.grad_given != (s.value._gradient is not None):
-                return f"{s.value.name or 'a Value'} has {'no' if s.grad_given else 'a'} gradient now"
+        for v, given in zip(self._grad_read, self._grad_given, strict=True):
+            if given != (v._grad is not None):
+                return f"{v.name or 'a Value'} has {'no' if given else 'a'} gradient now"
         return self.guards.change()
 
     def __call__(self, leaves: list[Any]) -> Any:
@@ -343,15 +347,17 @@ class Program:
             np.copyto(mine, a)
         if self._pool.stale:
             self._take_cells()
+        moved = False
         for entry, kind, v, dtype, shape in self._array_states:
             a = v._raw if kind == "data" else v._grad
             if kind == "data" and v.args:
-                a = v._current()
+                a, moved = v._current(), True
             if a is arrays[entry] and sys.getrefcount(a) <= _ALONE:
                 continue
             if a is self._known.get(entry, _nothing)():
                 arrays[entry] = a
                 continue
+            moved = True
             if a.shape != shape:
                 raise ValueError(
                     f"compile: {v.name or 'a Value'} that {self.name} reads has {kind} of shape {a.shape}, "
@@ -381,10 +387,14 @@ class Program:
             arrays[entry] = None
         results = [read() for read in self._outputs]
         replaced = self._replaced
-        for v, kind, read in self._writes:
-            if read is None:
+        if moved:
+            for v, read in self._in_place:
+                _install(v, read(), False)
+        for v in self._cleared:
+            if v._grad is not None:
                 v._gradient = None
-            elif kind == "data":
+        for v, kind, read in self._writes:
+            if kind == "data":
                 _install(v, read(), v in replaced)
             else:
                 _install_grad(v, read())
@@ -455,7 +465,7 @@ def _nothing() -> None:
 
 
 def _install(v: Value, new: Any, replaced: bool) -> None:
-    """Give a Value the data of a run; mostly it has it already, written in place."""
+    """Give a Value the data of a run, unless it has them already."""
     if replaced:
         v.args = ()  # what was handed out before is nobody's, as after an assignment
     if v._raw is not new or v.args:

@@ -114,7 +114,7 @@ class _Shared(Emitter):
         self.places = dict(places)
         for k, m in enumerate(self.over):
             self.own[m], self.each = self.each, self.each + _up(m.nbytes)
-            if self._is_row(m):
+            if nest.is_row(m):
                 self.total[m] = self._pointer(f"%total{k}", "%common", self.common)
                 self.common += 64
             else:
