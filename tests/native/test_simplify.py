@@ -181,6 +181,20 @@ CASES: dict[str, list[tuple[Callable[..., Any], str]]] = {
     "broadcast_to": [
         (lambda x, y: np.broadcast_to(np.broadcast_to(x, (2, 169)), (3, 2, 169)), "broadcast_to"),
     ],
+    "equal": [
+        (lambda x, y: np.maximum(x, 0.0) == x, "greater_equal"),
+        (lambda x, y: np.minimum(x, -np.inf) == x, "less_equal"),
+        (lambda x, y: np.maximum(x, -0.0) == 0.0, "less_equal"),
+        (lambda x, y: np.minimum(x, 0.3) == 0.3, "greater_equal"),
+        (lambda x, y: np.maximum(x, 0.0) == 1.0, "maximum equal"),
+        (lambda x, y: np.maximum(x, np.nan) == x, "maximum equal"),
+        (lambda x, y: np.maximum(x, y) == x, "maximum equal"),
+    ],
+    "not_equal": [
+        (lambda x, y: (lambda z: z != z)(np.maximum(x, 0.0)), "not_equal"),
+        (lambda x, y: np.maximum(x, 0.0) != x, "maximum not_equal"),
+        (lambda x, y: (lambda z: z != z)(np.maximum(x, y)), "maximum not_equal"),
+    ],
     "slice": [
         (lambda x, y: np.where(x > 0, y, 0.0)[3:9:2], "slice slice greater where"),
         (lambda x, y: np.where(x[:13] > 0, y.reshape(13, 13), 0.0)[2:5, :4],

@@ -345,6 +345,24 @@ def _where(s: Simplifier, x: Traced) -> Traced | None:
     return s.make("where", (c, p, q), x) if fewer else None
 
 
+def _chosen(s: Simplifier, x: Traced) -> Traced | None:
+    """Max(a, c) = a is a ≥ c, of a number c;  max(a, c) = c is a ≤ c;  max(a, c) is nan where a is."""
+    z, other = x.inputs
+    if z.op not in ("maximum", "minimum") or z.dtype.kind != "f":
+        return None
+    a, c = z.inputs
+    number = constant(c)
+    if number is None or math.isnan(number) or a.shape != x.shape:
+        return None
+    if x.op == "not_equal":
+        return s.make("not_equal", (a, a), x) if other is z else None
+    if other is a:
+        return s.make("greater_equal" if z.op == "maximum" else "less_equal", (a, c), x)
+    if constant(other) == number:
+        return s.make("less_equal" if z.op == "maximum" else "greater_equal", (a, c), x)
+    return None
+
+
 def _cast(s: Simplifier, x: Traced) -> Traced | None:
     """A cast to what it is; of a cast that lost nothing."""
     a = x.inputs[0]
@@ -497,6 +515,8 @@ RULES: dict[str, list[Rule]] = {
     "square": [_square],
     "reciprocal": [_reciprocal],
     "where": [_where],
+    "equal": [_chosen],
+    "not_equal": [_chosen],
     "cast": [_cast],
     "logical_or": [_logic(True), _together],
     "bitwise_or": [_logic(True), _together],
