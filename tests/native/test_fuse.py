@@ -13,15 +13,15 @@ import chainrule as cr
 from chainrule.native import fuse as module
 from chainrule.native.capture import capture
 from chainrule.native.fuse import Cluster, fuse, is_loop
+from chainrule.native.middle import optimise
 from chainrule.native.operations import REDUCTIONS, VIEWS
 from chainrule.native.reference import order
-from chainrule.native.simplify import simplify
 from chainrule.native.views import Views
 from tests.native.agree import agree
 
 
 def fused(f: Callable[..., Any], *args: Any) -> tuple[list[Any], list[Cluster | Any], Views]:
-    roots = simplify(capture("f", lambda flat: f(*flat), list(args)).roots())
+    roots = optimise(capture("f", lambda flat: f(*flat), list(args)).roots())
     views = Views()
     return roots, fuse(roots, views), views
 
@@ -126,6 +126,10 @@ JOINED: dict[str, tuple[Callable[..., Any], int]] = {
     "two softmaxes": (lambda x, y: rows(x) * rows(y), 1),
     "a softmax and what is plain": (lambda x, y: rows(x) * np.tanh(y), 1),
     "three": (lambda x, y: rows(x) * np.tanh(y) + np.exp(x * y), 1),
+    "a multiple of a softmax and what is plain": (
+        lambda x, y: np.where(np.arange(7) == (y[:, 0] > 1)[:, None], y, 0.0)
+        + rows(x) * np.sqrt(np.exp(y[:, :1]) @ np.ones((1, 1))), 3
+    ),
     "sums over other axes": (lambda x, y: (x - np.sum(x, 0)) * (y - np.sum(y, 1, keepdims=True)), 2),
     "other loops": (lambda x, y: np.tanh(x) * np.tanh(y.ravel()[:7]), 2),
     "rows that wait for what is read beside them": (

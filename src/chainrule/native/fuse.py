@@ -138,8 +138,10 @@ class _Fusion:
     def _merge(self, x: Traced) -> None:
         """Make one nest of two over the same loops that ``x`` reads, if neither needs the other."""
         bases = [self.views.alias(i)[0] for i in x.inputs]
-        found = list(dict.fromkeys(self.home[b] for b in bases if b in self.home))
-        if len(found) != 2 or found[0].loops != found[1].loops or len(found[0].loops) < 2:
+        homes = dict.fromkeys(self.home[b] for b in bases if b in self.home)
+        loops = max((cluster.loops for cluster in homes), key=math.prod, default=())
+        found = [cluster for cluster in homes if cluster.loops == loops]
+        if len(found) != 2 or len(loops) < 2:
             return
         early, late = sorted(found, key=lambda cluster: cluster.depth)
         if early.split != late.split and None not in (early.split, late.split):
