@@ -346,13 +346,19 @@ def _sinc(x: Any, *, order: int) -> Any:
         wave = _cos_pi(z) if k % 2 else _sin_pi(z)  # of πz + kπ/2, but for the sign
         f = (pi ** (k - 1) * (wave if k % 4 < 2 else -wave) - k * f) / z
     s = np.where(small, wide, 0.0)
-    series = np.zeros_like(s)
+    square, series = s * s, np.zeros_like(s)
     # Σ (-1)ⁿ π²ⁿ (2n)!/(2n-k)! x²ⁿ⁻ᵏ / (2n+1)!
-    for n in range((order + 1) // 2, order + 24):
+    for n in reversed(range((order + 1) // 2, order + 24)):
         c = (-1) ** n * pi ** (2 * n) / (math.factorial(2 * n - order) * (2 * n + 1))
-        series = series + c * s ** (2 * n - order)
+        series = series * square + c
+    series = series * s if order % 2 else series
     if order == 1 and wide.dtype == np.float64:
-        f = np.where((about := _slope_about_root(wide))[1], about[0], f)
+        p = wide - (np.floor(wide) + 0.5)
+        there = (np.abs(wide) > 1) & (np.abs(wide) < 1e15) & (np.abs(1 + PI * PI * (wide * p)) < 0.75)
+        if wide.ndim and type(wide) is np.ndarray:
+            f[there] = _slope_about_root(wide[there])
+        else:
+            f = np.where(there, _slope_about_root(np.where(there, wide, 1.6)), f)
     return np.where(small, series, f).astype(x.dtype)[()] if order else np.sinc(x)
 
 
@@ -367,16 +373,14 @@ def _two_product(a: Any, b: Any) -> tuple[Any, Any]:
     return p, ((high[0] * high[1] - p) + high[0] * low[1] + low[0] * high[1]) + low[0] * low[1]
 
 
-def _slope_about_root(x: Any) -> tuple[Any, Any]:
-    """The derivative of sin(πx)/(πx) where it crosses 0, which is near each k + 1/2; and whether x is there.
+def _slope_about_root(x: Any) -> Any:
+    """The derivative of sin(πx)/(πx) where it crosses 0, which is near each k + 1/2.
 
     With p = x - k - 1/2, w = πp, it is a multiple of ``w cot w + π² x p``, whose terms cancel: they are taken
     with the digits that they lose, w cot w as the continued fraction ``1 - w²/(3 - w²/(5 - ...))``.
     """
     k = np.floor(x)
     p = x - (k + 0.5)
-    there = (np.abs(x) > 1) & (np.abs(x) < 1e15) & (np.abs(1 + PI * PI * (x * p)) < 0.75)
-    x, p = np.where(there, x, 1.5), np.where(there, p, 0.1)
     xp, xp_rest = _two_product(x, p)
     a, a_rest = _two_product(_PI2[0], xp)
     pp, pp_rest = _two_product(p, p)
@@ -386,7 +390,7 @@ def _slope_about_root(x: Any) -> tuple[Any, Any]:
     rest = a_rest + _PI2[0] * xp_rest + _PI2[1] * xp - (t_rest + _PI2[0] / 3 * pp_rest + _PI2_3 * pp)
     total = ((1 + a) - t) + (rest - t * (more / (3 - more)))
     odd = k - 2 * np.floor(k / 2)
-    return (2 * odd - 1) * (np.sin(PI * p) / (PI * p)) * total / (PI * x * x), there
+    return (2 * odd - 1) * (np.sin(PI * p) / (PI * p)) * total / (PI * x * x)
 
 
 sinc = Elementwise(_sinc, lambda y, x, *, order: sinc(x, order=order + 1), name="sinc")
