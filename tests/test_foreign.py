@@ -66,6 +66,11 @@ INSTEAD: dict[str, tuple[Callable[[Any], Any], str]] = {
     "numpy.polynomial.polynomial.Polynomial": (lambda v: np.polynomial.Polynomial(v), "np.polyval(c, x)"),
     "np.asarray": (lambda v: np.array([v, v]), "chainrule.array([v, w])"),
     "numpy.asarray": (lambda v: np.asarray(v), "leave np.asarray out, or write np.asarray(x, like=x)"),
+    "numpy.array": (lambda v: np.array(v, copy=True), "write x.copy() for a copy"),
+    "numpy.float64": (lambda v: np.float64(v[0]), "write x.astype(np.float64)"),
+    "numpy.lib.stride_tricks.as_strided": (
+        lambda v: np.lib.stride_tricks.as_strided(v, (2,)), "np.lib.stride_tricks.sliding_window_view(x, n)",
+    ),
     "numpy.exp": (lambda v: np.exp([v[0], 1.0]), "chainrule.array([v, w])"),
     "numpy.dot": (lambda v: np.dot([v[0], v[1]], [1.0, 2.0]), "chainrule.array([v, w])"),
     "numpy.ndarray.dot": (lambda v: X.dot(v), "write np.dot(a, v) or a @ v"),

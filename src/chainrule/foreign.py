@@ -63,6 +63,9 @@ _INSTEAD = {
     "numpy.ndarray.dot": "write np.dot(a, v) or a @ v for a.dot(v)",
     "numpy.asarray": "it is an array already: leave np.asarray out, or write np.asarray(x, like=x), which "
     "takes plain arrays too",
+    "numpy.array(": "it is an array already: write x.copy() for a copy, or np.array(x, like=x), which takes "
+    "plain arrays too",
+    "numpy.lib.stride_tricks.": "write np.lib.stride_tricks.sliding_window_view(x, n), or slices of x",
     "numpy.": "Values in a list are joined first, with chainrule.array([v, w])",
 }  # fmt: skip
 
@@ -104,7 +107,9 @@ def instead(name: str) -> str:
             return f"write chainrule.{name} in its place, which takes Values"
         if name.startswith("scipy.fft.") and hasattr(np.fft, name.rpartition(".")[2]):
             return f"write np.{name.removeprefix('scipy.')} in its place, which takes Values"
-    return next((text for begin, text in _INSTEAD.items() if name.startswith(begin)), _FALLBACK)
+    if _is_kind(getattr(np, known := name.removeprefix("numpy."), None)):
+        return f"write x.astype(np.{known}), or leave it out where it changes nothing"
+    return next((text for begin, text in _INSTEAD.items() if f"{name}(".startswith(begin)), _FALLBACK)
 
 
 def _names(frame: FrameType) -> Iterator[str]:
@@ -149,6 +154,9 @@ def _at(module: str, name: str) -> Iterator[str]:
     package = _package(module)
     if package.partition(".")[0] not in ("numpy", "scipy") or not name or name.startswith("_"):
         return
+    written = re.sub(r"\._(\w+)_impl$", r".\1", module)  # numpy.lib.stride_tricks is in _stride_tricks_impl
+    if written != module and _lookup(f"{written}.{name}") is not None:
+        yield f"{written}.{name}"
     while package:
         if _lookup(f"{package}.{name}") is not None:
             yield f"{package}.{name}"
@@ -196,7 +204,16 @@ def _written(frame: FrameType) -> str:
             return f"numpy.random.Generator.{name}"
         if name == "dot":
             return "numpy.ndarray.dot"
-    return "numpy.asarray" if name in _MAKERS and code.args and not _listed(code.args[0], frame) else ""
+    if not code.args or _listed(code.args[0], frame):
+        return ""
+    if name == "array" or (_of_numpy(code.func, frame) and _is_kind(getattr(np, name, None))):
+        return f"numpy.{name}"
+    return "numpy.asarray" if name in _MAKERS else ""
+
+
+def _is_kind(x: Any) -> bool:
+    """Whether it is a class of NumPy's numbers, such as ``np.float64``."""
+    return isinstance(x, type) and issubclass(x, np.generic)
 
 
 def _of_numpy(code: ast.expr, frame: FrameType) -> bool:

@@ -375,10 +375,16 @@ FUNCTIONS: dict[str, list[str]] = {
         "np.take(x, n)", "np.take(x, [0, 0, 1], 1)", "np.take(x, 1, axis=-1)", "np.take(v, i)",
         "np.take(x, [5, -7], mode='wrap')", "np.take(v, [5, -7], mode='clip')",
     ],
-    "copyto": ["(a := x * 1.5, np.copyto(a, v, where=m))[0]"],
+    "copyto": [
+        "(a := x * 1.5, np.copyto(a, v, where=m))[0]", "(a := x * 1.5, np.copyto(a, y, where=x > y))[0]",
+    ],
     "put": ["(a := x * 1.5, np.put(a, [1, 0, 1], v))[0]"],
     "fill_diagonal": ["(a := Q * 1.5, np.fill_diagonal(a, w))[0]"],
-    "put_along_axis": ["(a := x * 1.5, np.put_along_axis(a, i[:, :1], 2.0 * y[:, :1], 1))[0]"],
+    "put_along_axis": [
+        "(a := x * 1.5, np.put_along_axis(a, i[:, :1], 2.0 * y[:, :1], 1))[0]",
+        "(a := x * 1.5, np.put_along_axis(a, i[:1, :1], w[0], 1))[0]",
+        "(a := x * 1.5, np.put_along_axis(a, i[:1, :1] * 0, x[0], 0))[0]",
+    ],
     "take_along_axis": [
         "np.take_along_axis(x, i, 1)", "np.take_along_axis(x, i[:1], -1)",
         "np.take_along_axis(x, np.argsort(x, None), None)",

@@ -49,7 +49,11 @@ SHAPES = {
     "np.einsum('ij,jk', x, x)": "einsum: ... label 'j' ... received shapes (2, 3) and (2, 3)",
     "np.einsum('ij,jk->ik', x)": "einsum: subscripts 'ij,jk->ik' name 2 operands, received 1",
     "np.einsum('ijk', x)": "einsum: subscripts 'ijk' do not fit operand 0 of shape (2, 3)",
-    "np.einsum('ij->ijk', x)": "einsum: ... 'k' ... received shape (2, 3)",
+    "np.einsum('ij->ijk', x)": "einsum: the output 'ijk' of ... names 'k', which no operand has",
+    "np.einsum('ij->ii', x)": "einsum: the output 'ii' of subscripts 'ij->ii' names an index twice",
+    "np.interp(0.5, [0.0, 1.0, 2.0], v, period=0)": "interp: period is 0, expected another number",
+    "np.put_along_axis(x, np.array([0]), 1.0, 0)":
+        "put_along_axis: indices have shape (1,), expected as many axes as arr of shape (2, 3)",
     "np.linalg.norm(x[None], 1)": "norm: x has 3 axes; with ord=1 name one axis (vectors) or two (matrices)",
     "np.linalg.solve(A, v)":
         "solve: a is (3, 4), expected square matrices in the last two axes; use np.linalg.lstsq",

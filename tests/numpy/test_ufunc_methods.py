@@ -82,3 +82,13 @@ def test_long_sums_of_logarithms_take_few_operations() -> None:
     y = np.logaddexp.accumulate(x)
     assert y.serial - before < 60
     np.testing.assert_allclose(y.data, np.logaddexp.accumulate(x.data), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    "f", [lambda x: np.multiply.outer(x, 2), lambda x: np.add.outer(2.0, x), lambda x: np.dot(2.0, x)]
+)
+def test_a_number_is_an_array_to_outer_and_dot(f: Any) -> None:
+    """As NumPy makes it one, it widens float32."""
+    x = np.ones(3, np.float32)
+    assert f(x).dtype == f(Value(x)).dtype == cr.compile(f)(x).dtype == np.float64
+    assert cr.grad(lambda x: np.sum(f(x)))(x).dtype == np.float32

@@ -65,6 +65,15 @@ def test_parameters_that_are_none(name: str) -> None:
     if shapes:
         assert np.isnan(family.logpdf(0.4, -1.0, *shapes[1:]))
 
+    def density(p: Any) -> Any:
+        return family.logpdf(p["x"], *p["shapes"], scale=p["scale"])
+
+    given: dict[str, Any] = {"x": 0.4, "shapes": list(map(float, shapes)), "scale": -1.0}
+    for slopes in (cr.grad(density), cr.compile(cr.grad(density))):
+        assert all(map(np.isnan, [(found := slopes(given))["x"], found["scale"], *found["shapes"]]))
+    chosen = cr.grad(lambda s: np.sum(np.where(s > 0, family.logpdf(0.4, *shapes, scale=s), 0.0)))
+    assert chosen(np.array([-1.0, 2.0]))[0] == 0
+
 
 each = pytest.mark.parametrize(
     "family, shapes", [(getattr(stats, name), shapes) for name, shapes in CONTINUOUS.items()], ids=CONTINUOUS
@@ -210,8 +219,9 @@ def test_dirichlet() -> None:
     for points in (x, x[:, 0], x[:2, 0]):
         for method in ("pdf", "logpdf"):
             same(*(getattr(m.dirichlet, method)(points, alpha) for m in (stats, scipy.stats)))
-    cr.check_grads(stats.dirichlet.logpdf, (x[:2, 0], alpha), order=2)
+    cr.check_grads(stats.dirichlet.logpdf, (np.array([0.5, 0.2]), alpha), order=2)
     assert np.isnan(stats.dirichlet.pdf([0.5, 0.4, 0.4], alpha))
+    assert np.isnan(cr.grad(lambda a: stats.dirichlet.logpdf([0.5, 0.4, 0.4], a))(alpha)).all()
     with pytest.raises(ValueError, match=r"dirichlet: alpha is \(3,\), x is \(4,\); expected a vector"):
         stats.dirichlet.pdf(np.full(4, 0.25), alpha)
 

@@ -51,7 +51,8 @@ def einsum(*operands: Any, optimize: Any = False, **options: Any) -> Traced:
     source, target = subscripts.replace(" ", "").split("->")
     terms = source.split(",")
     xs = [lift(x) for x in xs]
-    if any(len(set(t)) < len(t) for t in (*terms, target)) or len(terms) > 2:
+    odd = any(len(set(t)) < len(t) for t in (*terms, target)) or not set(target) <= set(source)
+    if odd or len(terms) > 2:
         return call(np.einsum, (subscripts, *xs), {})  # type: ignore[no-any-return]
     for i, t in enumerate(terms):  # what only one operand has and the result has not is summed at once
         other = target + "".join(u for j, u in enumerate(terms) if j != i)
@@ -82,5 +83,5 @@ def einsum(*operands: Any, optimize: Any = False, **options: Any) -> Traced:
 def dot(a: Any, b: Any, out: Any = None) -> Any:
     a, b = lift(a), lift(b)
     if not a.ndim or not b.ndim:
-        return apply_ufunc(np.multiply, a, b)
+        return apply_ufunc(np.multiply, cast(a, a.dtype), cast(b, b.dtype))  # no number gives way
     return matmul(a, b) if b.ndim in (1, 2) else call(np.dot, (a, b), {})

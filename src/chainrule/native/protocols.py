@@ -80,7 +80,7 @@ def array_ufunc(self: Traced, ufunc: np.ufunc, method: str, *inputs: Any, **opti
     if method == "accumulate" and name in ("add", "multiply"):
         return (cumsum if name == "add" else cumprod)(inputs[0], **{"axis": 0, **options})
     if method == "outer" and not options:
-        a, b = map(lift, inputs)
+        a, b = (cast(x, x.dtype) for x in map(lift, inputs))  # no number gives way, as in NumPy
         return apply_ufunc(ufunc, reshape(a, a.shape + (1,) * b.ndim), b)
     return call(getattr(ufunc, method), inputs, options)
 

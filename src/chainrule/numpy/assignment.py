@@ -269,7 +269,7 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
     src = sh.broadcast_to(as_operand(src), shape=dst.shape)
     if not np.can_cast(src.dtype, dst.dtype, casting):  # type: ignore[arg-type]
         raise TypeError(f"copyto: cannot cast {src.dtype} to {dst.dtype} by casting={casting!r}")
-    assign(dst, mask, sh.getitem(src, mask))
+    _write(dst, lambda old: _as("copyto", _where(mask, src, old), old))
 
 
 def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
@@ -326,7 +326,12 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -
         put(arr, indices, values)
         return
     k = axis_of("put_along_axis", arr, axis)
-    grid = list(np.ogrid[tuple(slice(n) for n in indices.shape)])
+    if indices.ndim != arr.ndim:
+        raise ValueError(
+            f"put_along_axis: indices have shape {indices.shape}, expected as many axes as arr of shape "
+            f"{arr.shape}"
+        )
+    grid = list(np.ix_(*map(np.arange, arr.shape)))
     grid[k] = indices
     assign(arr, tuple(grid), values)
 

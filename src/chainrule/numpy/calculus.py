@@ -133,6 +133,8 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
             f"interp: xp has shape {shape_of(xp)}, fp {shape_of(fp)}; expected one axis of the same length"
         )
     if period is not None:
+        if np.any(current(period) == 0):
+            raise ValueError("interp: period is 0, expected another number")
         x, xp = ar.remainder(x, abs(period)), ar.remainder(xp, abs(period))
         order = np.argsort(current(xp))
         xp, fp = take(xp, order), take(fp, order)

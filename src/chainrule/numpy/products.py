@@ -288,7 +288,15 @@ def _explicit(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str]
     letters = "".join(free[:most])
     terms = [t.replace("...", letters[most - n :] if n else "") for t, n in zip(terms, hidden, strict=True)]
     if arrow:
-        return terms, target.replace("...", letters)
+        target = target.replace("...", letters)
+        unknown = [c for c in target if not any(c in t for t in terms)]
+        if unknown or len(set(target)) < len(target):
+            what = f"{unknown[0]!r}, which no operand has" if unknown else "an index twice"
+            raise ValueError(
+                f"einsum: the output {target!r} of subscripts {subscripts!r} names {what}; expected indices "
+                "of the operands, each once"
+            )
+        return terms, target
     together = "".join(terms)
     return terms, letters + "".join(
         c for c in builtins.sorted(set(together)) if together.count(c) == 1 and c not in letters

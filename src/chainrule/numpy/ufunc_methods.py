@@ -143,7 +143,8 @@ def reduceat(ufunc: np.ufunc, array: Any, indices: Any, axis: int = 0) -> Any:
 
 def outer(ufunc: np.ufunc, a: Any, b: Any, **options: Any) -> Any:
     """The ufunc of every two elements."""
-    a, b = as_operand(a), as_operand(b)
+    # a Python number is an array here, which does not give way
+    a, b = (np.asarray(x) if isinstance(x, int | float | complex) else as_operand(x) for x in (a, b))
     return ufunc(reshape(a, shape_of(a) + (1,) * len(shape_of(b))), b, **options)
 
 

@@ -14,12 +14,19 @@ from chainrule.rules.elementary import exp, log
 from chainrule.rules.tails import log_of
 from chainrule.traced import Traced
 
-__all__ = ["Continuous", "Discrete", "Distribution", "only"]
+__all__ = ["Continuous", "Discrete", "Distribution", "defined", "only"]
 
 
 def only(mask: Any, y: Any, other: float) -> Any:
     """``y`` where the mask is true, elsewhere ``other``; no operation where that is everywhere."""
     return y if type(mask) is not Traced and np.all(mask) else where(mask, y, other)
+
+
+def defined(valid: Any, y: Any, *operands: Any) -> Any:
+    """``y`` where ``valid`` is true; elsewhere nan, and so are its derivatives in the operands."""
+    if type(valid) is not Traced and np.all(valid):
+        return y
+    return where(valid, y, math.nan * sum(operands))
 
 
 class Distribution:
@@ -161,16 +168,16 @@ class Continuous(Distribution):
         """``f`` of the standard form, with what it is on either side of the support."""
         *shapes, loc, scale = self._parameters(method, args, kwargs)
         least, most = self.support
-        positive = raw(scale) > 0
+        x, given, positive = _operand(f"{self.name}.{method}", x), scale, raw(scale) > 0
         scale = only(positive, scale, 1.0)
         with np.errstate(all="ignore"):
-            z = (_operand(f"{self.name}.{method}", x) - loc) / scale
+            z = (x - loc) / scale
             # an infinite z lies outside of every support
             low = raw(z) < least if math.isfinite(least) else raw(z) == least
             high = raw(z) > most if math.isfinite(most) else raw(z) == most
             y = scaled(f(only(np.logical_not(low | high), z, self.inside), *shapes), scale)
         y = only(np.logical_not(high), only(np.logical_not(low), y, before), after)
-        return only(self.valid(*shapes) & positive, y, math.nan)
+        return defined(self.valid(*shapes) & positive, y, x, *shapes, loc, given)
 
     def _of_probability(
         self, method: str, f: Callable[..., Any], q: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -180,7 +187,7 @@ class Continuous(Distribution):
         valid = (raw(q) >= 0) & (raw(q) <= 1)
         with np.errstate(all="ignore"):
             y = f(only(valid, q, 0.5), *shapes) * scale + loc
-        return only(valid & self.valid(*shapes) & (raw(scale) > 0), y, math.nan)
+        return defined(valid & self.valid(*shapes) & (raw(scale) > 0), y, q, *shapes, loc, scale)
 
 
 class Discrete(Distribution):
@@ -243,7 +250,7 @@ class Discrete(Distribution):
         k, shapes, valid = self._whole(method, k, args, kwargs)
         there = (k == np.floor(k)) & (k >= 0) & (k <= self.last(*shapes))
         y = only(there, f(np.where(there, k, 0.0)[()], *shapes), none)
-        return only(valid, y, math.nan)
+        return defined(valid, y, *shapes)
 
     def _whole(self, method: str, k: Any, args: Any, kwargs: Any) -> tuple[Any, list[Any], Any]:
         *shapes, loc = self._parameters(method, args, kwargs)
@@ -263,6 +270,6 @@ class Discrete(Distribution):
         within = (k >= 0) & (k < last)
         with np.errstate(all="ignore"):
             y = f(np.where(within, k, 0.0)[()], *shapes)
-        return only(valid, only(k < last, only(k >= 0, y, before), after), math.nan)
+        return defined(valid, only(k < last, only(k >= 0, y, before), after), *shapes)
 
 

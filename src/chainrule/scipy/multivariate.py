@@ -12,7 +12,7 @@ from chainrule.numpy import functions as fn
 from chainrule.primitives import raw
 from chainrule.rules.elementary import exp, xlogy
 from chainrule.rules.gamma import gammaln
-from chainrule.scipy.distributions import only
+from chainrule.scipy.distributions import defined
 from chainrule.traced import Traced
 
 __all__ = ["Dirichlet", "MultivariateNormal"]
@@ -81,7 +81,7 @@ class Dirichlet:
         y = fn.sum(xlogy(column - 1, x), 0) - constant
         at = raw(x)
         inside = (at >= 0).all(axis=0) & (abs(at.sum(axis=0) - 1) < 1e-9)
-        return only((raw(alpha) > 0).all() & inside, y, math.nan)
+        return defined((raw(alpha) > 0).all() & inside, y, fn.sum(x, 0), fn.sum(alpha))
 
     def pdf(self, x: Any, alpha: Any) -> Any:
         """The density at x."""

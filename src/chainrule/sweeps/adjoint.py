@@ -246,7 +246,7 @@ def _transpose_push(
         return []
     tangents: list[Any] = [None] * len(args)
     for i, x in wanted:
-        tangents[i] = Value(0.0 if type(x._raw) is float else np.zeros_like(x._raw))
+        tangents[i] = Value(0.0) if type(x._raw) is float else Value._of(np.zeros_like(x._raw))
     dy = node.primitive.push(y, args, tangents, node.params)  # type: ignore[union-attr]
     if type(dy) is not Value:
         _check_constant(node, y, args, tangents)
