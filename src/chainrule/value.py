@@ -354,32 +354,7 @@ class Value:
             )
         return _restore, (self._current(), self.name, self._gradient, dict(self.params))
 
-    # ---------------------------------------------------------------- micrograd's names
-
-    @property
-    def _prev(self) -> set[Value]:
-        """The operands as micrograd's drawing code reads them: a set, constants as Values with gradients."""
-        return {x if type(x) is Value else self._constant(i, x) for i, x in enumerate(self.inputs)}
-
-    def _constant(self, i: int, x: Any) -> Value:
-        constant = Value(np.asarray(x, float)[()])
-        if self._grad is not None and not self.shape and not constant.shape and self.primitive is not None:
-            tangents = [1.0 if j == i else None for j in range(len(self.inputs))]
-            t = self.primitive.push(self._raw, self.args, tangents, self.params)
-            constant._grad = 0.0 if t is None else self._grad * t
-        return constant
-
-    @property
-    def _op(self) -> str:
-        """The operation as micrograd's drawing code reads it: ``''`` for a leaf."""
-        p = self.primitive
-        if p is None:
-            return ""
-        if p.name == "power" and type(self.inputs[1]) is not Value:
-            return f"**{self.inputs[1]}"
-        return {"relu": "ReLU"}.get(p.name, p.symbol)
-
-    if TYPE_CHECKING:  # what chainrule.numpy.operators and chainrule.sweeps.adjoint attach
+    if TYPE_CHECKING:  # what chainrule.numpy.operators, chainrule.sweeps.adjoint and chainrule.names attach
         T: Value
 
         def backward(self, gradient: Any = None) -> None: ...
@@ -427,37 +402,7 @@ class Cell:
         self.index = index
 
 
-_CALLED_OTHERWISE = {
-    "detach": "v.data for the numbers, chainrule.stop_gradient(v) inside a computation",
-    "numpy": "v.data",
-    "requires_grad": "Value(...) for what is differentiated and a plain array for what is not",
-    "zero_grad": "v.grad = None",
-    "view": "v.reshape(...)",
-    "unsqueeze": "np.expand_dims(v, axis)",
-    "permute": "v.transpose(axes)",
-    "numel": "v.size",
-    "norm": "np.linalg.norm(v)",
-    "sin": "np.sin(v)",
-    "cos": "np.cos(v)",
-    "abs": "abs(v)",
-    "_backward": "@chainrule.primitive(partials=...) for an operation of your own",
-}
-
-
-def _elsewhere(name: str, here: str) -> property:
-    def absent(self: Value) -> Any:
-        raise AttributeError(f"'Value' object has no attribute {name!r}; write {here}", name=name, obj=self)
-
-    return property(absent)
-
-
-# Properties and no __getattr__, which would slow down the reading of every attribute.
-for _name, _here in _CALLED_OTHERWISE.items():
-    setattr(Value, _name, _elsewhere(_name, _here))
-
 _FLOAT64 = np.dtype(np.float64)
-
-
 _new = object.__new__
 
 
