@@ -23,6 +23,7 @@ from chainrule.rules import activations as ac
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import bessel as bs
 from chainrule.rules import beta as bt
+from chainrule.rules import bodies as bd
 from chainrule.rules import control as ct
 from chainrule.rules import convolution as cv
 from chainrule.rules import decompositions as dc
@@ -667,7 +668,7 @@ TRANSFORMS = [
 
 # Loops and branches take functions: tests/test_control.py and tests/native/test_loops.py try them. A sample
 # has a derivative that is not the difference of what gives it: tests/test_random.py.
-ELSEWHERE = {ct.scan, ct.item, ct.while_, ct.cond, ic.gamma_sample, ic.beta_sample}
+ELSEWHERE = {ct.scan, bd.item, ct.while_, ct.cond, ic.gamma_sample, ic.beta_sample}
 
 CASES: list[Case] = [
     case

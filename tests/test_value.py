@@ -272,10 +272,3 @@ def test_an_update_that_would_be_lost_is_refused():
     assert np.allclose(p.data, 0.8)
     p -= p * 0.5  # by a Value: a new node
     assert p.primitive is not None
-
-
-@pytest.mark.parametrize("name", ["detach", "numpy", "requires_grad", "view", "sin"])
-def test_names_known_from_elsewhere_are_answered(name):
-    with pytest.raises(AttributeError, match=f"no attribute '{name}'; write "):
-        getattr(Value(1.0), name)
-    assert not hasattr(Value(1.0), "nothing_like_it")

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any
 
 import chainrule.numpy  # noqa: F401  (attaches operators, methods and NumPy's protocols)
-from chainrule import random  # noqa: F401
+from chainrule import names, random  # noqa: F401  (names attaches too)
 from chainrule.control import cond, fori, scan, while_loop
 from chainrule.custom import primitive
 from chainrule.derivatives import (

@@ -19,8 +19,9 @@ import optree
 
 from chainrule.containers import flatten
 from chainrule.recording import alias, kind_of
+from chainrule.rules.bodies import Plan
 from chainrule.rules.carry import Stack, conform, describe, sort_of, truth
-from chainrule.rules.control import Plan, branch, loop, repeat, watch
+from chainrule.rules.control import branch, loop, repeat, watch
 from chainrule.traced import Traced, current_trace
 from chainrule.value import Value, current, next_serial
 

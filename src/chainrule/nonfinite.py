@@ -17,8 +17,9 @@ from chainrule.containers import flatten
 from chainrule.derivatives import Argnums
 from chainrule.graph import order
 from chainrule.primitives import Elementwise, Primitive, as_array, fit
+from chainrule.rules.bodies import Parts
 from chainrule.rules.carry import differentiable
-from chainrule.rules.control import Parts, loop, scan, watch
+from chainrule.rules.control import loop, scan, watch
 from chainrule.running import Recorder, Span, around, place
 from chainrule.sweeps.adjoint import _transpose_push, adjoint
 from chainrule.sweeps.tangent import tangent

@@ -327,6 +327,8 @@ class Bilinear(Primitive):
     run : callable
     left, right : callable
         ``left(g, a, b, **params)`` is the cotangent of ``a``, ``right`` that of ``b``.
+    reach : Reach, optional
+        Which elements of the operands move which of the result; without it all move all.
     """
 
     def __init__(
@@ -383,6 +385,8 @@ class Special(Primitive):
     pull : callable, optional
         ``pull(g, y, *args, **params)`` gives one cotangent per operand (None where zero). Without
         it the sweep transposes the push.
+    reach : Reach, optional
+        As of `Bilinear`.
     """
 
     def __init__(

@@ -99,7 +99,7 @@ class Value:
         self.params: Mapping[str, Any] = _NONE
         self.serial = next_serial()
 
-    # ---------------------------------------------------------------- data and gradient
+    # ---------------------------------------------------------------- data, gradient and name
 
     @property
     def data(self) -> Any:
@@ -140,84 +140,6 @@ class Value:
             self.args = ()  # what was handed out before is nobody's
             self._adopt(new)
 
-    def _current(self) -> Any:
-        """The data as a graph may keep it: nobody writes to this array.
-
-        A leaf whose ``data`` was handed out has two arrays: the one handed out, which its owner may
-        change whenever he likes, and the one that graphs hold. Here the second catches up.
-        """
-        if capturing and (trace := self._outside()) is not None:
-            return trace.read(self)
-        if type(self._raw) is Cell:
-            return self._raw.pool.numbers[self._raw.index]
-        if self.primitive is None and self.args and not _same_bytes(self.args[0], self._raw):
-            self._raw = self.args[0].copy()
-            self._raw.setflags(write=False)
-        return self._raw
-
-    def _adopt(self, new: Any) -> None:
-        """Give a leaf new data that is nobody else's, without a copy; what was handed out follows."""
-        if capturing and (trace := self._outside()) is not None:
-            trace.write(self, new)
-            return
-        if type(new) is Traced:
-            self.args = ()
-        elif type(self._raw) is Cell:
-            self._raw.pool.stale = True
-        if self.args:
-            self.args[0][...] = new
-        if type(new) is np.ndarray:
-            new.setflags(write=False)
-        self._raw = new
-
-    def _outside(self) -> Any:
-        """The capture going on in this thread, if this Value is older and so is its input."""
-        trace = current_trace()
-        return None if trace is None or self.serial >= trace.start else trace
-
-    @property
-    def _gradient(self) -> Any:
-        """The gradient as it is, None if there is none; only to be read."""
-        if capturing and (trace := self._outside()) is not None:
-            return trace.read_grad(self)
-        if type(self._grad) is Cell:
-            return self._grad.pool.numbers[self._grad.index]
-        return self._grad
-
-    @_gradient.setter
-    def _gradient(self, new: Any) -> None:
-        if capturing and (trace := self._outside()) is not None:
-            trace.write_grad(self, new)
-        else:
-            if type(self._grad) is Cell:
-                self._grad.pool.stale = True
-            self._grad = new
-
-    # ---------------------------------------------------------------- data that a compiled program works on
-
-    @classmethod
-    def _of(cls, data: Any) -> Value:
-        """A leaf that takes data over as they are, without a copy."""
-        v = cls(0.0)
-        if type(data) is np.ndarray:
-            data.setflags(write=False)
-        v._raw = data
-        return v
-
-    def _live_in(self, pool: Pool, index: int) -> None:
-        """Keep the data, a number, in a program's memory; a program that had it is told."""
-        if type(self._raw) is Cell:
-            if self._raw.pool is pool:
-                return
-            self._raw.pool.stale = True
-        self._raw = Cell(pool, index)
-
-    def _grad_lives_in(self, pool: Pool, index: int) -> None:
-        """The same for the gradient."""
-        if type(self._grad) is Cell and self._grad.pool is not pool:
-            self._grad.pool.stale = True
-        self._grad = Cell(pool, index)
-
     @property
     def grad(self) -> Any:
         g = self._gradient if capturing or type(self._grad) is Cell else self._grad
@@ -254,6 +176,97 @@ class Value:
                         )
                     new = np.full(self._raw.shape, new)
         self._gradient = new
+
+    @property
+    def label(self) -> str:
+        """The name, or ``''``: what drawing code in the manner of micrograd's lecture reads."""
+        return self.name or ""
+
+    @label.setter
+    def label(self, new: str) -> None:
+        self.name = new
+
+    # ---------------------------------------------------------------- what lies behind them
+
+    def _current(self) -> Any:
+        """The data as a graph may keep it: nobody writes to this array.
+
+        A leaf whose ``data`` was handed out has two arrays: the one handed out, which its owner may
+        change whenever he likes, and the one that graphs hold. Here the second catches up.
+        """
+        if capturing and (trace := self._outside()) is not None:
+            return trace.read(self)
+        if type(self._raw) is Cell:
+            return self._raw.pool.numbers[self._raw.index]
+        if self.primitive is None and self.args and not _same_bytes(self.args[0], self._raw):
+            self._raw = self.args[0].copy()
+            self._raw.setflags(write=False)
+        return self._raw
+
+    def _adopt(self, new: Any) -> None:
+        """Give a leaf new data that is nobody else's, without a copy; what was handed out follows."""
+        if capturing and (trace := self._outside()) is not None:
+            trace.write(self, new)
+            return
+        if type(new) is Traced:
+            self.args = ()
+        elif type(self._raw) is Cell:
+            self._raw.pool.stale = True
+        if self.args:
+            self.args[0][...] = new
+        if type(new) is np.ndarray:
+            new.setflags(write=False)
+        self._raw = new
+
+    @property
+    def _gradient(self) -> Any:
+        """The gradient as it is, None if there is none; only to be read."""
+        if capturing and (trace := self._outside()) is not None:
+            return trace.read_grad(self)
+        if type(self._grad) is Cell:
+            return self._grad.pool.numbers[self._grad.index]
+        return self._grad
+
+    @_gradient.setter
+    def _gradient(self, new: Any) -> None:
+        if capturing and (trace := self._outside()) is not None:
+            trace.write_grad(self, new)
+        else:
+            if type(self._grad) is Cell:
+                self._grad.pool.stale = True
+            self._grad = new
+
+    def _outside(self) -> Any:
+        """The capture going on in this thread, if this Value is older and so is its input."""
+        trace = current_trace()
+        return None if trace is None or self.serial >= trace.start else trace
+
+    # ---------------------------------------------------------------- data that a compiled program works on
+
+    @classmethod
+    def _of(cls, data: Any) -> Value:
+        """A leaf that takes data over as they are, without a copy."""
+        v = cls(0.0)
+        if type(data) is np.ndarray:
+            data.setflags(write=False)
+        v._raw = data
+        return v
+
+    def _live_in(self, pool: Pool, index: int) -> None:
+        """Keep the data, a number, in a program's memory; a program that had it is told."""
+        if type(self._raw) is Cell:
+            if self._raw.pool is pool:
+                return
+            self._raw.pool.stale = True
+        self._raw = Cell(pool, index)
+
+    def _grad_lives_in(self, pool: Pool, index: int) -> None:
+        """The same for the gradient."""
+        if type(self._grad) is Cell and self._grad.pool is not pool:
+            self._grad.pool.stale = True
+        self._grad = Cell(pool, index)
+
+    # ---------------------------------------------------------------- as NumPy's arrays have it
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -341,41 +354,7 @@ class Value:
             )
         return _restore, (self._current(), self.name, self._gradient, dict(self.params))
 
-    # ---------------------------------------------------------------- micrograd's names
-
-    @property
-    def _prev(self) -> set[Value]:
-        """The operands as micrograd's drawing code reads them: a set, constants as Values with gradients."""
-        return {x if type(x) is Value else self._constant(i, x) for i, x in enumerate(self.inputs)}
-
-    def _constant(self, i: int, x: Any) -> Value:
-        constant = Value(np.asarray(x, float)[()])
-        if self._grad is not None and not self.shape and not constant.shape and self.primitive is not None:
-            tangents = [1.0 if j == i else None for j in range(len(self.inputs))]
-            t = self.primitive.push(self._raw, self.args, tangents, self.params)
-            constant._grad = 0.0 if t is None else self._grad * t
-        return constant
-
-    @property
-    def _op(self) -> str:
-        """The operation as micrograd's drawing code reads it: ``''`` for a leaf."""
-        p = self.primitive
-        if p is None:
-            return ""
-        if p.name == "power" and type(self.inputs[1]) is not Value:
-            return f"**{self.inputs[1]}"
-        return {"relu": "ReLU"}.get(p.name, p.symbol)
-
-    @property
-    def label(self) -> str:
-        """The name, or ``''``: what drawing code in the manner of micrograd's lecture reads."""
-        return self.name or ""
-
-    @label.setter
-    def label(self, new: str) -> None:
-        self.name = new
-
-    if TYPE_CHECKING:  # what chainrule.numpy.operators and chainrule.sweeps.adjoint attach
+    if TYPE_CHECKING:  # what chainrule.numpy.operators, chainrule.sweeps.adjoint and chainrule.names attach
         T: Value
 
         def backward(self, gradient: Any = None) -> None: ...
@@ -423,37 +402,7 @@ class Cell:
         self.index = index
 
 
-_CALLED_OTHERWISE = {
-    "detach": "v.data for the numbers, chainrule.stop_gradient(v) inside a computation",
-    "numpy": "v.data",
-    "requires_grad": "Value(...) for what is differentiated and a plain array for what is not",
-    "zero_grad": "v.grad = None",
-    "view": "v.reshape(...)",
-    "unsqueeze": "np.expand_dims(v, axis)",
-    "permute": "v.transpose(axes)",
-    "numel": "v.size",
-    "norm": "np.linalg.norm(v)",
-    "sin": "np.sin(v)",
-    "cos": "np.cos(v)",
-    "abs": "abs(v)",
-    "_backward": "@chainrule.primitive(partials=...) for an operation of your own",
-}
-
-
-def _elsewhere(name: str, here: str) -> property:
-    def absent(self: Value) -> Any:
-        raise AttributeError(f"'Value' object has no attribute {name!r}; write {here}", name=name, obj=self)
-
-    return property(absent)
-
-
-# Properties and no __getattr__, which would slow down the reading of every attribute.
-for _name, _here in _CALLED_OTHERWISE.items():
-    setattr(Value, _name, _elsewhere(_name, _here))
-
 _FLOAT64 = np.dtype(np.float64)
-
-
 _new = object.__new__
 
 

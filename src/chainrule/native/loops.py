@@ -45,8 +45,8 @@ from chainrule.native.reference import order
 from chainrule.native.simplify import with_inputs
 from chainrule.native.ufuncs import apply_ufunc
 from chainrule.primitives import raw
+from chainrule.rules.bodies import Flat, Parts, Plan, Ran, lifted, outside_of
 from chainrule.rules.carry import conform, describe, sort_of, truth
-from chainrule.rules.control import Flat, Parts, Plan, Ran, lifted, outside_of
 from chainrule.traced import Traced, TracedError, capturing, current_trace, set_trace, where_in_user_code
 from chainrule.value import Value, current
 from chainrule.versions import first, step

@@ -21,8 +21,8 @@ from chainrule.containers import flatten
 from chainrule.nn.calls import Call, bound, drawn, now, repeated, replaying, without_graph
 from chainrule.primitives import Contributions, Lanes, Primitive, as_array, fit, raw
 from chainrule.recording import zeros_like
+from chainrule.rules.bodies import Parts, item
 from chainrule.rules.carry import differentiable
-from chainrule.rules.control import Parts, item
 from chainrule.sweeps.adjoint import adjoint
 from chainrule.sweeps.tangent import tangent
 from chainrule.traced import Traced, current_trace, is_array

@@ -16,7 +16,7 @@ from chainrule.numpy.manipulation import flatten
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import elementary as el
 from chainrule.traced import Traced, is_array
-from chainrule.value import Value, _elsewhere, by_identity, current, result
+from chainrule.value import Value, by_identity, current, result
 
 # -------------------------------------------------------------------- arithmetic
 
@@ -245,15 +245,3 @@ for _name in (
     _ATTACHED[_name] = _method(_name)
 for _name, _method in _ATTACHED.items():
     setattr(Value, _name, _method)
-
-# Methods that change an array in place, or look at its memory: a Value has neither.
-for _name, _here in {
-    "resize": "np.resize(v, shape), which is another Value",
-    "choose": "np.choose(indices, choices), with indices that are plain integers",
-    "flat": "v.ravel()",
-    **dict.fromkeys(
-        "base byteswap ctypes dump dumps flags getfield setfield setflags strides tobytes tofile".split(),
-        "v.data, a plain array that has it",
-    ),
-}.items():
-    setattr(Value, _name, _elsewhere(_name, _here))

@@ -80,8 +80,8 @@ def _monoid(name: str, primitive: Any, join: Any, neutral: float) -> Callable[..
         if extreme and any(shape_of(x)[k] == 0 for k in axes):
             if not given(initial):
                 raise ValueError(f"{name}: an axis of shape {shape_of(x)} is empty; pass initial=")
-            shape = shape_of(np.sum(np.empty(shape_of(x)), axis=axes, keepdims=_kept(keepdims)))
-            return broadcast_to(astype(initial, current(x).dtype), shape)
+            like = rd.sum_(x, axis=axes, keepdims=_kept(keepdims))  # of nothing: only its shape and kind
+            return _where(True, astype(initial, current(x).dtype), like)
         y = primitive(x, axis=axes, keepdims=_kept(keepdims))
         return join(y, initial) if given(initial) else y
 

@@ -15,7 +15,7 @@ from chainrule.containers import flatten
 from chainrule.derivatives import Argnums, _record_call
 from chainrule.graph import order
 from chainrule.recording import Recording, kind_of
-from chainrule.rules import control
+from chainrule.rules import bodies
 from chainrule.show import summary
 from chainrule.show.asked import (
     at_least_one,
@@ -323,7 +323,7 @@ def _ratio(f: Callable[..., Any], args: tuple[Any, ...], argnums: Argnums) -> fl
 def _ratio_of_graph(output: Value) -> float | None:
     """What is recorded already, done once more operation by operation; then the sweep."""
     nodes = [v for v in order([output]) if v.primitive is not None]
-    if any(isinstance(v._raw, control.Parts) for v in nodes) or not nodes:
+    if any(isinstance(v._raw, bodies.Parts) for v in nodes) or not nodes:
         return None  # a loop is not run again by its operation alone
 
     def forward() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from chainrule.graph import order
 from chainrule.primitives import Elementwise, Special, broadcast_to, cast, raw, sum_to
-from chainrule.rules import arithmetic, control, convolution, matrix, reduction, shape
+from chainrule.rules import arithmetic, bodies, control, convolution, matrix, reduction, shape
 from chainrule.sweeps.paths import ways
 from chainrule.value import Value, next_serial
 
@@ -141,13 +141,13 @@ def _key(x: Any, digests: dict[int, Any]) -> Any:
 def size(v: Value) -> int:
     """How many numbers a node holds; of a loop, all of its results together."""
     d = v._raw
-    return sum(np.size(raw(x)) for x in d.found.values()) if type(d) is control.Parts else v.size
+    return sum(np.size(raw(x)) for x in d.found.values()) if type(d) is bodies.Parts else v.size
 
 
 def stored(v: Value) -> int:
     """The bytes that a node keeps for the sweep; none if its data is a view of an operand's."""
     d = v._raw
-    if type(d) is control.Parts:
+    if type(d) is bodies.Parts:
         return sum(np.asarray(raw(x)).nbytes for x in d.found.values())
     if type(d) is np.ndarray and any(type(a) is np.ndarray and np.may_share_memory(d, a) for a in v.args):
         return 0
@@ -203,7 +203,7 @@ def _step(loop: Value) -> list[Value]:
     since = next_serial()
     init, xs = loop.args[n : n + c], loop.args[n + c :]
     new, ys, sums = plan.functions[0](
-        [control.lifted(raw(a)) for a in init], [control.lifted(raw(x)[0]) for x in xs]
+        [bodies.lifted(raw(a)) for a in init], [bodies.lifted(raw(x)[0]) for x in xs]
     )
     return order([v for v in (*new, *ys, *sums) if type(v) is Value], since)
 
@@ -248,7 +248,7 @@ def nonzero(v: Value, i: int) -> int:
         return int(np.sum(primitive.run(*marks, **v.params)).real)
     if primitive is reduction.mean:
         return columns
-    if primitive is control.item:
+    if primitive is bodies.item:
         return rows
     if primitive is reduction.cumprod:
         return columns * (int(np.shape(v.args[0])[v.params["axis"]]) + 1) // 2
