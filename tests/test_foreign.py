@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -154,3 +155,17 @@ def test_the_remedies_for_elements_of_plain_arrays(zeros: Any) -> None:
     found = scipy.optimize.minimize(loss, X, jac=cr.grad(loss))
     assert found.success and abs(found.x).max() < 1e-5
 
+
+
+@pytest.mark.parametrize(
+    "module, name",
+    [("stats", "weibull_min"), ("special", "ellipk"), ("signal", "savgol_filter"), ("linalg", "qz")],
+)
+def test_what_has_no_twin_is_said_to_have_none(module: str, name: str) -> None:
+    module = f"chainrule.scipy.{module}"
+    said = rf"{module}.*{name}.*no twin .*@chainrule\.primitive"
+    with pytest.raises(AttributeError, match=said) as error:
+        getattr(importlib.import_module(module), name)
+    assert error.value.name == name
+    with pytest.raises(AttributeError, match=r"has no attribute 'nothing'$"):
+        importlib.import_module(module).nothing  # noqa: B018

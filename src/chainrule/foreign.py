@@ -13,7 +13,7 @@ import linecache
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dis import opname
 from pathlib import Path
 from types import FrameType, FunctionType, ModuleType
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["FILLED", "called", "from_library", "instead", "no_array"]
+__all__ = ["FILLED", "absent", "called", "from_library", "instead", "no_array"]
 
 # `like=` takes no numbers, which a plain call of a function of numbers has.
 FILLED = (
@@ -86,6 +86,18 @@ def no_array() -> str:
         f"{name or 'np.asarray'}: a Value cannot become a plain array, because its derivative would be lost "
         f"silently; {instead(name) if name else remedy}; v.data has the bare numbers and leaves the graph"
     )
+
+
+def absent(module: str) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a module that has not all that SciPy's of the name has."""
+
+    def missing(name: str) -> Any:
+        scipys = module.removeprefix("chainrule.")
+        known = not name.startswith("_") and _lookup(f"{scipys}.{name}") is not None
+        hint = f"; {scipys}.{name} has no twin that takes Values: {_FALLBACK}" if known else ""
+        raise AttributeError(f"module {module!r} has no attribute {name!r}{hint}", name=name)
+
+    return missing
 
 
 def called() -> str:

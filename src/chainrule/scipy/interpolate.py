@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.foreign import absent
 from chainrule.numpy.arguments import as_operand, axis_of, shape_of
 from chainrule.numpy.elementwise import where
 from chainrule.numpy.manipulation import broadcast_to, concatenate, moveaxis, reshape
@@ -323,3 +324,6 @@ def _periodic(w: Any, h: Any, m: Any, shape: tuple[int, ...]) -> Any:
     b = 3 * (h * m_earlier + h_earlier * m)
     s = reshape(solve(a, reshape(b, (n, math.prod(shape[1:])))), (n, *shape[1:]))
     return concatenate([s, s[:1]])
+
+
+__getattr__ = absent(__name__)

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import special as sp
 
 from chainrule import functions as fn
+from chainrule.foreign import absent
 from chainrule.functions import _operand
 from chainrule.numpy import functions as cn
 from chainrule.numpy.functions import sinc as sinc
@@ -160,3 +161,6 @@ def comb(N: Any, k: Any, *, exact: bool = False, repetition: bool = False) -> An
         return comb(N + k - 1, k)
     inside = (raw(k) <= raw(N)) & (raw(N) >= 0) & (raw(k) >= 0)
     return where(inside, bt.binom(N, k), 0.0)
+
+
+__getattr__ = absent(__name__)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from scipy import special as sp
 
+from chainrule.foreign import absent
 from chainrule.primitives import Elementwise, raw, where
 from chainrule.rules import beta as bt
 from chainrule.rules import gamma as gm
@@ -498,3 +499,6 @@ beta, cauchy, chi2, expon, gamma = Beta(), Cauchy(), Chi2(), Expon(), Gamma()
 halfnorm, laplace, logistic, lognorm = HalfNorm(), Laplace(), Logistic(), LogNorm()
 norm, t, uniform = Norm(), T(), Uniform()
 dirichlet, multivariate_normal = Dirichlet(), MultivariateNormal()
+
+
+__getattr__ = absent(__name__)
