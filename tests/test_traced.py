@@ -41,7 +41,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], Any, str]] = {
     "in": (lambda x: 1.0 in x, ARRAY, r"in .*np\.any"),
     "pickle": (lambda x: pickle.dumps(x), ARRAY, r"pickle .*return it"),
     "in a list": (lambda x: x in [1.0], NUMBER, r"bool "),
-    "np.array": (lambda x: np.array(x), ARRAY, r"numpy\.asarray .*leave np\.asarray out"),
+    "np.array": (lambda x: np.array(x), ARRAY, r"numpy\.array .*write x\.copy\(\)"),
     "np.array of some": (lambda x: np.array([x, 1.0]), NUMBER, r"np\.asarray .*np\.stack or"),
     "np.vectorize": (lambda x: np.vectorize(abs)(x), ARRAY, r"numpy\.vectorize .*whole arrays, with np"),
     "a function of SciPy's": (
