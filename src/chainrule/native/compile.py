@@ -25,7 +25,7 @@ from chainrule.native.pieces import Piece, pull_of, push_of
 from chainrule.native.program import Program
 from chainrule.native.report import Report, graph, report
 from chainrule.native.signatures import Unfit, in_words, signature_of
-from chainrule.traced import TracedError, current_trace
+from chainrule.traced import TracedError, capturing, current_trace
 from chainrule.value import Value, result
 
 __all__ = ["Compiled", "compile"]
@@ -178,7 +178,7 @@ class Compiled:
         return f"<compiled {self.name}, {n} program{'' if n == 1 else 's'}>"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if current_trace() is not None:
+        if capturing and current_trace() is not None:
             return self.function(*args, **kwargs)
         leaves: Any = args
         key: Any = None if kwargs or self.static else _short_key(args)

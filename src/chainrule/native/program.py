@@ -186,6 +186,7 @@ class Program:
                     self._writes.append((state.value, kind, self._reader(root, made, "array")))
                     if kind == "grad" and s.entry != CELLS and made not in image.early:
                         self._held_as_grad[s.entry] = state.value
+        self._single = len(self._outputs) == 1 and captured.spec.is_leaf()
         self._midway = [self._raw_reader(root, made) for root, made in roots]
 
     def _hold(self, entry: int, a: np.ndarray, x: Traced) -> None:
@@ -402,9 +403,7 @@ class Program:
             arrays[entry] = None
         if self._pool.stale:
             self._give_cells()
-        if len(results) == 1 and self.captured.spec.is_leaf():
-            return results[0]
-        return optree.tree_unflatten(self.captured.spec, results)
+        return results[0] if self._single else optree.tree_unflatten(self.captured.spec, results)
 
     def _mixed(self) -> None:
         objects: dict[Traced, Any] = {}
