@@ -196,7 +196,8 @@ SPECIAL: dict[str, list[str]] = {
     **_special("yn kn", "F(2, p)", "F(n, p)"),
     **_special("stdtr", "F(p, x)", "F(3, x)"),
     **_special("stdtrit", "F(p + 1, q * 0.5)"),
-    **_special("_zeta", "F(2.5, p)"),
+    **_special("_zeta", "F(2.5, p)", "F(1 + p, s)"),
+    **_special("_riemann_zeta", "F(1 + p)", "F(x)", "F(2.0 + z)"),
     **_special("_lambertw", "F(p)", "F(z, 1)"),
     "S": [
         "S.logsumexp(x)", "S.logsumexp(x, axis=1, keepdims=True)", "S.logsumexp(x, 0, b=c * c)",
@@ -221,7 +222,8 @@ SPECIAL: dict[str, list[str]] = {
         "T.dirichlet.logpdf([0.2, 0.5, 0.3], 1 + v * v)",
     ],
 }  # fmt: skip
-for _name, _call in {"_zeta": "zeta", "_lambertw": "lambertw"}.items():  # the ufuncs behind SciPy's functions
+# The ufuncs behind SciPy's functions:
+for _name, _call in {"_zeta": "zeta", "_riemann_zeta": "zeta", "_lambertw": "lambertw"}.items():
     SPECIAL["special." + _name] = [e.replace(_name, _call) for e in SPECIAL["special." + _name]]
 UFUNCS |= SPECIAL
 COMPLEX: list[str] = [

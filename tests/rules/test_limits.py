@@ -139,7 +139,7 @@ ROWS = [
     Row("stdtr", sp.stdtr, ex.STDTR, (FREEDOM, WHOLE_LINE), 1e-8),
     Row("rel_entr", sp.rel_entr, (lambda x, y: mp.log(x / y) + 1, lambda x, y: -x / y), (RATIO, RATIO)),
     Row("kl_div", sp.kl_div, (lambda x, y: mp.log(x / y), lambda x, y: 1 - x / y), (RATIO, RATIO)),
-    Row("zeta", sp.zeta, (None, lambda s, q: -s * mp.zeta(s + 1, q)),
+    Row("zeta", sp.zeta, (lambda s, q: mp.zeta(s, q, 1), lambda s, q: -s * mp.zeta(s + 1, q)),
         ([1.5, 2.0, 3.0, 30.0], [nan, inf, 0.0, 1e-200, 1e-10, 0.5, 1.0, 30.0, 1e10, 1e200, -0.5])),
     Row("lambertw", lambda x: np.real(sp.lambertw(x)), (ex.lambertw_slope,), (RISING,)),
     Row("lambertw of branch -1", lambda x: np.real(sp.lambertw(x, -1)), (lambda x: ex.lambertw_slope(x, -1),),

@@ -225,8 +225,6 @@ def test_edges_in_programs() -> None:
         (lambda v: sp.jv(v, 1.0), "jv: received a Value as v, the order"),
         (lambda v: sp.kn(v, 1.0), "kn: received a Value as v, the order"),
         (lambda v: sp.ive(v, 1.0), "ive: received a Value as v, the order"),
-        (lambda v: sp.zeta(v, 2.0), "zeta: received a Value as x, the exponent"),
-        (lambda v: sp.zeta(v), "zeta: received a Value as x, the exponent"),
     ],
 )
 def test_no_derivative_in_an_order(call: Callable[[Any], Any], named: str) -> None:

@@ -19,11 +19,11 @@ from chainrule.rules.quadrature import computed
 # -------------------------------------------------------------------- Bessel functions
 
 
-def no_order(name: str, argument: str = "v, the order") -> Callable[..., Any]:
+def _no_order(name: str) -> Callable[..., Any]:
     def refuse(*_: Any) -> Any:
         raise TypeError(
-            f"{name}: received a Value as {argument}; there is no derivative in it here, only in the last "
-            f"argument; give {argument.partition(',')[0]} as a plain number or array"
+            f"{name}: received a Value as v, the order; there is no derivative in it here, only in the last "
+            "argument; give v as a plain number or array"
         )
 
     return refuse
@@ -32,7 +32,7 @@ def no_order(name: str, argument: str = "v, the order") -> Callable[..., Any]:
 def _cylinder(f: np.ufunc, down: float, up: float) -> Elementwise:
     """A Bessel function: its derivative is ``down f(v - 1) + up f(v + 1)`` for every order."""
     made: Elementwise = Elementwise(
-        f, no_order(f.__name__), lambda y, v, z: down * made(v - 1, z) + up * made(v + 1, z)
+        f, _no_order(f.__name__), lambda y, v, z: down * made(v - 1, z) + up * made(v + 1, z)
     )
     return made
 
@@ -57,15 +57,15 @@ def _sign(z: Any) -> Any:
 
 ive = Elementwise(
     sp.ive,
-    no_order("ive"),
+    _no_order("ive"),
     lambda y, v, z: 0.5 * (ive(v - 1, _real("ive", z)) + ive(v + 1, z)) - _sign(z) * y,
 )
-kve = Elementwise(sp.kve, no_order("kve"), lambda y, v, z: y - 0.5 * (kve(v - 1, z) + kve(v + 1, z)))
+kve = Elementwise(sp.kve, _no_order("kve"), lambda y, v, z: y - 0.5 * (kve(v - 1, z) + kve(v + 1, z)))
 jve = Elementwise(
-    sp.jve, no_order("jve"), lambda y, v, z: 0.5 * (jve(v - 1, _real("jve", z)) - jve(v + 1, z))
+    sp.jve, _no_order("jve"), lambda y, v, z: 0.5 * (jve(v - 1, _real("jve", z)) - jve(v + 1, z))
 )
 yve = Elementwise(
-    sp.yve, no_order("yve"), lambda y, v, z: 0.5 * (yve(v - 1, _real("yve", z)) - yve(v + 1, z))
+    sp.yve, _no_order("yve"), lambda y, v, z: 0.5 * (yve(v - 1, _real("yve", z)) - yve(v + 1, z))
 )
 j0 = Elementwise(sp.j0, lambda y, x: -j1(x))
 j1 = Elementwise(sp.j1, lambda y, x: 0.5 * (j0(x) - jv(2.0, x)))

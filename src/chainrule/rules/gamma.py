@@ -14,38 +14,17 @@ from scipy import special as sp
 from chainrule.primitives import Elementwise, raw, where
 from chainrule.rules.elementary import _sin_pi
 from chainrule.rules.quadrature import computed
+from chainrule.rules.zeta import BERNOULLI, zeta_of_complex
 from chainrule.traced import Traced
 
 # -------------------------------------------------------------------- ψ and its derivatives
 
-# B₂ₖ / (2k)!, for the sum of Euler and Maclaurin
-_BERNOULLI = [
-    b / math.factorial(2 * k)
-    for k, b in enumerate(
-        (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66,
-         -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330),
-        start=1,
-    )
-]
 _SHIFT = 14
 
 
 def _rising(s: int, n: int) -> float:
     """``s (s + 1) ... (s + n - 1)``."""
     return math.prod(range(s, s + n))
-
-
-def _zeta_of_complex(s: int, z: Any) -> Any:
-    """``Σ (z + k)⁻ˢ``, s ≥ 2, by the sum of Euler and Maclaurin."""
-    steps = np.where(np.abs(z.imag) > 25, 0, np.maximum(np.ceil(20 - z.real), 0))
-    total = np.zeros_like(z)
-    for k in range(int(np.max(steps, initial=0))):
-        total = np.where(k < steps, total + (z + k) ** -float(s), total)
-    z = z + steps
-    total = total + z ** (1.0 - s) / (s - 1) + z ** -float(s) / 2
-    for k, b in enumerate(_BERNOULLI, 1):
-        total = total + b * _rising(s, 2 * k - 1) * z ** (1.0 - s - 2 * k)
-    return total
 
 
 def _tan_pi(x: Any) -> Any:
@@ -60,7 +39,7 @@ def _polygamma(x: Any, *, order: int) -> Any:
     if order == 0:  # reflected, because SciPy rounds πx; but not where that cancels, about the root at -0.504
         left = np.where(x < -0.6, x, -0.75)
         return np.where(x < -0.6, sp.psi(1 - left) - math.pi / _tan_pi(left), sp.psi(x))
-    zeta = _zeta_of_complex(order + 1, x) if np.iscomplexobj(x) else sp.zeta(order + 1, x)
+    zeta = zeta_of_complex(order + 1, x) if np.iscomplexobj(x) else sp.zeta(order + 1, x)
     zeta = (-1) ** (order + 1) * math.factorial(order) * zeta
     return zeta if np.iscomplexobj(x) else np.where(x == -np.inf, np.nan, zeta)
 
@@ -107,7 +86,7 @@ def _polygamma_difference(a: Any, b: Any, *, order: int) -> Any:
     z = z + _SHIFT
     total += log_ratio(z) if s == 1 else difference(z, s - 1) / (s - 1)
     total += difference(z, s) / 2
-    for k, c in enumerate(_BERNOULLI, 1):
+    for k, c in enumerate(BERNOULLI, 1):
         total += c * _rising(s, 2 * k - 1) * difference(z, s + 2 * k - 1)
     total *= (-1) ** order * math.factorial(order)
     if simple.all():

@@ -23,7 +23,6 @@ from chainrule.rules import incomplete as ic
 from chainrule.rules import student
 from chainrule.rules.activations import tail_over_bell
 from chainrule.rules.arithmetic import _absolute, clip, maximum, one_less, power
-from chainrule.rules.bessel import no_order
 from chainrule.rules.elementary import (
     LN2,
     LN10,
@@ -40,6 +39,7 @@ from chainrule.rules.elementary import (
     unless_zero,
 )
 from chainrule.rules.quadrature import computed
+from chainrule.rules.zeta import hurwitz, riemann
 from chainrule.traced import Traced
 
 # -------------------------------------------------------------------- the normal distribution
@@ -316,21 +316,7 @@ pseudo_huber = Elementwise(
     lambda y, delta, r: _inside(raw(delta) >= 0, delta * unless_zero(hypot(delta, r), r / hypot(delta, r))),
 )
 
-# -------------------------------------------------------------------- zeta, Lambert's, exponential integrals
-
-hurwitz = Elementwise(
-    lambda s, q: sp.zeta(s, q),
-    no_order("zeta", "x, the exponent"),
-    lambda y, s, q: -s * hurwitz(s + 1, q),
-    name="zeta",
-)
-
-
-def riemann(x: Any) -> Any:
-    raise TypeError(
-        "zeta: received a Value as x, the exponent; there is no derivative in it here, only in q; "
-        "if none is wanted, call it on v.data"
-    )
+# -------------------------------------------------------------------- Lambert's, exponential integrals
 
 
 def _slope_of_lambertw(w: Any, z: Any, k: Any, tol: Any) -> Any:
