@@ -42,7 +42,7 @@ __all__ = [
 Argnums = int | tuple[int, ...] | list[int]
 
 
-def _record_call(
+def record_call(
     name: str,
     f: Callable[..., Any],
     args: tuple[Any, ...],
@@ -144,7 +144,7 @@ def value_and_grad(
 
     @functools.wraps(f, updated=())
     def both(*args: Any, **kwargs: Any) -> Any:
-        recording = _record_call(_name, f, args, kwargs, argnums, has_aux)
+        recording = record_call(_name, f, args, kwargs, argnums, has_aux)
         out = recording.out
         _check_scalar(_name, out, holomorphic, recording)
         flat, recorded = recording.pull([(out, fit(1.0, out._raw))] if type(out) is Value else [])
@@ -378,7 +378,7 @@ def _jacobian(
 
     @functools.wraps(f, updated=())
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
-        recording = _record_call(name, f, args, kwargs, argnums)
+        recording = record_call(name, f, args, kwargs, argnums)
         outputs = recording.outputs
         _check_outputs(name, recording)
         every = [np.iscomplexobj(zeros_like(v)) for v in [*recording.leaves, *outputs]]

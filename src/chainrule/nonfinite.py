@@ -21,7 +21,7 @@ from chainrule.rules.bodies import Parts
 from chainrule.rules.carry import differentiable
 from chainrule.rules.control import loop, scan, watch
 from chainrule.running import Recorder, Span, around, place
-from chainrule.sweeps.adjoint import _transpose_push, adjoint
+from chainrule.sweeps.adjoint import adjoint, transpose_push
 from chainrule.sweeps.tangent import tangent
 from chainrule.value import Value, current, next_serial
 
@@ -322,7 +322,7 @@ class _Recorder(Recorder):
         code = frame.f_code
         if code is adjoint.__code__ or code is tangent.__code__:
             return self._ran(frame, "backward" if code is adjoint.__code__ else "tangent", None)
-        if code is _transpose_push.__code__:
+        if code is transpose_push.__code__:
             return self._ran(frame, "backward", frame.f_locals["node"])
         if code.co_name in ("pull", "push") and isinstance(frame.f_locals.get("self"), Primitive):
             return self._ran(

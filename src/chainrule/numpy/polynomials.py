@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.numpy.arguments import as_operand, shape_of
-from chainrule.numpy.calculus import _part
+from chainrule.numpy.calculus import sliced
 from chainrule.numpy.elementwise import astype
 from chainrule.numpy.manipulation import broadcast_to, concatenate, ravel, reshape
 from chainrule.numpy.matrices import eigvals, inv, lstsq
@@ -69,7 +69,7 @@ def polymul(a1: Any, a2: Any) -> Any:
 def polyder(p: Any, m: int = 1) -> Any:
     p = _coefficients("polyder", p)
     for _ in range(m):
-        p = _part(p, 0, None, -1) * np.arange(shape_of(p)[0] - 1, 0, -1)
+        p = sliced(p, 0, None, -1) * np.arange(shape_of(p)[0] - 1, 0, -1)
     return p
 
 
@@ -80,7 +80,7 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
     if shape_of(k) != (m,):
         raise ValueError(f"polyint: k has shape {shape_of(k)}, expected one constant or {m}")
     for i in range(m):
-        p = concatenate([p / np.arange(shape_of(p)[0], 0, -1), _part(k, 0, i, i + 1)])
+        p = concatenate([p / np.arange(shape_of(p)[0], 0, -1), sliced(k, 0, i, i + 1)])
     return p
 
 
@@ -94,7 +94,7 @@ def polydiv(u: Any, v: Any) -> tuple[Any, Any]:
         found.append(sh.getitem(rest, k) * scale)
         rest = rest - sh.pad(found[-1] * v, width=((k, m - n - k),))
     plain = np.polydiv(current(u), current(v))
-    rest = _part(rest, 0, m - len(plain[1]), None)
+    rest = sliced(rest, 0, m - len(plain[1]), None)
     return (astype(sh.stack(found), kind) if found else plain[0]), rest
 
 

@@ -24,7 +24,7 @@ from chainrule.numpy import matrices as nl
 from chainrule.numpy import norms
 from chainrule.numpy.arguments import as_operand, shape_of
 from chainrule.numpy.manipulation import concatenate, ravel
-from chainrule.numpy.matrices import _columns, _square, _vector
+from chainrule.numpy.matrices import as_columns, as_square, as_vector
 from chainrule.numpy.rearranging import flip, take_along_axis
 from chainrule.rules import linalg as la
 from chainrule.rules import matrix as mx
@@ -57,7 +57,7 @@ def solve(
     Of structured matrices (``assume_a`` "sym", "her", "pos", "upper triangular", "lower triangular" and their
     other names) one triangle is read, and the derivative is that of what was read.
     """
-    a = _square("solve", a, "; use lstsq")
+    a = as_square("solve", a, "; use lstsq")
     kind = assume_a or "general"
     if kind in ("sym", "symmetric"):
         one = mf.triangle(a, lower)
@@ -86,14 +86,14 @@ def solve_triangular(
     LinAlgError
         For a zero on the diagonal.
     """
-    a = _square("solve_triangular", a)
-    b, vector = _columns("solve_triangular", a, b)
+    a = as_square("solve_triangular", a)
+    b, vector = as_columns("solve_triangular", a, b)
     if trans not in (0, 1, 2, "N", "T", "C"):
         raise ValueError(f"solve_triangular: trans is {trans!r}, expected 0, 1, 2, 'N', 'T' or 'C'")
     if trans not in (0, "N"):
         a, lower = la.H(a) if trans in (2, "C") else mx.matrix_transpose(a), not lower
     x = mf.solve_triangular(a, b, lower=bool(lower), unit=bool(unit_diagonal))
-    return _vector(x) if vector else x
+    return as_vector(x) if vector else x
 
 
 def solve_banded(
@@ -113,12 +113,12 @@ def solve_banded(
             f"{lower + upper + 1} rows, and columns as b has rows"
         )
     x = mf.solve_banded(ab, la.column(b) if vector else b, lower=lower, upper=upper)
-    return _vector(x) if vector else x
+    return as_vector(x) if vector else x
 
 
 def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
     """The solution ``x`` of ``a x + x b = q``."""
-    a, b, q = _square("solve_sylvester", a), _square("solve_sylvester", b), as_operand(q)
+    a, b, q = as_square("solve_sylvester", a), as_square("solve_sylvester", b), as_operand(q)
     if shape_of(q)[-2:] != (shape_of(a)[-1], shape_of(b)[-1]):
         raise ValueError(
             f"solve_sylvester: a is {shape_of(a)}, b is {shape_of(b)}, q is {shape_of(q)}; q has "
@@ -130,7 +130,7 @@ def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
 
 def solve_continuous_lyapunov(a: Any, q: Any) -> Any:
     """The solution ``x`` of ``a x + x aᴴ = q``."""
-    a = _square("solve_continuous_lyapunov", a)
+    a = as_square("solve_continuous_lyapunov", a)
     return solve_sylvester(a, la.H(a), q)
 
 
@@ -281,10 +281,10 @@ def eigh(
     """
     _refuse("eigh", "select from the result", subset_by_value=subset_by_value)
     _refuse("eigh", "type 1, a v = w b v, is", type=type != 1)
-    a = _square("eigh", a)
+    a = as_square("eigh", a)
     uplo, factor = "L" if lower else "U", None
     if b is not None:
-        factor = cholesky(_square("eigh", b), lower)
+        factor = cholesky(as_square("eigh", b), lower)
         factor = factor if lower else la.H(factor)
         half = mf.solve_triangular(factor, la.hermitian(a, not lower), lower=True, unit=False)
         a = la.H(mf.solve_triangular(factor, la.H(half), lower=True, unit=False))
@@ -335,7 +335,7 @@ def inv(
     lower: bool = False,
 ) -> Any:  # fmt: skip
     """The inverse; ``assume_a`` as in `solve`."""
-    a = _square("inv", a, "; use pinv")
+    a = as_square("inv", a, "; use pinv")
     if assume_a in (None, "gen", "general"):
         return nl.inv(a)
     return solve(a, np.broadcast_to(np.eye(shape_of(a)[-1]), shape_of(a)), lower, assume_a=assume_a)
@@ -367,17 +367,17 @@ def expm(A: Any) -> Any:
     The derivative along E is the upper right block of ``exp([[A, E], [0, A]])`` (Higham, "Functions of
     Matrices", 2008, theorem 3.6).
     """
-    return mf.expm(_square("expm", A))
+    return mf.expm(as_square("expm", A))
 
 
 def logm(A: Any) -> Any:
     """The principal logarithm: ``expm(logm(A)) = A``."""
-    return mf.logm(_square("logm", A))
+    return mf.logm(as_square("logm", A))
 
 
 def sqrtm(A: Any) -> Any:
     """The principal square root; ``Y dY + dY Y = dA``."""
-    return mf.sqrtm(_square("sqrtm", A))
+    return mf.sqrtm(as_square("sqrtm", A))
 
 
 # -------------------------------------------------------------------- special matrices

@@ -14,7 +14,7 @@ from scipy import special as sp
 
 from chainrule import functions as fn
 from chainrule.foreign import absent
-from chainrule.functions import _operand
+from chainrule.functions import as_floats
 from chainrule.numpy import functions as cn
 from chainrule.numpy.functions import sinc as sinc
 from chainrule.primitives import raw, where
@@ -56,11 +56,11 @@ def logsumexp(
     >>> print(special.logsumexp(np.array([1000.0, 1000.0]), b=np.array([3.0, -2.0])))
     1000.0
     """
-    a = _operand("logsumexp", a)
+    a = as_floats("logsumexp", a)
     if b is None:
         y = fn.logsumexp(a, axis, keepdims)
         return (y, np.ones_like(raw(y))) if return_sign else y
-    b = _operand("logsumexp", b)
+    b = as_floats("logsumexp", b)
     a = where(raw(b) == 0, -np.inf, a)
     top = np.max(raw(a), axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, 0.0)
@@ -111,7 +111,7 @@ def polygamma(n: Any, x: Any) -> Any:
         return cn.stack([polygamma(int(k), x) for k in n])
     if not isinstance(n, int | np.integer) or n < 0:
         raise TypeError(f"polygamma: n is {n!r}, expected a whole number from 0 on")
-    return gm.polygamma(_operand("polygamma", x), order=int(n))
+    return gm.polygamma(as_floats("polygamma", x), order=int(n))
 
 
 def multigammaln(a: Any, d: int) -> Any:
@@ -127,7 +127,7 @@ def multigammaln(a: Any, d: int) -> Any:
     >>> print(round(float(multigammaln(2.5, 2)), 6))
     0.857048
     """
-    a = _operand("multigammaln", a)
+    a = as_floats("multigammaln", a)
     if d != int(d) or d < 1:
         raise ValueError(f"multigammaln: d is {d!r}, expected a whole number from 1 on")
     data = raw(a)
@@ -156,7 +156,7 @@ def comb(N: Any, k: Any, *, exact: bool = False, repetition: bool = False) -> An
         if any(hasattr(x, "primitive") for x in (N, k)):
             raise TypeError("comb: exact=True gives whole numbers, which have no derivative; use exact=False")
         return sp.comb(N, k, exact=True, repetition=repetition)
-    N, k = _operand("comb", N), _operand("comb", k)
+    N, k = as_floats("comb", N), as_floats("comb", k)
     if repetition:
         return comb(N + k - 1, k)
     inside = (raw(k) <= raw(N)) & (raw(N) >= 0) & (raw(k) >= 0)

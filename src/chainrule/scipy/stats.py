@@ -27,7 +27,7 @@ from chainrule.rules import gamma as gm
 from chainrule.rules import incomplete as ic
 from chainrule.rules import special as sc
 from chainrule.rules import student, tails
-from chainrule.rules.arithmetic import _absolute, arctan2
+from chainrule.rules.arithmetic import arctan2, real_absolute
 from chainrule.rules.elementary import (
     PI,
     exp,
@@ -66,7 +66,7 @@ class Norm(Continuous):
     quantile = staticmethod(sc.ndtri)
 
     def density(self, z: Any) -> Any:
-        return sc._phi(z)
+        return sc.normal_density(z)
 
     def above(self, z: Any) -> Any:
         return sc.ndtr(-z)
@@ -133,7 +133,7 @@ class Laplace(Continuous):
     """``exp(-|z|) / 2``."""
 
     def log_density(self, z: Any) -> Any:
-        return -math.log(2) - _absolute(z)
+        return -math.log(2) - real_absolute(z)
 
     def below(self, z: Any) -> Any:
         return _by_side(raw(z) > 0, z, lambda z: 1 - 0.5 * exp(-z), lambda z: 0.5 * exp(z))
@@ -357,7 +357,7 @@ def _lognorm_density(z: Any, s: Any) -> Any:
 
 def _lognorm_in_s(z: Any, s: Any) -> Any:
     u = log(z) / s
-    density = sc._phi(u)
+    density = sc.normal_density(u)
     return where(raw(density) == 0, 0.0, -density * u / s)
 
 
