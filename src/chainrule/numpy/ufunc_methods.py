@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.numpy.arguments import KEEP, Axis, as_operand, axes_of, axis_of, shape_of
+from chainrule.numpy.arguments import KEEP, Axis, as_operand, axis_of, reduced_axes, shape_of
 from chainrule.numpy.assignment import assign, check_written
 from chainrule.numpy.elementwise import astype, where
 from chainrule.numpy.manipulation import broadcast_to, concatenate, ravel, reshape, stack
@@ -73,11 +73,12 @@ def reduce(
 ) -> Any:  # fmt: skip
     """``f(f(f(a₀, a₁), a₂), ...)`` along each axis in turn."""
     a, name = as_operand(a), f"{ufunc.__name__}.reduce"
-    axes, before = axes_of(name, a, axis), shape_of(a)
+    axes, before = reduced_axes(name, a, axis), shape_of(a)
     if len(axes) > 1 and ufunc not in _ASSOCIATIVE:
         raise ValueError(f"{name}: axes {axes} in some order or other, which matters; expected one axis")
     if not axes:
-        return ar.positive(a)
+        start = initial if given(initial) else ufunc.identity
+        return ar.positive(a) if start is None else f(start, a)
     mask = mask_of(name, where, a) if chosen(where) else None
     for k in reversed(axes):
         a, mask, initial = _reduced(ufunc, f, a, k, initial, mask), None, KEEP
