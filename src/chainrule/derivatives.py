@@ -135,6 +135,11 @@ def value_and_grad(
 ) -> Callable[..., Any]:
     """Like `grad`, giving the pair ``(f(x), gradient)``; with ``has_aux`` ``((f(x), aux), gradient)``.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As `grad`.
+
     Examples
     --------
     >>> value_and_grad(lambda x, y: x * y, argnums=(0, 1))(2.0, 3.0)
@@ -232,6 +237,14 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     aux
         With ``has_aux`` only: ``f``'s second output.
 
+    Raises
+    ------
+    TypeError
+        For a primal that is no float, or an output that is no array; when ``pull`` is called, for a complex
+        cotangent of a real value.
+    ValueError
+        When ``pull`` is called, for a cotangent of another shape or container than the value's.
+
     Examples
     --------
     >>> import numpy as np
@@ -260,6 +273,14 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
     """Value and differential: ``lin(dx)`` gives ``J dx``, reusing one recording of ``f``.
 
     ``f(x + h v) = f(x) + h lin(v) + O(h²)``.
+
+    Raises
+    ------
+    TypeError
+        For a primal that is no float, or an output that is no array; when ``lin`` is called, for a complex
+        tangent of a real primal.
+    ValueError
+        When ``lin`` is called, for tangents of other shapes or containers than the primals'.
 
     Examples
     --------
@@ -293,6 +314,14 @@ def _check_outputs(name: str, recording: Recording) -> None:
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     """Value and tangent: ``(f(x), J dx)`` in forward mode.
 
+    Raises
+    ------
+    TypeError
+        If ``primals`` or ``tangents`` is no tuple; for a primal that is no float, a complex tangent of a real
+        one, or an output that is no array.
+    ValueError
+        For tangents of other shapes or containers than the primals'.
+
     Examples
     --------
     >>> jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 10.0))
@@ -311,6 +340,11 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
 def directional_derivative(f: Callable[..., Any], x: Any, v: Any) -> Any:
     """``∇f(x) · v``: the velocity of ``f`` when ``x`` moves with velocity ``v``.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As `jvp`.
+
     Examples
     --------
     >>> import numpy as np
@@ -322,6 +356,13 @@ def directional_derivative(f: Callable[..., Any], x: Any, v: Any) -> Any:
 
 def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
     """``∇²f(x) v``, without building the Hessian: the tangent of the gradient.
+
+    Raises
+    ------
+    TypeError
+        If ``x`` holds something else than floats, or ``f`` gives no scalar; for a complex ``v`` of a real ``x``.
+    ValueError
+        If ``v`` has another shape or container than ``x``.
 
     Examples
     --------
@@ -355,9 +396,10 @@ def jacobian(
     Raises
     ------
     TypeError
-        For complex numbers without ``holomorphic``; with it for real ones.
+        For an argument that is no float, or an output that is no array; for complex numbers without
+        ``holomorphic``, with it for real ones.
     ValueError
-        With ``holomorphic``, if ``f`` is not complex differentiable here.
+        For another ``mode``; with ``holomorphic``, if ``f`` is not complex differentiable here.
 
     Examples
     --------
@@ -481,6 +523,14 @@ def hessian(
     """The second derivatives ``∂²f/∂xᵢ∂xⱼ`` of a scalar function, of shape ``x.shape + x.shape``.
 
     One forward sweep per entry of ``x`` over the recorded gradient; ``holomorphic`` as in `jacobian`.
+
+    Raises
+    ------
+    TypeError
+        For an argument that is no float, or an output that is no scalar; for complex numbers without
+        ``holomorphic``, with it for real ones.
+    ValueError
+        With ``holomorphic``, if ``f`` is not complex differentiable here.
 
     Examples
     --------
