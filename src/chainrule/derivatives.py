@@ -360,7 +360,8 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
     Raises
     ------
     TypeError
-        If ``x`` holds something else than floats, or ``f`` gives no scalar; for a complex ``v`` of a real ``x``.
+        If ``x`` holds something else than floats, or ``f`` gives no scalar; for a complex ``v`` of a real
+        ``x``.
     ValueError
         If ``v`` has another shape or container than ``x``.
 

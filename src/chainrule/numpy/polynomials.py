@@ -30,10 +30,7 @@ def polyval(p: Any, x: Any) -> Any:
     p, x = as_operand(p), as_operand(x)
     kind = np.result_type(as_array(current(p)).dtype, as_array(current(x)).dtype)  # of numbers, too
     p = p if as_array(current(p)).dtype == kind else astype(p, kind)
-    y = x * 0.0
-    for i in range(shape_of(p)[0]):
-        y = y * x + sh.getitem(p, i)
-    return y
+    return pl.horner(p, x)
 
 
 def _coefficients(name: str, p: Any) -> Any:

@@ -165,13 +165,13 @@ def angle(z: Any) -> Any:
 # -------------------------------------------------------------------- selection
 
 
-def _reached(z: Any, x: Any) -> Any:
-    """Where an operand is the result; a nan result comes from the nan operands."""
+def is_result(z: Any, x: Any) -> Any:
+    """Where an operand is the extreme that came out; a nan comes from the nan operands."""
     return (z == x) | ((z != z) & (x != x))
 
 
 def _evenly(z: Any, x: Any, y: Any) -> Any:
-    tie = _reached(z, x) & _reached(z, y)
+    tie = is_result(z, x) & is_result(z, y)
     return where(tie, 0.5, 1.0)
 
 
@@ -180,7 +180,7 @@ def _selection(run: Any, scalar: Any) -> Elementwise:
         run,
         _evenly,
         _evenly,
-        lanes=(lambda z, x, y: _reached(z, x), lambda z, x, y: _reached(z, y)),
+        lanes=(lambda z, x, y: is_result(z, x), lambda z, x, y: is_result(z, y)),
         scalar=scalar,
     )
 

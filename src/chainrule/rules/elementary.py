@@ -145,8 +145,8 @@ def _root_of_1_plus_square(x: Any) -> Any:
 # -------------------------------------------------------------------- the logistic family
 
 
-def _sigmoid(x: Any) -> Any:
-    e = np.exp(-np.abs(x))
+def _sigmoid(x: Any, exp: Any = np.exp) -> Any:
+    e = exp(-np.abs(x))
     return np.where(x >= 0, 1 / (1 + e), e / (1 + e))[()]
 
 
@@ -160,13 +160,10 @@ sigmoid = Elementwise(
 )
 
 
-def _sigmoid2(x: Any) -> Any:
-    e = np.exp2(-np.abs(x))
-    return np.where(x >= 0, 1 / (1 + e), e / (1 + e))[()]
-
-
 # 1 / (1 + 2⁻ˣ); as sigmoid(x log 2) it would be off by the rounding of that product, which exp enlarges.
-sigmoid2 = Elementwise(_sigmoid2, lambda y, x: digits(LN2, x) * (y * sigmoid2(-x)), name="sigmoid2")
+sigmoid2 = Elementwise(
+    lambda x: _sigmoid(x, np.exp2), lambda y, x: digits(LN2, x) * (y * sigmoid2(-x)), name="sigmoid2"
+)
 
 
 def _logit(x: Any) -> Any:
@@ -282,28 +279,23 @@ erf = Elementwise(
 # -------------------------------------------------------------------- x log x and its kin
 
 
-def _xlogy(x: Any, y: Any) -> Any:
+def _times_log(x: Any, y: Any, log: Any, one: float) -> Any:
+    """``x log y``, 0 where x is; ``one`` is of which the logarithm is 0."""
     zero = (as_array(x) == 0) & ~np.isnan(y)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(zero, 0.0, x * np.log(np.where(zero, 1.0, y)))[()]
-
-
-def _xlog1py(x: Any, y: Any) -> Any:
-    zero = (as_array(x) == 0) & ~np.isnan(y)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(zero, 0.0, x * np.log1p(np.where(zero, 0.0, y)))[()]
+        return np.where(zero, 0.0, x * log(np.where(zero, one, y)))[()]
 
 
 # 0·log 0 = 0; only at that point the partial in y, x/y, needs a word: 0, so that the derivative of
 # x·log x there is -inf, its limit.
 xlogy = Elementwise(
-    _xlogy,
+    lambda x, y: _times_log(x, y, np.log, 1.0),
     lambda z, x, y: log(y),
     lambda z, x, y: inside(not_negative(y) | (raw(x) == 0), where((x == 0) & (y == 0), 0.0, x / y)),
     name="xlogy",
 )
 xlog1py = Elementwise(
-    _xlog1py,
+    lambda x, y: _times_log(x, y, np.log1p, 0.0),
     lambda z, x, y: log1p(y),
     lambda z, x, y: inside(
         not_negative(y, -1.0) | (raw(x) == 0), where((x == 0) & (y == -1), 0.0, x / (1 + y))
@@ -323,7 +315,7 @@ def sin_pi(x: Any) -> Any:
     return np.sin(pi * np.where(np.abs(r) > 0.5, np.copysign(1, r) - r, r))
 
 
-def cos_pi(x: Any) -> Any:
+def _cos_pi(x: Any) -> Any:
     """cos(πx); not sin(π(x + 1/2)), because that sum rounds."""
     pi = digits(PI, x)
     if np.iscomplexobj(x):
@@ -343,7 +335,7 @@ def _sinc(x: Any, *, order: int) -> Any:
     z = np.where(small, 1.0, wide)
     f = sin_pi(z) / (pi * z)
     for k in range(1, order + 1):
-        wave = cos_pi(z) if k % 2 else sin_pi(z)  # of πz + kπ/2, but for the sign
+        wave = _cos_pi(z) if k % 2 else sin_pi(z)  # of πz + kπ/2, but for the sign
         f = (pi ** (k - 1) * (wave if k % 4 < 2 else -wave) - k * f) / z
     s = np.where(small, wide, 0.0)
     square, series = s * s, np.zeros_like(s)

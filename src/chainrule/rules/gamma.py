@@ -113,6 +113,7 @@ def ahead(a: Any, b: Any) -> Any:
 # -------------------------------------------------------------------- gamma functions
 
 _sinpi = Elementwise(sin_pi, lambda y, x: math.pi * _cospi(x), name="sinpi")
+# Not by _cos_pi: where x + 1/2 has no digits left for a half, a limit at a pole is to be nan, not a guess.
 _cospi = Elementwise(lambda x: sin_pi(x + 0.5), lambda y, x: -math.pi * _sinpi(x), name="cospi")
 
 

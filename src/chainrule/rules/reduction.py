@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.primitives import Lanes, Linear, Reach, Special, as_array, broadcast_to, raw, where
-from chainrule.rules.arithmetic import conj
+from chainrule.rules.arithmetic import conj, is_result
 from chainrule.rules.arithmetic import real as real_part
 from chainrule.rules.elementary import exp, sqrt
 from chainrule.rules.shape import concatenate, getitem, reshape
@@ -195,7 +195,7 @@ square_of_norm = Special(
 def _evenly(y: Any, x: Any, axis: Axes) -> tuple[Any, Any]:
     """Which elements are the extreme one (all nan ones, if it is nan), and each one's share."""
     x, y = raw(x), np.reshape(raw(y), _kept(np.shape(raw(x)), axis))
-    mask = (x == y) | ((x != x) & (y != y))
+    mask = is_result(y, x)
     return mask, mask / np.sum(mask, axis=axis, keepdims=True).astype(as_array(x).real.dtype)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.primitives import Lanes, Reach, Special, raw, where
+from chainrule.rules.arithmetic import is_result
 from chainrule.rules.reduction import cumprod
 from chainrule.rules.shape import concatenate, getitem
 
@@ -37,7 +38,7 @@ def _so_far(x: Any, run: Any, axis: int, back: bool = False) -> Any:
 def _shares(y: Any, x: Any, axis: int) -> tuple[Any, Any, Any]:
     """Which elements are the extreme so far, where it stays the same, and how many have made it so."""
     y, x = raw(y), raw(x)
-    mine = (x == y) | ((x != x) & (y != y))
+    mine = is_result(y, x)
     before, after = y[_part(axis, None, -1)], y[_part(axis, 1, None)]
     new = (before != after) & ((before == before) | (after == after))
     run = np.cumsum(np.concatenate([np.zeros_like(x[_part(axis, None, 1)], bool), new], axis), axis)

@@ -327,13 +327,7 @@ def _slope_of_lambertw(w: Any, z: Any, k: Any, tol: Any) -> Any:
     return where(endless, 0.0, where(tiny, near, apart))
 
 
-lambertw = Elementwise(
-    lambda z, k, tol: sp.lambertw(z, k, tol),
-    _slope_of_lambertw,
-    None,
-    None,
-    name="lambertw",
-)
+lambertw = Elementwise(sp.lambertw, _slope_of_lambertw, None, None)
 
 
 def _slope_of_wrightomega(w: Any, z: Any) -> Any:
