@@ -7,6 +7,7 @@ error of 1e-12 at most, for shapes from 1e-10 to 1e2 and x down to the smallest 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -251,19 +252,24 @@ def log_ratios(x: Any, rest: Any, s: Any) -> tuple[Any, Any]:
     return ratio, np.where(short, -np.log1p(x * np.expm1(np.where(short, s, 0.0))), ratio - s)
 
 
-def _right_of(a: Any, b: Any, x: Any, rest: Any, in_a: Any, in_b: Any, j: int, k: int) -> Any:
-    """The integral from x to 1 over the density at x, where t is x e^s to (1 - x) in odds."""
+def beta_integral(a: Any, b: Any, x: Any, rest: Any, factor: Callable[[Any, Any, Any], Any]) -> Any:
+    """The integral from x to 1 over the density at x, where t is x e^s to (1 - x) in odds.
+
+    Of the density times ``factor(s, r, l)``, r and l being `log_ratios`.
+    """
 
     def log_density(s: Any) -> Any:
         r, l = log_ratios(x, rest, s)
         return np.where(s < 1e300, a * r + b * l, -np.inf)
 
-    def polynomial(s: Any) -> Any:
-        r, l = log_ratios(x, rest, s)
-        return bell(_beta_cumulants(a, b, in_a + r, in_b + l), j, k)
-
     corner = np.maximum(-np.log(np.maximum(b, 1.0)) - np.log(x / rest), 0.0)
-    return tail(log_density, polynomial, corner)
+    return tail(log_density, lambda s: factor(s, *log_ratios(x, rest, s)), corner)
+
+
+def _right_of(a: Any, b: Any, x: Any, rest: Any, in_a: Any, in_b: Any, j: int, k: int) -> Any:
+    """With the derivative of the density, j times in a and k times in b, relative to the density."""
+    factor = lambda s, r, l: bell(_beta_cumulants(a, b, in_a + r, in_b + l), j, k)
+    return beta_integral(a, b, x, rest, factor)
 
 
 def _beside_zero(b: Any, x: Any, rest: Any) -> Any:

@@ -20,13 +20,13 @@ from chainrule.rules import student
 from chainrule.rules.elementary import log, log1p
 from chainrule.rules.gamma import polygamma, polygamma_difference, somewhere
 from chainrule.rules.incomplete import (
+    beta_integral,
     betainc,
     betaincc,
     gammainc,
     gammaincc,
     lag,
     log_less_psi,
-    log_ratios,
     log_x_less_psi,
     stirling,
 )
@@ -207,17 +207,8 @@ def _beta_tail(
     a, b, x, rest = a[m], b[m], x[m], rest[m]
     if lower:
         a, b, x, rest, i, j = b, a, rest, x, j, i
-
-    def log_density(s: Any) -> Any:
-        r, l = log_ratios(x, rest, s)
-        return np.where(s < 1e300, a * r + b * l, -np.inf)
-
-    def polynomial(s: Any) -> Any:
-        r, l = log_ratios(x, rest, s)
-        return r**i * l**j * (-np.expm1(-s) * np.exp(r)) ** k
-
-    corner = np.maximum(-np.log(np.maximum(b, 1.0)) - np.log(x / rest), 0.0)
-    y[m] = tail(log_density, polynomial, corner)
+    factor = lambda s, r, l: r**i * l**j * (-np.expm1(-s) * np.exp(r)) ** k
+    y[m] = beta_integral(a, b, x, rest, factor)
     return y
 
 

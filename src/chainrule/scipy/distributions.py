@@ -13,8 +13,9 @@ from chainrule.primitives import raw, where
 from chainrule.rules.elementary import exp, log
 from chainrule.rules.tails import log_of
 from chainrule.traced import Traced
+from chainrule.value import Value
 
-__all__ = ["Continuous", "Discrete", "Distribution", "defined", "only"]
+__all__ = ["Continuous", "Discrete", "Distribution", "Symmetric", "defined", "only"]
 
 
 def only(mask: Any, y: Any, other: float) -> Any:
@@ -190,6 +191,19 @@ class Continuous(Distribution):
         return defined(valid & self.valid(*shapes) & (raw(scale) > 0), y, q, *shapes, loc, scale)
 
 
+class Symmetric(Continuous):
+    """Distributions whose density is the same at -z as at z."""
+
+    def above(self, z: Any, *shapes: Any) -> Any:
+        return self.below(-z, *shapes)
+
+    def log_above(self, z: Any, *shapes: Any) -> Any:
+        return self.log_below(-z, *shapes)
+
+    def upper_quantile(self, p: Any, *shapes: Any) -> Any:
+        return -self.quantile(p, *shapes)
+
+
 class Discrete(Distribution):
     """Distributions of whole numbers, moved by ``loc``.
 
@@ -254,8 +268,8 @@ class Discrete(Distribution):
 
     def _whole(self, method: str, k: Any, args: Any, kwargs: Any) -> tuple[Any, list[Any], Any]:
         *shapes, loc = self._parameters(method, args, kwargs)
-        if hasattr(k, "primitive") or hasattr(loc, "primitive"):
-            what = "k" if hasattr(k, "primitive") else "loc"
+        if type(k) is Value or type(loc) is Value:
+            what = "k" if type(k) is Value else "loc"
             raise TypeError(
                 f"{self.name}.{method}: {what} is a Value, but there is no derivative in whole numbers; "
                 f"expected plain ones: {what}.data"

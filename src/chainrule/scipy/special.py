@@ -22,6 +22,8 @@ from chainrule.rules import beta as bt
 from chainrule.rules import elementary as el
 from chainrule.rules import gamma as gm
 from chainrule.rules.special import CALLS
+from chainrule.traced import Traced
+from chainrule.value import Value
 
 # SciPy's own, as they are
 globals().update({f.__name__: f for f in CALLS if not f.__name__.startswith("_")})
@@ -107,7 +109,7 @@ def polygamma(n: Any, x: Any) -> Any:
     >>> print(round(float(polygamma(1, 1.0)), 6))
     1.644934
     """
-    if isinstance(raw(n), np.ndarray) and not hasattr(n, "primitive"):
+    if isinstance(n, np.ndarray):
         return cn.stack([polygamma(int(k), x) for k in n])
     if not isinstance(n, int | np.integer) or n < 0:
         raise TypeError(f"polygamma: n is {n!r}, expected a whole number from 0 on")
@@ -131,7 +133,7 @@ def multigammaln(a: Any, d: int) -> Any:
     if d != int(d) or d < 1:
         raise ValueError(f"multigammaln: d is {d!r}, expected a whole number from 1 on")
     data = raw(a)
-    if not hasattr(data, "origin") and np.any(np.asarray(data) <= 0.5 * (d - 1)):
+    if type(data) is not Traced and np.any(np.asarray(data) <= 0.5 * (d - 1)):
         raise ValueError(f"multigammaln: a is {data!r}, expected more than (d - 1)/2 = {0.5 * (d - 1)}")
     total = d * (d - 1) / 4 * np.log(np.pi)
     for i in range(int(d)):
@@ -153,7 +155,7 @@ def comb(N: Any, k: Any, *, exact: bool = False, repetition: bool = False) -> An
     10.0
     """
     if exact:
-        if any(hasattr(x, "primitive") for x in (N, k)):
+        if type(N) is Value or type(k) is Value:
             raise TypeError("comb: exact=True gives whole numbers, which have no derivative; use exact=False")
         return sp.comb(N, k, exact=True, repetition=repetition)
     N, k = as_floats("comb", N), as_floats("comb", k)
