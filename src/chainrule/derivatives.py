@@ -51,23 +51,29 @@ def record_call(
     has_aux: bool = False,
 ) -> Recording:
     """Record ``f(*args, **kwargs)`` with respect to the arguments numbered ``argnums``."""
-    numbers = list(argnums) if isinstance(argnums, tuple | list) else [argnums]
-    for i in numbers:
-        if not isinstance(i, int) or isinstance(i, bool):
-            raise TypeError(f"{name}: argnums is {argnums!r}, expected an integer or a tuple of integers")
-        if not -len(args) <= i < len(args):
-            raise TypeError(
-                f"{name}: argnums names argument {i}, but the function was called with {len(args)} "
-                "positional argument(s); arguments to differentiate must be passed by position"
-            )
-    numbers = [i % len(args) for i in numbers]
-    if len(set(numbers)) < len(numbers):
-        raise ValueError(f"{name}: argnums {argnums!r} names an argument twice")
 
     def call(chosen: dict[int, Any]) -> Any:
         return f(*[chosen.get(i, a) for i, a in enumerate(args)], **kwargs)
 
+    numbers = argument_numbers(name, argnums, len(args))
     return Recording(name, call, {i: args[i] for i in sorted(numbers)}, has_aux)
+
+
+def argument_numbers(name: str, argnums: Argnums, count: int) -> list[int]:
+    """Which of so many arguments ``argnums`` names, counted from the front."""
+    numbers = list(argnums) if isinstance(argnums, tuple | list) else [argnums]
+    for i in numbers:
+        if not isinstance(i, int) or isinstance(i, bool):
+            raise TypeError(f"{name}: argnums is {argnums!r}, expected an integer or a tuple of integers")
+        if not -count <= i < count:
+            raise TypeError(
+                f"{name}: argnums names argument {i}, but the function was called with {count} "
+                "positional argument(s); arguments to differentiate must be passed by position"
+            )
+    numbers = [i % count for i in numbers]
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"{name}: argnums {argnums!r} names an argument twice")
+    return numbers
 
 
 def _by_argnums(recording: Recording, flat: list[Any], argnums: Argnums, n: int) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 import optree
 
 from chainrule.containers import flatten
-from chainrule.derivatives import Argnums
+from chainrule.derivatives import Argnums, argument_numbers
 from chainrule.graph import order
 from chainrule.primitives import Elementwise, Primitive, as_array, fit
 from chainrule.rules.bodies import Parts
@@ -133,7 +133,10 @@ def explain_nan(f: Any, argnums: Argnums | None = None) -> Any:
     Raises
     ------
     TypeError
-        If ``f`` is neither a function nor a Value, or ``argnums`` holds something else than integers.
+        If ``f`` is neither a function nor a Value, or ``argnums`` holds something else than integers; when
+        the function is called, if it names an argument that is not there.
+    ValueError
+        When the function is called, if ``argnums`` names an argument twice.
 
     Examples
     --------
@@ -157,8 +160,8 @@ def explain_nan(f: Any, argnums: Argnums | None = None) -> Any:
     if not callable(f):
         kind = type(f).__name__
         raise TypeError(f"explain_nan: received a {kind}, expected a function or a Value: explain_nan(f)(x)")
-    numbers = argnums if isinstance(argnums, tuple | list) else (0 if argnums is None else argnums,)
-    if not all(type(i) is int for i in numbers):
+    numbers = argnums if isinstance(argnums, tuple | list) else [argnums]
+    if argnums is not None and not all(type(i) is int for i in numbers):
         raise TypeError(
             f"explain_nan: argnums is {argnums!r}, expected integers; the function's arguments come in a "
             "second call: explain_nan(f)(x)"
@@ -168,8 +171,8 @@ def explain_nan(f: Any, argnums: Argnums | None = None) -> Any:
         f = f.function  # what it computes, operation by operation
 
     def explained(*args: Any, **kwargs: Any) -> NonFinite:
-        numbers = range(len(args)) if argnums is None else [argnums] if isinstance(argnums, int) else argnums
-        chosen = {i % len(args) for i in numbers} if args else set()
+        every = range(len(args))
+        chosen = every if argnums is None else argument_numbers("explain_nan", argnums, len(args))
         names: dict[int, str] = {}
         given = [_lifted(x, i, names) if i in chosen else x for i, x in enumerate(args)]
         return find(lambda: f(*given, **kwargs), names)
