@@ -169,9 +169,8 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
     n = math.prod(rest)
     if math.prod(shape_of(a)) != n * n or math.prod(shape_of(b)) != n:
         raise np.linalg.LinAlgError(
-            f"tensorsolve: a is {shape_of(a)}, b is {shape_of(b)}; a must be square: as many "
-            f"elements in its first "
-            f"{len(shape_of(b))} axes, those of b, as in the others"
+            f"tensorsolve: a is {shape_of(a)}, b is {shape_of(b)}; a must be square: as many elements in its "
+            f"first {len(shape_of(b))} axes, those of b, as in the others"
         )
     x = la.solve(reshape(a, (n, n)), reshape(b, (n, 1)))
     return reshape(x, rest)
@@ -222,8 +221,8 @@ def multi_dot(arrays: Any, *, out: Any = None) -> Any:
     for i, x in enumerate(xs):
         if len(shape_of(x)) != 2 and not (len(shape_of(x)) == 1 and i in (0, len(xs) - 1)):
             raise np.linalg.LinAlgError(
-                f"multi_dot: array {i} is {shape_of(x)}, expected a matrix (the first and the last "
-                f"may be vectors)"
+                f"multi_dot: array {i} is {shape_of(x)}, expected a matrix (the first and the last may be "
+                "vectors)"
             )
     first, last = (len(shape_of(xs[k])) == 1 for k in (0, -1))
     if first:

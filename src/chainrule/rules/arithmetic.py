@@ -1,4 +1,4 @@
-"""Arithmetic, absolute values, rounding, and the operations that select: maximum, clip, where.
+"""Arithmetic, absolute values, rounding, and the operations that select: maximum, clip, relu.
 
 Conventions at kinks: the derivative of smallest norm; ties share it evenly.
 """
@@ -104,7 +104,9 @@ imag = Elementwise(np.imag, -1j)
 real.window = imag.window = lambda y, x: np.iscomplexobj(x)
 real.put_back = lambda z, new: new + 1j * imag(z)
 imag.put_back = lambda z, new: real(z) + 1j * new
-# -------------------------------------------------------------------- two operands on one circle
+
+# -------------------------------------------------------------------- angles, sums of exponentials
+
 
 def _over_square(x: Any, r: Any) -> Any:
     """``x / r²``, divided twice as r² leaves the range of floats; 0 of no radius and of an infinite one."""

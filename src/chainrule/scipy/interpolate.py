@@ -229,9 +229,8 @@ def _points(name: str, x: Any, y: Any, axis: int) -> tuple[Any, Any, int]:
     n = shape_of(y)[k]
     if len(shape_of(x)) != 1 or shape_of(x)[0] != n or n < 2:
         raise ValueError(
-            f"{name}: x is {shape_of(x)}, y is {shape_of(y)}; expected two points or more, as many "
-            f"values along "
-            f"axis {axis}"
+            f"{name}: x is {shape_of(x)}, y is {shape_of(y)}; expected two points or more, as many values "
+            f"along axis {axis}"
         )
     if type(current(x)) is np.ndarray and not np.all(np.diff(current(x)) > 0):
         raise ValueError(
@@ -261,9 +260,8 @@ def _ends(bc_type: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
             found.append((bc[0], as_operand(bc[1])))
         else:
             raise ValueError(
-                f"CubicSpline: bc_type has {bc!r}; expected 'not-a-knot', 'periodic', 'clamped', "
-                f"'natural' or "
-                f"(1 or 2, a value of shape {shape})"
+                f"CubicSpline: bc_type has {bc!r}; expected 'not-a-knot', 'periodic', 'clamped', 'natural' "
+                f"or (1 or 2, a value of shape {shape})"
             )
     if found.count("periodic") == 1:
         raise ValueError("CubicSpline: bc_type is periodic at one end; expected both or none")
@@ -280,9 +278,7 @@ def _slopes(x: Any, y: Any, start: Any, end: Any) -> Any:
         return _periodic(x[1:] - x[:-1], h, m, shape)
     if n == 2:  # no knot that could be none: a straight end
         start, end = ((1, m[0]) if e == "not-a-knot" else e for e in (start, end))
-    if (
-        n == 3 and start == "not-a-knot" and end == "not-a-knot"
-    ):  # both say that the two pieces are one: a parabola
+    if n == 3 and start == "not-a-knot" and end == "not-a-knot":  # the two pieces are one: a parabola
         middle = (h[1:] * m[:1] + h[:1] * m[1:]) / (h[:1] + h[1:])
         return concatenate([2 * m[:1] - middle, middle, 2 * m[1:] - middle])
     w = x[1:] - x[:-1]

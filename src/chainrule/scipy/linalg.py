@@ -56,6 +56,13 @@ def solve(
 
     Of structured matrices (``assume_a`` "sym", "her", "pos", "upper triangular", "lower triangular" and their
     other names) one triangle is read, and the derivative is that of what was read.
+
+    Raises
+    ------
+    LinAlgError
+        If ``a`` holds no square matrices, or a singular one.
+    ValueError
+        If ``b`` has other rows than ``a``; for another ``assume_a``.
     """
     a = as_square("solve", a, "; use lstsq")
     kind = assume_a or "general"
@@ -68,9 +75,8 @@ def solve(
         return solve_triangular(a, b, "T" if transposed else "N", kind.startswith("lower"))
     elif kind not in ("gen", "general"):
         raise ValueError(
-            f"solve: assume_a is {assume_a!r}; expected 'general', 'symmetric', 'hermitian', "
-            f"'positive definite', "
-            "'upper triangular' or 'lower triangular'; use solve_banded for bands"
+            f"solve: assume_a is {assume_a!r}; expected 'general', 'symmetric', 'hermitian', 'positive "
+            "definite', 'upper triangular' or 'lower triangular'; use solve_banded for bands"
         )
     return nl.solve(mx.matrix_transpose(a) if transposed else a, b)
 
@@ -84,7 +90,9 @@ def solve_triangular(
     Raises
     ------
     LinAlgError
-        For a zero on the diagonal.
+        If ``a`` holds no square matrices, or a zero on the diagonal.
+    ValueError
+        If ``b`` has other rows than ``a``; for another ``trans``.
     """
     a = as_square("solve_triangular", a)
     b, vector = as_columns("solve_triangular", a, b)
@@ -103,6 +111,13 @@ def solve_banded(
     """The solution ``x`` of ``a x = b`` with banded ``a``, whose diagonals are the rows of ``ab``.
 
     ``ab[u + i - j, j] = a[i, j]``, with ``(l, u) = l_and_u`` diagonals below and above the middle.
+
+    Raises
+    ------
+    LinAlgError
+        For a singular matrix.
+    ValueError
+        If ``ab`` has not a row for each diagonal, and a column for each row of ``b``.
     """
     lower, upper = map(int, l_and_u)
     ab, b = as_operand(ab), as_operand(b)
@@ -117,13 +132,20 @@ def solve_banded(
 
 
 def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
-    """The solution ``x`` of ``a x + x b = q``."""
+    """The solution ``x`` of ``a x + x b = q``.
+
+    Raises
+    ------
+    LinAlgError
+        If ``a`` or ``b`` is not square.
+    ValueError
+        If ``q`` has not the rows of ``a`` and the columns of ``b``.
+    """
     a, b, q = as_square("solve_sylvester", a), as_square("solve_sylvester", b), as_operand(q)
     if shape_of(q)[-2:] != (shape_of(a)[-1], shape_of(b)[-1]):
         raise ValueError(
-            f"solve_sylvester: a is {shape_of(a)}, b is {shape_of(b)}, q is {shape_of(q)}; q has "
-            f"the rows of a and "
-            "the columns of b"
+            f"solve_sylvester: a is {shape_of(a)}, b is {shape_of(b)}, q is {shape_of(q)}; q has the rows of "
+            "a and the columns of b"
         )
     return mf.solve_sylvester(a, b, q)
 
@@ -225,7 +247,13 @@ def lu_solve(
     overwrite_b: bool = False,
     check_finite: bool = True,
 ) -> Any:
-    """The solution of ``a x = b`` (``trans``: 1 of ``aᵀ``, 2 of ``aᴴ``), given `lu_factor` of ``a``."""
+    """The solution of ``a x = b`` (``trans``: 1 of ``aᵀ``, 2 of ``aᴴ``), given `lu_factor` of ``a``.
+
+    Raises
+    ------
+    ValueError
+        For a stack of matrices.
+    """
     both, pivots = lu_and_piv
     if len(shape_of(both)) != 2:
         raise ValueError(
@@ -243,7 +271,17 @@ def qr(
     a: Any, overwrite_a: bool = False, lwork: int | None = None, mode: str = "full", pivoting: bool = False,
     check_finite: bool = True,
 ) -> tuple[Any, ...]:  # fmt: skip
-    """``a = q r``; ``mode`` is "full", "economic" or "r"."""
+    """``a = q r``; ``mode`` is "full", "economic" or "r".
+
+    Raises
+    ------
+    LinAlgError
+        Where the derivative is asked of columns that are combinations of those before.
+    TypeError
+        For ``pivoting``.
+    ValueError
+        For another ``mode``.
+    """
     _refuse("qr", "permute the columns yourself", pivoting=pivoting)
     if mode not in ("full", "economic", "r"):
         raise ValueError(f"qr: mode is {mode!r}, expected 'full', 'economic' or 'r'")
@@ -385,6 +423,11 @@ def sqrtm(A: Any) -> Any:
 
 def block_diag(*arrs: Any) -> Any:
     """Matrices along the diagonal of a larger one, zeros elsewhere.
+
+    Raises
+    ------
+    ValueError
+        For an array of more than two axes.
 
     Examples
     --------
