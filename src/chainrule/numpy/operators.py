@@ -243,5 +243,5 @@ for _name in (
     "diagonal trace dot"
 ).split():
     _ATTACHED[_name] = _method(_name)
-for _name, _method in _ATTACHED.items():
-    setattr(Value, _name, _method)
+for _name, _attribute in _ATTACHED.items():
+    setattr(Value, _name, _attribute)
