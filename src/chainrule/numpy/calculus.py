@@ -15,13 +15,10 @@ from chainrule.numpy.reductions import sum
 from chainrule.primitives import as_array
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import shape as sh
+from chainrule.rules.shape import sliced
 from chainrule.value import current
 
 # -------------------------------------------------------------------- differences and integrals
-
-
-def sliced(a: Any, axis: int, start: int | None, stop: int | None) -> Any:
-    return sh.getitem(a, (slice(None),) * axis + (slice(start, stop),))
 
 
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = KEEP, append: Any = KEEP) -> Any:

@@ -56,11 +56,9 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
         )
     s = svdvals(moveaxis(x, (rows, columns), (-2, -1)))
     found = sum(s, -1) if ord == "nuc" else sh.getitem(s, (Ellipsis, 0 if ord == 2 else -1))
-    return (
-        reshape(found, tuple(1 if i in axes else k for i, k in enumerate(shape_of(x))))
-        if keepdims
-        else found
-    )
+    if not keepdims:
+        return found
+    return reshape(found, tuple(1 if i in axes else k for i, k in enumerate(shape_of(x))))
 
 
 def _empty(x: Any, axes: tuple[int, ...]) -> bool:

@@ -236,7 +236,6 @@ _ATTACHED: dict[str, Any] = {
     "all": _plain(np.all),
     "compress": lambda self, condition, axis=None, out=None: np.compress(condition, self, axis, out),
     "itemsize": property(lambda self: self.dtype.itemsize),
-    "device": property(lambda self: "cpu"),
 }
 for _name in (
     "sum prod mean max min var std ptp cumsum cumprod round copy ravel swapaxes squeeze repeat take "

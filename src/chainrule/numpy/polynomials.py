@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from chainrule.numpy.arguments import as_operand, shape_of
-from chainrule.numpy.calculus import sliced
 from chainrule.numpy.elementwise import astype
 from chainrule.numpy.manipulation import broadcast_to, concatenate, ravel, reshape
 from chainrule.numpy.matrices import eigvals, inv, lstsq
@@ -20,6 +19,7 @@ from chainrule.rules import polynomial as pl
 from chainrule.rules import shape as sh
 from chainrule.rules.elementary import sqrt
 from chainrule.rules.matrix import matrix_transpose
+from chainrule.rules.shape import sliced
 from chainrule.traced import Traced
 from chainrule.value import current
 

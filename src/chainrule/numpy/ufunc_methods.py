@@ -107,13 +107,13 @@ def accumulate(ufunc: np.ufunc, f: Call, array: Any, axis: int = 0) -> Any:
     k = axis_of(f"{ufunc.__name__}.accumulate", x, axis)
     if ufunc in RUNNING:
         return RUNNING[ufunc](x, axis=k)
-    n, step, before = shape_of(x)[k], 1, (slice(None),) * k
+    n, step = shape_of(x)[k], 1
     if n < 2:
         return ar.positive(x)
     if ufunc in _ASSOCIATIVE:  # of 1, 2, 4, ... neighbours
         while step < n:
-            low, high = (sh.getitem(x, (*before, part)) for part in (slice(0, n - step), slice(step, n)))
-            x = concatenate([sh.getitem(x, (*before, slice(0, step))), f(low, high)], k)
+            low, high = sh.sliced(x, k, 0, n - step), sh.sliced(x, k, step, n)
+            x = concatenate([sh.sliced(x, k, 0, step), f(low, high)], k)
             step *= 2
         return x
     made = _slices(x, k)
@@ -129,16 +129,15 @@ def reduceat(ufunc: np.ufunc, array: Any, indices: Any, axis: int = 0) -> Any:
     n, starts = shape_of(x)[k], np.asarray(current(indices))
     if starts.ndim != 1 or starts.dtype.kind not in "iu" or np.any((starts < 0) | (starts >= n)):
         raise IndexError(f"{name}: indices are {indices!r}, expected a list of integers from 0 to {n - 1}")
-    before = (slice(None),) * k
     if not starts.size:
-        return sh.getitem(x, (*before, slice(0, 0)))
+        return sh.sliced(x, k, 0, 0)
     stops = np.maximum(np.append(starts[1:], n), starts + 1)
     if ufunc is np.add:
         places = np.concatenate([*map(np.arange, starts, stops)])
         shape = (*shape_of(x)[:k], len(starts), *shape_of(x)[k + 1 :])
         at = np.repeat(np.arange(len(starts)), stops - starts)
-        return sh.scatter(take(x, places, k), index=(*before, at), shape=shape)
-    cuts = [sh.getitem(x, (*before, slice(int(i), int(j)))) for i, j in zip(starts, stops, strict=True)]
+        return sh.scatter(take(x, places, k), index=(*(slice(None),) * k, at), shape=shape)
+    cuts = [sh.sliced(x, k, int(i), int(j)) for i, j in zip(starts, stops, strict=True)]
     return concatenate([ufunc.reduce(part, axis=k, keepdims=True) for part in cuts], k)
 
 
