@@ -46,6 +46,12 @@ class PPoly:
         Beyond the breakpoints: the first and the last piece; or nan; or the curve repeated.
     axis : int
         The place of the pieces among the axes of a result.
+
+    Examples
+    --------
+    >>> squares = PPoly(np.array([[1.0], [0.0], [0.0]]), np.array([0.0, 2.0]))
+    >>> print(squares(1.5), squares(1.5, 1), squares.integrate(0.0, 1.5))
+    2.25 3.0 1.125
     """
 
     def __init__(self, c: Any, x: Any, extrapolate: Any = True, axis: int = 0) -> None:
@@ -135,6 +141,17 @@ class CubicHermiteSpline(PPoly):
         Values and slopes, ``n`` along ``axis``.
     axis : int
     extrapolate : bool or "periodic", optional
+
+    Raises
+    ------
+    ValueError
+        If ``x`` does not increase, or has not as many points as ``y`` has values; for fewer than two.
+
+    Examples
+    --------
+    >>> curve = CubicHermiteSpline(np.array([0.0, 2.0]), np.array([0.0, 4.0]), np.array([0.0, 4.0]))
+    >>> print(curve(1.0))
+    1.0
     """
 
     def __init__(self, x: Any, y: Any, dydx: Any, axis: int = 0, extrapolate: Any = None) -> None:
@@ -165,9 +182,21 @@ class CubicSpline(CubicHermiteSpline):
     extrapolate : bool or "periodic", optional
         As in `PPoly`; "periodic" by default if ``bc_type`` is.
 
+    Raises
+    ------
+    ValueError
+        As `CubicHermiteSpline`; for another ``bc_type``; if "periodic" values end otherwise than they begin.
+
     Notes
     -----
     The slopes solve a tridiagonal system: C. de Boor, "A Practical Guide to Splines", 1978, chapter IV.
+
+    Examples
+    --------
+    >>> points = np.array([0.0, 1.0, 2.0, 3.0])
+    >>> curve = CubicSpline(points, points**3)
+    >>> print(curve(1.5), curve(1.5, 1))
+    3.375 6.75
     """
 
     def __init__(
@@ -194,6 +223,17 @@ class PchipInterpolator(CubicHermiteSpline):
     ----------
     x, y, axis, extrapolate
         As of `CubicSpline`.
+
+    Raises
+    ------
+    ValueError
+        As `CubicHermiteSpline`.
+
+    Examples
+    --------
+    >>> curve = PchipInterpolator(np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 1.0]))
+    >>> print(curve(1.5))
+    1.0
     """
 
     def __init__(self, x: Any, y: Any, axis: int = 0, extrapolate: Any = None) -> None:

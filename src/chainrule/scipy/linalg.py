@@ -63,6 +63,13 @@ def solve(
         If ``a`` holds no square matrices, or a singular one.
     ValueError
         If ``b`` has other rows than ``a``; for another ``assume_a``.
+
+    Examples
+    --------
+    >>> solve([[2.0, 0.0], [0.0, 4.0]], [2.0, 8.0])
+    array([1., 2.])
+    >>> solve([[2.0, 9.0], [1.0, 2.0]], [3.0, 3.0], lower=True, assume_a="sym")
+    array([1., 1.])
     """
     a = as_square("solve", a, "; use lstsq")
     kind = assume_a or "general"
@@ -93,6 +100,11 @@ def solve_triangular(
         If ``a`` holds no square matrices, or a zero on the diagonal.
     ValueError
         If ``b`` has other rows than ``a``; for another ``trans``.
+
+    Examples
+    --------
+    >>> solve_triangular([[2.0, 1.0], [0.0, 4.0]], [4.0, 8.0])
+    array([1., 2.])
     """
     a = as_square("solve_triangular", a)
     b, vector = as_columns("solve_triangular", a, b)
@@ -118,6 +130,11 @@ def solve_banded(
         For a singular matrix.
     ValueError
         If ``ab`` has not a row for each diagonal, and a column for each row of ``b``.
+
+    Examples
+    --------
+    >>> solve_banded((1, 0), [[2.0, 4.0], [1.0, 0.0]], [2.0, 9.0])
+    array([1., 2.])
     """
     lower, upper = map(int, l_and_u)
     ab, b = as_operand(ab), as_operand(b)
@@ -140,6 +157,12 @@ def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
         If ``a`` or ``b`` is not square.
     ValueError
         If ``q`` has not the rows of ``a`` and the columns of ``b``.
+
+    Examples
+    --------
+    >>> solve_sylvester([[1.0, 0.0], [0.0, 3.0]], [[1.0]], [[2.0], [8.0]])
+    array([[1.],
+           [2.]])
     """
     a, b, q = as_square("solve_sylvester", a), as_square("solve_sylvester", b), as_operand(q)
     if shape_of(q)[-2:] != (shape_of(a)[-1], shape_of(b)[-1]):
@@ -151,7 +174,14 @@ def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
 
 
 def solve_continuous_lyapunov(a: Any, q: Any) -> Any:
-    """The solution ``x`` of ``a x + x aᴴ = q``."""
+    """The solution ``x`` of ``a x + x aᴴ = q``.
+
+    Examples
+    --------
+    >>> solve_continuous_lyapunov([[1.0, 0.0], [0.0, 2.0]], [[2.0, 3.0], [3.0, 8.0]])
+    array([[1., 1.],
+           [1., 2.]])
+    """
     a = as_square("solve_continuous_lyapunov", a)
     return solve_sylvester(a, la.H(a), q)
 
@@ -160,7 +190,13 @@ def lstsq(
     a: Any, b: Any, cond: float | None = None, overwrite_a: bool = False, overwrite_b: bool = False,
     check_finite: bool = True, lapack_driver: str | None = None,
 ) -> Any:  # fmt: skip
-    """The shortest ``x`` of smallest ``‖a x - b‖``, with residues, rank and singular values."""
+    """The shortest ``x`` of smallest ``‖a x - b‖``, with residues, rank and singular values.
+
+    Examples
+    --------
+    >>> lstsq([[1.0], [1.0]], [1.0, 3.0])[0]
+    array([2.])
+    """
     return nl.lstsq(a, b, cond)
 
 
@@ -168,21 +204,46 @@ def lstsq(
 
 
 def cholesky(a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Any:
-    """``a = uᴴ u`` (``l lᴴ`` with ``lower``), of which one triangle is read."""
+    """``a = uᴴ u`` (``l lᴴ`` with ``lower``), of which one triangle is read.
+
+    Raises
+    ------
+    LinAlgError
+        If ``a`` is not positive definite.
+
+    Examples
+    --------
+    >>> cholesky([[4.0, 2.0], [2.0, 5.0]], lower=True)
+    array([[2., 0.],
+           [1., 2.]])
+    """
     return nl.cholesky(a, upper=not lower)
 
 
 def cho_factor(
     a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True
 ) -> tuple[Any, bool]:
-    """`cholesky` and which it is, for `cho_solve`; the other triangle is zero here."""
+    """`cholesky` and which it is, for `cho_solve`; the other triangle is zero here.
+
+    Examples
+    --------
+    >>> cho_factor([[4.0, 2.0], [2.0, 5.0]], lower=True)
+    (array([[2., 0.],
+           [1., 2.]]), True)
+    """
     return cholesky(a, lower), lower
 
 
 def cho_solve(
     c_and_lower: tuple[Any, bool], b: Any, overwrite_b: bool = False, check_finite: bool = True
 ) -> Any:
-    """The solution of ``a x = b``, given what `cho_factor` has made of ``a``."""
+    """The solution of ``a x = b``, given what `cho_factor` has made of ``a``.
+
+    Examples
+    --------
+    >>> cho_solve(cho_factor([[4.0, 2.0], [2.0, 5.0]]), [8.0, 12.0])
+    array([1., 2.])
+    """
     c, lower = c_and_lower
     first, second = (0, 2) if lower else (2, 0)
     return solve_triangular(c, solve_triangular(c, b, first, lower), second, lower)
@@ -195,6 +256,12 @@ def lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> t
     ------
     LinAlgError
         Where the derivative is asked of a singular matrix.
+
+    Examples
+    --------
+    >>> lu_factor([[1.0, 3.0], [2.0, 4.0]])
+    (array([[2. , 4. ],
+           [0.5, 1. ]]), array([1, 1], dtype=int32))
     """
     a = as_operand(a)
     pivots = la.numeric(_pivots, trial=lambda a: np.zeros((*a.shape[:-2], min(a.shape[-2:])), np.int32))
@@ -216,7 +283,17 @@ def lu(
     a: Any, permute_l: bool = False, overwrite_a: bool = False, check_finite: bool = True,
     p_indices: bool = False,
 ) -> tuple[Any, ...]:  # fmt: skip
-    """``a = p l u``: a permutation, which is plain, and triangular factors."""
+    """``a = p l u``: a permutation, which is plain, and triangular factors.
+
+    Examples
+    --------
+    >>> p, l, u = lu([[1.0, 3.0], [2.0, 4.0]])
+    >>> p, l, u
+    (array([[0., 1.],
+           [1., 0.]]), array([[1. , 0. ],
+           [0.5, 1. ]]), array([[2., 4.],
+           [0., 1.]]))
+    """
     a = as_operand(a)
     rows, both = _lu(a)
     m, n = shape_of(a)[-2:]
@@ -253,6 +330,11 @@ def lu_solve(
     ------
     ValueError
         For a stack of matrices.
+
+    Examples
+    --------
+    >>> lu_solve(lu_factor([[1.0, 3.0], [2.0, 4.0]]), [7.0, 10.0])
+    array([1., 2.])
     """
     both, pivots = lu_and_piv
     if len(shape_of(both)) != 2:
@@ -281,6 +363,12 @@ def qr(
         For ``pivoting``.
     ValueError
         For another ``mode``.
+
+    Examples
+    --------
+    >>> np.abs(qr([[3.0, 1.0], [4.0, 3.0]])[1])
+    array([[5., 3.],
+           [0., 1.]])
     """
     _refuse("qr", "permute the columns yourself", pivoting=pivoting)
     if mode not in ("full", "economic", "r"):
@@ -295,13 +383,25 @@ def svd(
     a: Any, full_matrices: bool = True, compute_uv: bool = True, overwrite_a: bool = False,
     check_finite: bool = True, lapack_driver: str = "gesdd",
 ) -> Any:  # fmt: skip
-    """``a = u diag(s) vh``: the triple of them, or ``s`` alone."""
+    """``a = u diag(s) vh``: the triple of them, or ``s`` alone.
+
+    Examples
+    --------
+    >>> svd([[0.0, 2.0], [3.0, 0.0]])[1]
+    array([3., 2.])
+    """
     found = nl.svd(a, full_matrices, compute_uv)
     return tuple(found) if compute_uv else found
 
 
 def svdvals(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
-    """The singular values, the largest first."""
+    """The singular values, the largest first.
+
+    Examples
+    --------
+    >>> svdvals([[0.0, 2.0], [3.0, 0.0]])
+    array([3., 2.])
+    """
     return nl.svdvals(a)
 
 
@@ -316,6 +416,18 @@ def eigh(
     """Eigenvalues and vectors of a Hermitian matrix, ``a v = w v``, or with ``b`` of ``a v = w b v``.
 
     As in SciPy one triangle is read. Where eigenvalues are equal see `chainrule.rules.decompositions`.
+
+    Raises
+    ------
+    LinAlgError
+        If ``a`` or ``b`` is not square, or ``b`` not positive definite.
+    TypeError
+        For ``subset_by_value``, or another ``type``.
+
+    Examples
+    --------
+    >>> eigh([[2.0, 1.0], [1.0, 2.0]])[0]
+    array([1., 3.])
     """
     _refuse("eigh", "select from the result", subset_by_value=subset_by_value)
     _refuse("eigh", "type 1, a v = w b v, is", type=type != 1)
@@ -338,7 +450,13 @@ def eigh(
 
 
 def eigvalsh(a: Any, b: Any = None, *, lower: bool = True, **options: Any) -> Any:
-    """The eigenvalues that `eigh` gives."""
+    """The eigenvalues that `eigh` gives.
+
+    Examples
+    --------
+    >>> eigvalsh([[2.0, 1.0], [1.0, 2.0]], [[2.0, 0.0], [0.0, 2.0]])
+    array([0.5, 1.5])
+    """
     return eigh(a, b, lower=lower, eigvals_only=True, **options)
 
 
@@ -346,7 +464,20 @@ def eig(
     a: Any, b: Any = None, left: bool = False, right: bool = True, overwrite_a: bool = False,
     overwrite_b: bool = False, check_finite: bool = True, homogeneous_eigvals: bool = False,
 ) -> Any:  # fmt: skip
-    """Eigenvalues, which are complex, and right eigenvectors of length 1."""
+    """Eigenvalues, which are complex, and right eigenvectors of length 1.
+
+    Raises
+    ------
+    LinAlgError
+        Where the derivative is asked of a defective matrix.
+    TypeError
+        For ``b``, ``left`` or ``homogeneous_eigvals``.
+
+    Examples
+    --------
+    >>> eig([[0.0, -1.0], [1.0, 0.0]])[0]
+    array([0.+1.j, 0.-1.j])
+    """
     _refuse("eig", "write eig(solve(b, a)), or eigh(a, b) for symmetric matrices", b=b)
     _refuse("eig", "those on the right of the conjugate transpose are the left ones", left=left)
     _refuse("eig", "eigenvalues are numbers here", homogeneous_eigvals=homogeneous_eigvals)
@@ -356,7 +487,13 @@ def eig(
 
 
 def eigvals(a: Any, b: Any = None, overwrite_a: bool = False, check_finite: bool = True) -> Any:
-    """The eigenvalues that `eig` gives."""
+    """The eigenvalues that `eig` gives.
+
+    Examples
+    --------
+    >>> eigvals([[2.0, 1.0], [0.0, 3.0]])
+    array([2.+0.j, 3.+0.j])
+    """
     return eig(a, b, right=False)
 
 
@@ -364,7 +501,13 @@ def eigvals(a: Any, b: Any = None, overwrite_a: bool = False, check_finite: bool
 
 
 def det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
-    """The determinant; its first two derivatives are right for singular matrices too."""
+    """The determinant; its first two derivatives are right for singular matrices too.
+
+    Examples
+    --------
+    >>> print(det([[2.0, 1.0], [4.0, 3.0]]))
+    2.0
+    """
     return nl.det(a)
 
 
@@ -372,7 +515,19 @@ def inv(
     a: Any, overwrite_a: bool = False, check_finite: bool = True, *, assume_a: str | None = None,
     lower: bool = False,
 ) -> Any:  # fmt: skip
-    """The inverse; ``assume_a`` as in `solve`."""
+    """The inverse; ``assume_a`` as in `solve`.
+
+    Raises
+    ------
+    LinAlgError
+        If ``a`` is not square, or singular.
+
+    Examples
+    --------
+    >>> inv([[2.0, 0.0], [0.0, 4.0]])
+    array([[0.5 , 0.  ],
+           [0.  , 0.25]])
+    """
     a = as_square("inv", a, "; use pinv")
     if assume_a in (None, "gen", "general"):
         return nl.inv(a)
@@ -383,7 +538,18 @@ def pinv(
     a: Any, *, atol: float | None = None, rtol: float | None = None, return_rank: bool = False,
     check_finite: bool = True,
 ) -> Any:  # fmt: skip
-    """The pseudoinverse; singular values up to ``rtol`` of the largest count as 0."""
+    """The pseudoinverse; singular values up to ``rtol`` of the largest count as 0.
+
+    Raises
+    ------
+    TypeError
+        For ``atol``.
+
+    Examples
+    --------
+    >>> pinv([[2.0], [0.0]])
+    array([[0.5, 0. ]])
+    """
     _refuse("pinv", "rtol is; atol divided by the largest singular value is the same", atol=atol)
     p = nl.pinv(a, rtol=rtol)
     return (p, np.linalg.matrix_rank(current(as_operand(a)), rtol=rtol)) if return_rank else p
@@ -392,7 +558,13 @@ def pinv(
 def norm(
     a: Any, ord: Any = None, axis: Any = None, keepdims: bool = False, check_finite: bool = True
 ) -> Any:
-    """The norm of vectors or matrices, as `numpy.linalg.norm`."""
+    """The norm of vectors or matrices, as `numpy.linalg.norm`.
+
+    Examples
+    --------
+    >>> print(norm([3.0, 4.0]), norm([[1.0, -2.0], [3.0, 4.0]], 1))
+    5.0 6.0
+    """
     return norms.norm(a, ord, axis, keepdims)
 
 
@@ -404,17 +576,52 @@ def expm(A: Any) -> Any:
 
     The derivative along E is the upper right block of ``exp([[A, E], [0, A]])`` (Higham, "Functions of
     Matrices", 2008, theorem 3.6).
+
+    Raises
+    ------
+    LinAlgError
+        If ``A`` is not square.
+
+    Examples
+    --------
+    >>> expm([[0.0, 1.0], [0.0, 0.0]])
+    array([[1., 1.],
+           [0., 1.]])
     """
     return mf.expm(as_square("expm", A))
 
 
 def logm(A: Any) -> Any:
-    """The principal logarithm: ``expm(logm(A)) = A``."""
+    """The principal logarithm: ``expm(logm(A)) = A``.
+
+    Raises
+    ------
+    LinAlgError
+        If ``A`` is not square.
+
+    Examples
+    --------
+    >>> logm([[1.0, 1.0], [0.0, 1.0]])
+    array([[0., 1.],
+           [0., 0.]])
+    """
     return mf.logm(as_square("logm", A))
 
 
 def sqrtm(A: Any) -> Any:
-    """The principal square root; ``Y dY + dY Y = dA``."""
+    """The principal square root; ``Y dY + dY Y = dA``.
+
+    Raises
+    ------
+    LinAlgError
+        If ``A`` is not square; where the derivative is asked of a singular one.
+
+    Examples
+    --------
+    >>> sqrtm([[4.0, 0.0], [0.0, 9.0]])
+    array([[2., 0.],
+           [0., 3.]])
+    """
     return mf.sqrtm(as_square("sqrtm", A))
 
 
