@@ -10,7 +10,7 @@ import numpy as np
 from chainrule.numpy.arguments import KEEP, Axis, as_operand, axis_of, reduced_axes, shape_of
 from chainrule.numpy.assignment import assign, check_written
 from chainrule.numpy.elementwise import astype, where
-from chainrule.numpy.manipulation import broadcast_to, concatenate, ravel, reshape, stack
+from chainrule.numpy.manipulation import broadcast_to, concatenate, ravel, reshape, stack, unstack
 from chainrule.numpy.products import along_axes
 from chainrule.numpy.rearranging import as_index, take
 from chainrule.numpy.reductions import chosen, given, mask_of
@@ -63,10 +63,6 @@ def _cast(x: Any, kind: Any) -> Any:
     return astype(x, kind) if type(x) is Value and kind is not None and x.dtype != kind else x
 
 
-def _slices(x: Any, k: int) -> list[Any]:
-    return [sh.getitem(x, (slice(None),) * k + (i,)) for i in range(shape_of(x)[k])]
-
-
 def reduce(
     ufunc: np.ufunc, f: Call, a: Any, axis: Axis = 0, keepdims: bool = False, initial: Any = KEEP,
     where: Any = True,
@@ -86,7 +82,7 @@ def reduce(
 
 
 def _reduced(ufunc: np.ufunc, f: Call, a: Any, k: int, initial: Any, mask: Any) -> Any:
-    parts = _slices(a, k)
+    parts = unstack(a, axis=k)
     start = initial if given(initial) else ufunc.identity
     if given(initial) or mask is not None or len(parts) < 1 + (start is not None):  # hypot of one is |x|
         if start is None:
@@ -116,7 +112,7 @@ def accumulate(ufunc: np.ufunc, f: Call, array: Any, axis: int = 0) -> Any:
             x = concatenate([sh.sliced(x, k, 0, step), f(low, high)], k)
             step *= 2
         return x
-    made = _slices(x, k)
+    made = list(unstack(x, axis=k))
     for i in range(1, n):
         made[i] = f(made[i - 1], made[i])
     return stack(made, k)
