@@ -12,7 +12,7 @@ import numpy as np
 from scipy import special as sp
 
 from chainrule.primitives import Elementwise, raw, where
-from chainrule.rules.elementary import _sin_pi
+from chainrule.rules.elementary import _cos_pi, _sin_pi
 from chainrule.rules.quadrature import computed
 from chainrule.rules.zeta import BERNOULLI, zeta_of_complex
 from chainrule.traced import Traced
@@ -112,8 +112,8 @@ def ahead(a: Any, b: Any) -> Any:
 
 # -------------------------------------------------------------------- gamma functions
 
-_sinpi = Elementwise(_sin_pi, lambda y, x: math.pi * _cospi(x), name="sinpi")
-_cospi = Elementwise(lambda x: _sin_pi(x + 0.5), lambda y, x: -math.pi * _sinpi(x), name="cospi")
+sinpi = Elementwise(_sin_pi, lambda y, x: math.pi * cospi(x), name="sinpi")
+cospi = Elementwise(_cos_pi, lambda y, x: -math.pi * sinpi(x), name="cospi")
 
 
 def _is_pole(x: Any) -> Any:
@@ -136,7 +136,7 @@ def _slope_of_rgamma(x: Any, y: Any) -> Any:
     if not somewhere(pole):
         return -digamma(x) * y
     z = where(pole, 1 - x, 1.0)
-    reflected = gamma(z) * (_cospi(x) - digamma(z) * _sinpi(x) / math.pi)
+    reflected = gamma(z) * (cospi(x) - digamma(z) * sinpi(x) / math.pi)
     return where(pole, reflected, -digamma(where(pole, 1.0, x)) * y)
 
 
