@@ -12,7 +12,7 @@ import numpy as np
 from scipy import special as sp
 
 from chainrule.primitives import Elementwise, raw, where
-from chainrule.rules.elementary import _cos_pi, _sin_pi
+from chainrule.rules.elementary import _sin_pi
 from chainrule.rules.quadrature import computed
 from chainrule.rules.zeta import BERNOULLI, zeta_of_complex
 from chainrule.traced import Traced
@@ -113,7 +113,7 @@ def ahead(a: Any, b: Any) -> Any:
 # -------------------------------------------------------------------- gamma functions
 
 sinpi = Elementwise(_sin_pi, lambda y, x: math.pi * cospi(x), name="sinpi")
-cospi = Elementwise(_cos_pi, lambda y, x: -math.pi * sinpi(x), name="cospi")
+cospi = Elementwise(lambda x: _sin_pi(x + 0.5), lambda y, x: -math.pi * sinpi(x), name="cospi")
 
 
 def _is_pole(x: Any) -> Any:
