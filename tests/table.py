@@ -28,9 +28,12 @@ from chainrule.rules import control as ct
 from chainrule.rules import convolution as cv
 from chainrule.rules import decompositions as dc
 from chainrule.rules import elementary as el
+from chainrule.rules import faddeeva as fv
 from chainrule.rules import fft as ft
 from chainrule.rules import gamma as gm
+from chainrule.rules import hypergeometric as hg
 from chainrule.rules import incomplete as ic
+from chainrule.rules import integrals as it
 from chainrule.rules import linalg as la
 from chainrule.rules import matrix as mx
 from chainrule.rules import matrix_functions as mf
@@ -42,6 +45,7 @@ from chainrule.rules import shape as sh
 from chainrule.rules import special as sc
 from chainrule.rules import student as st
 from chainrule.rules import tails as tl
+from chainrule.rules import zeta as zt
 from chainrule.scipy import stats as ss
 from chainrule.value import current
 
@@ -158,6 +162,7 @@ SHAPES: dict[int, list[tuple[Any, ...]]] = {
     3: [
         (float,) * 3, ((3,), (3,), (3,)), ((2, 1), (1, 3), ()), ((3,), float, (2, 1)), ((0, 3), (1, 3), (3,)),
     ],
+    4: [(float,) * 4, ((3,),) * 4, ((2, 1), (1, 3), (), float), (float, float, (3,), (2, 3))],
 }  # fmt: skip
 
 
@@ -412,6 +417,7 @@ CONVOLUTION = [
 ]
 
 shapes, orders, low = between(0.6, 4), constant(whole(0.0, 1.0, 2.0, 2.5)), between(-2.6, -2.3)
+degrees, far = constant(whole(0, 1, 2, 5)), plane(1.5, 2.5)
 
 _a, _b, _x = np.array([0.7, 1.9, 3.1]), np.array([[1.2], [0.6]]), np.array([0.2, 0.45, 0.8])
 
@@ -426,7 +432,7 @@ def with_rest(primitive: Primitive, a: Any, *further: Any, **params: Any) -> lis
 
 
 SPECIAL = [
-    *(elementwise(p, real_line) for p in (gm._sinpi, gm._cospi)),
+    *(elementwise(p, real_line) for p in (gm.sinpi, gm.cospi)),
     *(elementwise(p, d) for p in (gm.gamma, gm.rgamma, gm.gammaln) for d in (positive, low)),
     *(elementwise(p, anywhere) for p in (gm.gamma, gm.rgamma, gm.loggamma)),
     elementwise(gm.rgamma, whole(0.0, -1.0, -3.0)),
@@ -447,7 +453,9 @@ SPECIAL = [
         for p in (sc.erf, sc.erfc, sc.erfi, sc.erfcx, sc.ndtr, sc.log_ndtr, sc.dawsn)
         for d in (real_line, anywhere)
     ),
-    elementwise(sc.wofz, anywhere),
+    elementwise(fv.wofz, anywhere),
+    *(elementwise(fv.wofz_derivative, d, order=k) for d in (anywhere, plane(6.6, 9)) for k in (1, 2)),
+    elementwise(fv.voigt_profile, real_line, positive, positive),
     *(elementwise(sc.erfc_integral, d, order=k) for d in (real_line, between(2, 5)) for k in (1, 2)),
     *(elementwise(p, unit) for p in (sc.erfinv, sc.erfcinv, sc.ndtri)),
     elementwise(sc.ndtri_exp, between(-3, -0.2)),
@@ -475,7 +483,7 @@ SPECIAL = [
     *(elementwise(p, real_line) for p in (bs.j0, bs.j1, bs.i0, bs.i1)),
     *(
         elementwise(p, positive)
-        for p in (bs.y0, bs.y1, bs.k0, bs.k1, bs.i0e, bs.i1e, bs.k0e, bs.k1e, sc.exp1, sc.expi)
+        for p in (bs.y0, bs.y1, bs.k0, bs.k1, bs.i0e, bs.i1e, bs.k0e, bs.k1e, it.exp1, it.expi)
     ),
     elementwise(st.stdtr, shapes, real_line),
     *(elementwise(st.stdtr_in_df, d, real_line, order=1) for d in (shapes, between(30, 50))),
@@ -514,10 +522,38 @@ SPECIAL = [
         for v in (0, 1)
         for k in (1, 2)
     ),
-    elementwise(sc.hurwitz, constant(between(1.5, 4)), positive),
+    elementwise(zt.hurwitz, between(1.5, 4), positive),
+    *(elementwise(zt.hurwitz_in_s, between(1.5, 4), positive, order=k) for k in (1, 2)),
+    *(elementwise(p, d) for p in (zt.riemann, zt.zetac) for d in (between(1.5, 4), low, between(0, 0.6))),
+    *(elementwise(zt.riemann_in_s, d, order=k) for d in (between(1.5, 4), low, far) for k in (1, 2)),
+    elementwise(zt.riemann, far),
+    *(elementwise(p, orders, anywhere) for p in (bs.hankel1, bs.hankel2)),
+    *(elementwise(p, d) for p in (bs.ai, bs.ai_slope, bs.bi, bs.bi_slope) for d in (real_line, anywhere)),
+    elementwise(it.expn, degrees, positive),
+    *(elementwise(p, d) for p in (it.sine_integral, it.cosine_integral) for d in (positive, between(3.1, 9))),
+    *(elementwise(p, d) for p in (it.fresnel_sine, it.fresnel_cosine) for d in (real_line, anywhere)),
+    *(elementwise(p, real_line) for p in (sc.sindg, sc.cosdg, sc.tandg)),
+    elementwise(sc.cotdg, between(20, 70)),
+    elementwise(hg.hyp0f1, constant(shapes), real_line),
+    elementwise(hg.hyp1f1, constant(shapes), constant(shapes), real_line),
+    elementwise(hg.hyp2f1, constant(shapes), constant(shapes), constant(shapes), unit),
+    *(elementwise(p, unit) for p in (hg.ellipk, hg.ellipkm1, hg.ellipe)),
+    *(
+        elementwise(hg.elliptic, d, sign=s, order=k)
+        for d in (between(0.4, 0.9), between(2.5, 5))
+        for s in (1, -1)
+        for k in (1, 2)
+    ),
+    *(
+        elementwise(p, degrees, real_line)
+        for p in (hg.eval_legendre, hg.eval_chebyt, hg.eval_chebyu, hg.eval_laguerre)
+    ),
+    *(elementwise(p, degrees, real_line) for p in (hg.eval_hermite, hg.eval_hermitenorm)),
+    *(elementwise(p, degrees, constant(shapes), unit) for p in (hg.eval_gegenbauer, hg.eval_genlaguerre)),
+    elementwise(hg.eval_jacobi, degrees, constant(shapes), constant(shapes), unit),
     elementwise(sc.lambertw, anywhere, whole(0, 1), constant(whole(1e-8))),
     *(elementwise(sc.wrightomega, d) for d in (real_line, anywhere)),
-    *(elementwise(p, anywhere) for p in (sc.exp1, sc.expi)),
+    *(elementwise(p, anywhere) for p in (it.exp1, it.expi)),
 ]
 
 # -------------------------------------------------------------------- linear algebra and transforms

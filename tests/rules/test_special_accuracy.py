@@ -110,6 +110,11 @@ def exprel(x: Any) -> Any:
         return (mp.exp(x) * (x - 1) + 1) / x**2
 
 
+def elliptic(p: Any, sign: int) -> Any:
+    """The derivative of K or of E in m, m = 1 - p."""
+    return (mp.elliprd(0, 1, p) if sign > 0 else -mp.elliprd(0, p, 1)) / 6
+
+
 WAVE, FALL = even(0.05, 50), even(0.05, 700)[::5]
 DIGITS: dict[str, tuple[Callable[..., Any], Callable[[Any], Any], Any]] = {
     "gamma": (
@@ -155,6 +160,13 @@ DIGITS: dict[str, tuple[Callable[..., Any], Callable[[Any], Any], Any]] = {
     "i1": (sp.i1, lambda x: (mp.besseli(0, x) + mp.besseli(2, x)) / 2, FALL),
     "k0": (sp.k0, lambda x: -mp.exp(-x) * bessel_k(x, (1, 1)), even(0.05, 700)),
     "k1": (sp.k1, lambda x: -mp.exp(-x) * bessel_k(x, (1, 2)), even(0.05, 660)),
+    "ellipk": (sp.ellipk, lambda m: elliptic(1 - m, 1), np.concatenate([inside(), -sizes(-300, 100)])[::10]),
+    "ellipkm1": (sp.ellipkm1, lambda p: -elliptic(p, 1), sizes(-300, 100)[::10]),
+    "ellipe": (sp.ellipe, lambda m: elliptic(1 - m, -1), np.concatenate([inside(), -sizes(-300, 100)])[::10]),
+    "sindg": (sp.sindg, lambda x: mp.radians(1) * mp.cospi(x / 180), even(-89, 89)),
+    "cosdg": (sp.cosdg, lambda x: -mp.radians(1) * mp.sinpi(x / 180), even(1, 179)),
+    "tandg": (sp.tandg, lambda x: mp.radians(1) / mp.cospi(x / 180) ** 2, even(-89, 89)),
+    "cotdg": (sp.cotdg, lambda x: -mp.radians(1) / mp.sinpi(x / 180) ** 2, even(1, 179)),
     "k0e": (sp.k0e, lambda x: bessel_k(x, (1, 0), (-1, 1)), FALL),
     "k1e": (sp.k1e, lambda x: bessel_k(x, (1, 1), (-1, 2)), FALL),
 }  # fmt: skip
@@ -180,6 +192,18 @@ CROSSING: dict[str, tuple[Callable[..., Any], Callable[[Any], Any], Callable[[An
     "_riemann_zeta": (
         sp.zeta, lambda s: mp.zeta(s, 1, 1), lambda s: (2 * mp.pi) ** s * mp.gamma(1 - s) if s < 0 else 1,
         even(-20.03, 20)[::20], 30,
+    ),
+    "zetac": (
+        sp.zetac, lambda s: mp.zeta(s, 1, 1), lambda s: (2 * mp.pi) ** s * mp.gamma(1 - s) if s < 0 else 1,
+        even(-20.03, 20)[::20], 30,
+    ),
+    "airy": (
+        lambda x: sp.airy(x)[0], lambda x: mp.airyai(x, 1),
+        lambda x: mp.root(1 + abs(x), 4) if x < 0 else abs(mp.airyai(x, 1)), even(-20, 20)[::10], 100,
+    ),
+    "sici": (lambda x: sp.sici(x)[0], mp.sinc, lambda x: 1 / (1 + abs(x)), even(-60, 60), 5),
+    "fresnel": (
+        lambda x: sp.fresnel(x)[0], lambda x: mp.sinpi(x * x / 2), lambda x: 1 + x * x, even(-60, 60), 5,
     ),
     "dawsn": (sp.dawsn, dawson, lambda x: mpf(1), even(-10, 10), 4),
     "j0": (sp.j0, lambda x: -mp.besselj(1, x), amplitude, WAVE, 10),
@@ -305,7 +329,9 @@ PAIRS: dict[str, tuple[Callable[..., Any], tuple[Any, ...], tuple[Any, ...], tup
 # In the shapes by quadrature, and inverses, tested below; of any order, for which j0, ..., k1e stand.
 OTHERS = {
     "gammaincinv", "gammainccinv", "stdtrit",
-    "jv", "yv", "iv", "kv", "yn", "kn", "ive", "kve", "jve", "yve", "wofz",
+    "jv", "yv", "iv", "kv", "yn", "kn", "ive", "kve", "jve", "yve", "hankel1", "hankel2", "wofz",
+    "expn", "hyp0f1",
+    "eval_legendre", "eval_chebyt", "eval_chebyu", "eval_laguerre", "eval_hermite", "eval_hermitenorm",
 }  # fmt: skip
 NUMPYS = {"erf", "expm1", "log1p", "exp2", "cbrt", "expit", "log_expit", "logit", "xlogy", "xlog1py"}
 

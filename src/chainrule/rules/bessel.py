@@ -19,14 +19,20 @@ from chainrule.rules.quadrature import computed
 # -------------------------------------------------------------------- Bessel functions
 
 
-def _no_order(name: str) -> Callable[..., Any]:
+def plain(name: str, argument: str) -> Callable[..., Any]:
+    """The rule of an argument that has none."""
+
     def refuse(*_: Any) -> Any:
         raise TypeError(
-            f"{name}: received a Value as v, the order; there is no derivative in it here, only in the last "
-            "argument; give v as a plain number or array"
+            f"{name}: received a Value as {argument}; there is no derivative in it here, only in the last "
+            f"argument; give {argument.partition(',')[0]} as a plain number or array"
         )
 
     return refuse
+
+
+def _no_order(name: str) -> Callable[..., Any]:
+    return plain(name, "v, the order")
 
 
 def _cylinder(f: np.ufunc, down: float, up: float) -> Elementwise:
@@ -40,6 +46,7 @@ def _cylinder(f: np.ufunc, down: float, up: float) -> Elementwise:
 jv, yv = _cylinder(sp.jv, 0.5, -0.5), _cylinder(sp.yv, 0.5, -0.5)
 iv, kv = _cylinder(sp.iv, 0.5, 0.5), _cylinder(sp.kv, -0.5, -0.5)
 yn, kn = _cylinder(sp.yn, 0.5, -0.5), _cylinder(sp.kn, -0.5, -0.5)
+hankel1, hankel2 = _cylinder(sp.hankel1, 0.5, -0.5), _cylinder(sp.hankel2, 0.5, -0.5)
 
 
 def _real(name: str, z: Any) -> Any:
@@ -71,6 +78,25 @@ i0 = Elementwise(sp.i0, lambda y, x: i1(x))
 i1 = Elementwise(sp.i1, lambda y, x: 0.5 * (i0(x) + iv(2.0, x)))
 k0 = Elementwise(sp.k0, lambda y, x: -k1(x))
 k1 = Elementwise(sp.k1, lambda y, x: -0.5 * (k0(x) + kn(2, x)))
+
+# -------------------------------------------------------------------- Airy functions
+
+
+def _curvature(y: Any, z: Any) -> Any:
+    """``z y``, as Airy's equation says."""
+    return where(raw(y) == 0, 0.0, z * y)
+
+
+ai = Elementwise(lambda z: sp.airy(z)[0], lambda y, z: ai_slope(z), name="airy_ai")
+ai_slope = Elementwise(lambda z: sp.airy(z)[1], lambda y, z: _curvature(ai(z), z), name="airy_ai_slope")
+bi = Elementwise(lambda z: sp.airy(z)[2], lambda y, z: bi_slope(z), name="airy_bi")
+bi_slope = Elementwise(lambda z: sp.airy(z)[3], lambda y, z: _curvature(bi(z), z), name="airy_bi_slope")
+
+
+def airy(z: Any) -> Any:
+    """Ai, its derivative, Bi, its derivative."""
+    return ai(z), ai_slope(z), bi(z), bi_slope(z)
+
 
 # -------------------------------------------------------------------- scaled, of orders 0 and 1
 

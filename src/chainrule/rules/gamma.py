@@ -112,9 +112,9 @@ def ahead(a: Any, b: Any) -> Any:
 
 # -------------------------------------------------------------------- gamma functions
 
-_sinpi = Elementwise(sin_pi, lambda y, x: math.pi * _cospi(x), name="sinpi")
+sinpi = Elementwise(sin_pi, lambda y, x: math.pi * cospi(x), name="sinpi")
 # Not by _cos_pi: where x + 1/2 has no digits left for a half, a limit at a pole is to be nan, not a guess.
-_cospi = Elementwise(lambda x: sin_pi(x + 0.5), lambda y, x: -math.pi * _sinpi(x), name="cospi")
+cospi = Elementwise(lambda x: sin_pi(x + 0.5), lambda y, x: -math.pi * sinpi(x), name="cospi")
 
 
 def is_pole(x: Any) -> Any:
@@ -137,7 +137,7 @@ def slope_of_rgamma(x: Any, y: Any) -> Any:
     if not somewhere(pole):
         return -digamma(x) * y
     z = where(pole, 1 - x, 1.0)
-    reflected = gamma(z) * (_cospi(x) - digamma(z) * _sinpi(x) / math.pi)
+    reflected = gamma(z) * (cospi(x) - digamma(z) * sinpi(x) / math.pi)
     return where(pole, reflected, -digamma(where(pole, 1.0, x)) * y)
 
 

@@ -18,8 +18,11 @@ from chainrule.primitives import Elementwise, raw, where
 from chainrule.rules import bessel as bs
 from chainrule.rules import beta as bt
 from chainrule.rules import elementary as el
+from chainrule.rules import faddeeva as fv
 from chainrule.rules import gamma as gm
+from chainrule.rules import hypergeometric as hg
 from chainrule.rules import incomplete as ic
+from chainrule.rules import integrals as it
 from chainrule.rules import student
 from chainrule.rules.activations import tail_over_bell
 from chainrule.rules.arithmetic import clip, maximum, one_less, power, real_absolute
@@ -39,7 +42,7 @@ from chainrule.rules.elementary import (
     unless_zero,
 )
 from chainrule.rules.quadrature import computed
-from chainrule.rules.zeta import hurwitz, riemann
+from chainrule.rules.zeta import hurwitz, riemann, zetac
 from chainrule.traced import Traced
 
 # -------------------------------------------------------------------- the normal distribution
@@ -162,7 +165,6 @@ erfcinv = Elementwise(sp.erfcinv, _slope_of_erfcinv)
 ndtri = Elementwise(sp.ndtri, _slope_of_ndtri, symbol="Φ⁻¹")
 log_ndtr = Elementwise(sp.log_ndtr, _mills)
 ndtri_exp = Elementwise(sp.ndtri_exp, _slope_of_ndtri_exp)
-wofz = Elementwise(sp.wofz, lambda y, x: 2j / ROOT_PI - 2 * x * y)
 dawsn = Elementwise(sp.dawsn, _slope_of_dawsn)
 
 # -------------------------------------------------------------------- logarithms and exponentials
@@ -210,6 +212,12 @@ entr = Elementwise(
 )
 exp10 = Elementwise(sp.exp10, lambda y, x: LN10 * y)
 cosm1 = Elementwise(sp.cosm1, lambda y, x: -sin(x))
+
+DEGREE = PI / 180
+sindg = Elementwise(sp.sindg, lambda y, x: DEGREE * cosdg(x))
+cosdg = Elementwise(sp.cosdg, lambda y, x: -DEGREE * sindg(x))
+tandg = Elementwise(sp.tandg, lambda y, x: DEGREE / cosdg(x) ** 2)
+cotdg = Elementwise(sp.cotdg, lambda y, x: -DEGREE / sindg(x) ** 2)
 
 
 @computed
@@ -316,7 +324,7 @@ pseudo_huber = Elementwise(
     lambda y, delta, r: inside(raw(delta) >= 0, delta * unless_zero(hypot(delta, r), r / hypot(delta, r))),
 )
 
-# -------------------------------------------------------------------- Lambert's, exponential integrals
+# -------------------------------------------------------------------- Lambert's
 
 
 def _slope_of_lambertw(w: Any, z: Any, k: Any, tol: Any) -> Any:
@@ -339,10 +347,6 @@ def _slope_of_wrightomega(w: Any, z: Any) -> Any:
 
 
 wrightomega = Elementwise(sp.wrightomega, _slope_of_wrightomega)
-exp1 = Elementwise(sp.exp1, lambda y, x: inside(not_negative(x), -exp(-x) / x))
-expi = Elementwise(
-    sp.expi, lambda y, x: where(raw(x) == math.inf, math.inf, exp(x) / where(raw(x) == math.inf, 1.0, x))
-)
 
 # -------------------------------------------------------------------- what answers SciPy's functions
 
@@ -351,15 +355,21 @@ CALLS: dict[Any, Callable[..., Any]] = {
     for p in (
         gm.gamma, gm.rgamma, gm.gammaln, gm.loggamma, bt.beta, bt.betaln, bt.binom, bt.poch, ic.gammainc,
         ic.gammaincc, ic.gammaincinv, ic.gammainccinv, ic.betainc, ic.betaincc, ic.betaincinv, ic.betainccinv,
-        erfc, erfi, erfinv, erfcinv, erfcx, ndtr, ndtri, log_ndtr, ndtri_exp, wofz, dawsn, rel_entr, kl_div,
-        exp10, cosm1, exprel, spence, boxcox, boxcox1p, inv_boxcox, inv_boxcox1p, huber, pseudo_huber,
-        wrightomega, exp1, expi, student.stdtr, student.stdtrit, bs.jv, bs.yv, bs.iv, bs.kv, bs.yn, bs.kn,
-        bs.ive, bs.kve, bs.jve, bs.yve, bs.j0, bs.j1, bs.y0, bs.y1, bs.i0, bs.i1, bs.k0, bs.k1,
+        erfc, erfi, erfinv, erfcinv, erfcx, ndtr, ndtri, log_ndtr, ndtri_exp, dawsn,
+        fv.wofz, fv.voigt_profile, rel_entr, kl_div, exp10, cosm1, sindg, cosdg, tandg, cotdg, exprel, spence,
+        boxcox, boxcox1p, inv_boxcox, inv_boxcox1p, huber, pseudo_huber, wrightomega, it.exp1, it.expi, zetac,
+        student.stdtr, student.stdtrit,
+        bs.jv, bs.yv, bs.iv, bs.kv, bs.yn, bs.kn, bs.hankel1, bs.hankel2, bs.ive, bs.kve, bs.jve, bs.yve,
+        bs.j0, bs.j1, bs.y0, bs.y1, bs.i0, bs.i1, bs.k0, bs.k1,
+        hg.hyp0f1, hg.hyp1f1, hg.hyp2f1, hg.ellipk, hg.ellipkm1, hg.ellipe,
+        hg.eval_jacobi, hg.eval_gegenbauer, hg.eval_legendre, hg.eval_chebyt, hg.eval_chebyu,
+        hg.eval_genlaguerre, hg.eval_laguerre, hg.eval_hermite, hg.eval_hermitenorm,
     )
 } | {
     sp.psi: gm.digamma, sp.erf: erf, sp.entr: entr, sp.expit: el.sigmoid, sp.log_expit: el.log_sigmoid,
     sp.logit: el.logit, sp.xlogy: el.xlogy, sp.xlog1py: el.xlog1py, sp.expm1: el.expm1, sp.log1p: el.log1p,
-    sp.exp2: el.exp2, sp.cbrt: el.cbrt,
+    sp.exp2: el.exp2, sp.cbrt: el.cbrt, sp.expn: it.expn, sp.sici: it.sici, sp.fresnel: it.fresnel,
+    sp.airy: bs.airy,
     sp.i0e: bs.i0e, sp.i1e: bs.i1e, sp.k0e: bs.k0e, sp.k1e: bs.k1e,
     # behind SciPy's functions of these names
     sp._ufuncs._zeta: hurwitz, sp._ufuncs._riemann_zeta: riemann, sp._ufuncs._lambertw: lambertw,

@@ -141,6 +141,7 @@ def _reflected(s: Any, order: int) -> Any:
 
 
 riemann = Elementwise(lambda s: sp.zeta(s), lambda y, s: riemann_in_s(s, order=1), name="zeta")
+zetac = Elementwise(sp.zetac, lambda y, s: riemann_in_s(s, order=1))
 riemann_in_s = Elementwise(
     _riemann_in_s, lambda y, s, *, order: riemann_in_s(s, order=order + 1), name="riemann_in_s"
 )
