@@ -257,10 +257,10 @@ ENGINE: list[tuple[str, Plant]] = [
     ),
     ("only what both were sent is alive", everywhere(adjoint, "accumulate", _lost_lanes)),
     ("nodes are taken before their consumers", everywhere(graph, "newest_first", lambda f: _oldest_first)),
-    ("a transposed push starts from one", everywhere(adjoint, "_transpose_push", _from_one)),
-    ("a transposed push is not recorded", everywhere(adjoint, "_transpose_push", _on_raw_data)),
+    ("a transposed push starts from one", everywhere(adjoint, "transpose_push", _from_one)),
+    ("a transposed push is not recorded", everywhere(adjoint, "transpose_push", _on_raw_data)),
     ("backward forgets what .grad held", everywhere(adjoint, "_add_grad", _not_added)),
-    ("a recorded sweep reads raw data", everywhere(adjoint, "_unchanged", lambda f: lambda node: node.args)),
+    ("a recorded sweep reads raw data", everywhere(adjoint, "unchanged", lambda f: lambda node: node.args)),
     ("an inner sweep stops nowhere", everywhere(adjoint, "adjoint", _not_stopped)),
     ("the push of a product takes one side", setting(Bilinear, "push", _left_push)),
     ("the push of two operands takes the last", setting(Elementwise, "push", _last_push(Elementwise.push))),
@@ -318,7 +318,7 @@ RULES: list[tuple[str, Any, str, Any]] = [
     ("clip moves at its bounds", ar.clip, "lanes", (
         lambda z, x, low, high: np.logical_not((x < low) | (x > high)), *ar.clip.lanes[1:])),
     ("relu rises at zero", ar.relu, "lanes", (lambda y, x: np.greater_equal(x, 0),)),
-    ("abs rises at zero", ar._absolute, "partials", (lambda y, x: np.where(x >= 0, 1.0, -1.0),)),
+    ("abs rises at zero", ar.real_absolute, "partials", (lambda y, x: np.where(x >= 0, 1.0, -1.0),)),
     ("1 - tanh² has lost its digits", el.tanh, "partials", (lambda y, x: 1 - y * y,)),
     ("s(1 - s) has lost its digits", el.sigmoid, "partials", (lambda y, x: y * (1 - y),)),
     ("x to the power 0 divides by x", ar.power, "partials", (

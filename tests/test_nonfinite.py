@@ -138,6 +138,12 @@ def test_arguments_come_in_a_second_call(slip):
         cr.explain_nan(root, *slip)
 
 
+@pytest.mark.parametrize("argnums, error", [(1, TypeError), ((0, -2), TypeError), ((0, -1), ValueError)])
+def test_arguments_that_are_not_there_are_refused(argnums, error):
+    with pytest.raises(error, match=r"^explain_nan: argnums .*names"):
+        cr.explain_nan(root, argnums)(Z)
+
+
 def test_in_loops():
     def f(x):
         total = 0.0

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from chainrule.primitives import Bilinear, Contributions, Elementwise, Lanes, Linear, Primitive, Special
+from chainrule.primitives import Bilinear, Elementwise, Mixing, Primitive, Special
 from chainrule.recording import kind_of
-from chainrule.traced import Traced, TracedError, is_array
+from chainrule.traced import Traced, TracedError, in_numpy, is_array
 from chainrule.value import Value
 
 __all__ = ["primitive"]
@@ -132,19 +132,6 @@ def primitive(
     return lambda f: _Maker(f).elementwise(partials)
 
 
-class _LinearMap(Linear):
-    """A linear function whose matrix holds any numbers.
-
-    `Linear` finds which elements are sent no cotangent by sending masks through the transpose, which is
-    right where the matrix holds 0 and 1.
-    """
-
-    def pull(
-        self, g: Any, y: Any, inputs: Sequence[Any], args: Sequence[Any], params: Any, since: int
-    ) -> Contributions:
-        return super().pull(g.value if type(g) is Lanes else g, y, inputs, args, params, since)
-
-
 class _Maker:
     """A function on its way to become a primitive.
 
@@ -193,7 +180,7 @@ class _Maker:
 
     def linear(self, transpose: Any) -> Any:
         rule = self.rule("transpose", transpose, ("g",), _cotangents)
-        return self.made(_LinearMap(self.run(), rule, name=self.name))
+        return self.made(Mixing(self.run(), rule, name=self.name))
 
     def bilinear(self, transposes: Any) -> Any:
         if not isinstance(transposes, tuple | list) or len(transposes) != 2:
@@ -227,11 +214,8 @@ class _Maker:
 
         @functools.wraps(self.f)
         def run(*args: Any, **params: Any) -> Any:
-            traced = [x for x in args if type(x) is Traced]
-            if traced:  # a program calls it in Python
-                y = traced[0].__array_function__(run, (), args, params)
-                weak = all(x.weak if type(x) is Traced else type(x) in (float, int) for x in args)
-                return y.as_number() if weak and y.dtype.kind == "f" else y
+            if any(type(x) is Traced for x in args):
+                return in_numpy(run, args, params)
             y = self.result(self.f(*map(_read_only, args), **params))
             if elementwise and np.shape(y) != np.broadcast_shapes(*map(np.shape, args)):
                 raise ValueError(

@@ -42,7 +42,7 @@ __all__ = [
 Argnums = int | tuple[int, ...] | list[int]
 
 
-def _record_call(
+def record_call(
     name: str,
     f: Callable[..., Any],
     args: tuple[Any, ...],
@@ -51,23 +51,29 @@ def _record_call(
     has_aux: bool = False,
 ) -> Recording:
     """Record ``f(*args, **kwargs)`` with respect to the arguments numbered ``argnums``."""
-    numbers = list(argnums) if isinstance(argnums, tuple | list) else [argnums]
-    for i in numbers:
-        if not isinstance(i, int) or isinstance(i, bool):
-            raise TypeError(f"{name}: argnums is {argnums!r}, expected an integer or a tuple of integers")
-        if not -len(args) <= i < len(args):
-            raise TypeError(
-                f"{name}: argnums names argument {i}, but the function was called with {len(args)} "
-                "positional argument(s); arguments to differentiate must be passed by position"
-            )
-    numbers = [i % len(args) for i in numbers]
-    if len(set(numbers)) < len(numbers):
-        raise ValueError(f"{name}: argnums {argnums!r} names an argument twice")
 
     def call(chosen: dict[int, Any]) -> Any:
         return f(*[chosen.get(i, a) for i, a in enumerate(args)], **kwargs)
 
+    numbers = argument_numbers(name, argnums, len(args))
     return Recording(name, call, {i: args[i] for i in sorted(numbers)}, has_aux)
+
+
+def argument_numbers(name: str, argnums: Argnums, count: int) -> list[int]:
+    """Which of so many arguments ``argnums`` names, counted from the front."""
+    numbers = list(argnums) if isinstance(argnums, tuple | list) else [argnums]
+    for i in numbers:
+        if not isinstance(i, int) or isinstance(i, bool):
+            raise TypeError(f"{name}: argnums is {argnums!r}, expected an integer or a tuple of integers")
+        if not -count <= i < count:
+            raise TypeError(
+                f"{name}: argnums names argument {i}, but the function was called with {count} "
+                "positional argument(s); arguments to differentiate must be passed by position"
+            )
+    numbers = [i % count for i in numbers]
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"{name}: argnums {argnums!r} names an argument twice")
+    return numbers
 
 
 def _by_argnums(recording: Recording, flat: list[Any], argnums: Argnums, n: int) -> Any:
@@ -135,6 +141,11 @@ def value_and_grad(
 ) -> Callable[..., Any]:
     """Like `grad`, giving the pair ``(f(x), gradient)``; with ``has_aux`` ``((f(x), aux), gradient)``.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As `grad`.
+
     Examples
     --------
     >>> value_and_grad(lambda x, y: x * y, argnums=(0, 1))(2.0, 3.0)
@@ -144,7 +155,7 @@ def value_and_grad(
 
     @functools.wraps(f, updated=())
     def both(*args: Any, **kwargs: Any) -> Any:
-        recording = _record_call(_name, f, args, kwargs, argnums, has_aux)
+        recording = record_call(_name, f, args, kwargs, argnums, has_aux)
         out = recording.out
         _check_scalar(_name, out, holomorphic, recording)
         flat, recorded = recording.pull([(out, fit(1.0, out._raw))] if type(out) is Value else [])
@@ -232,6 +243,14 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     aux
         With ``has_aux`` only: ``f``'s second output.
 
+    Raises
+    ------
+    TypeError
+        For a primal that is no float, or an output that is no array; when ``pull`` is called, for a complex
+        cotangent of a real value.
+    ValueError
+        When ``pull`` is called, for a cotangent of another shape or container than the value's.
+
     Examples
     --------
     >>> import numpy as np
@@ -260,6 +279,14 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
     """Value and differential: ``lin(dx)`` gives ``J dx``, reusing one recording of ``f``.
 
     ``f(x + h v) = f(x) + h lin(v) + O(h²)``.
+
+    Raises
+    ------
+    TypeError
+        For a primal that is no float, or an output that is no array; when ``lin`` is called, for a complex
+        tangent of a real primal.
+    ValueError
+        When ``lin`` is called, for tangents of other shapes or containers than the primals'.
 
     Examples
     --------
@@ -293,6 +320,14 @@ def _check_outputs(name: str, recording: Recording) -> None:
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     """Value and tangent: ``(f(x), J dx)`` in forward mode.
 
+    Raises
+    ------
+    TypeError
+        If ``primals`` or ``tangents`` is no tuple; for a primal that is no float, a complex tangent of a real
+        one, or an output that is no array.
+    ValueError
+        For tangents of other shapes or containers than the primals'.
+
     Examples
     --------
     >>> jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 10.0))
@@ -311,6 +346,11 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
 def directional_derivative(f: Callable[..., Any], x: Any, v: Any) -> Any:
     """``∇f(x) · v``: the velocity of ``f`` when ``x`` moves with velocity ``v``.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As `jvp`.
+
     Examples
     --------
     >>> import numpy as np
@@ -322,6 +362,14 @@ def directional_derivative(f: Callable[..., Any], x: Any, v: Any) -> Any:
 
 def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
     """``∇²f(x) v``, without building the Hessian: the tangent of the gradient.
+
+    Raises
+    ------
+    TypeError
+        If ``x`` holds something else than floats, or ``f`` gives no scalar; for a complex ``v`` of a real
+        ``x``.
+    ValueError
+        If ``v`` has another shape or container than ``x``.
 
     Examples
     --------
@@ -355,9 +403,10 @@ def jacobian(
     Raises
     ------
     TypeError
-        For complex numbers without ``holomorphic``; with it for real ones.
+        For an argument that is no float, or an output that is no array; for complex numbers without
+        ``holomorphic``, with it for real ones.
     ValueError
-        With ``holomorphic``, if ``f`` is not complex differentiable here.
+        For another ``mode``; with ``holomorphic``, if ``f`` is not complex differentiable here.
 
     Examples
     --------
@@ -378,7 +427,7 @@ def _jacobian(
 
     @functools.wraps(f, updated=())
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
-        recording = _record_call(name, f, args, kwargs, argnums)
+        recording = record_call(name, f, args, kwargs, argnums)
         outputs = recording.outputs
         _check_outputs(name, recording)
         every = [np.iscomplexobj(zeros_like(v)) for v in [*recording.leaves, *outputs]]
@@ -481,6 +530,14 @@ def hessian(
     """The second derivatives ``∂²f/∂xᵢ∂xⱼ`` of a scalar function, of shape ``x.shape + x.shape``.
 
     One forward sweep per entry of ``x`` over the recorded gradient; ``holomorphic`` as in `jacobian`.
+
+    Raises
+    ------
+    TypeError
+        For an argument that is no float, or an output that is no scalar; for complex numbers without
+        ``holomorphic``, with it for real ones.
+    ValueError
+        With ``holomorphic``, if ``f`` is not complex differentiable here.
 
     Examples
     --------

@@ -23,7 +23,7 @@ from chainrule.value import Value
 Axis = int | tuple[int, ...] | None
 
 
-def _operand(name: str, x: Any) -> Any:
+def as_floats(name: str, x: Any) -> Any:
     """A Value, a number or an array of floats, made of a list or of integers if need be."""
     if type(x) is Value or type(x) is float:
         return x
@@ -71,7 +71,7 @@ def array(x: Any, dtype: Any = None) -> Any:
     if isinstance(x, np.ndarray) and x.dtype == object:
         x = x.tolist()
     if not isinstance(x, list | tuple):
-        return _operand("array", x)
+        return as_floats("array", x)
     return stack([array(part) for part in x]) if x else np.zeros(0)
 
 
@@ -81,7 +81,7 @@ def relu(x: Any) -> Any:
     >>> relu(np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 2.])
     """
-    return ar.relu(_operand("relu", x))
+    return ar.relu(as_floats("relu", x))
 
 
 def leaky_relu(x: Any, slope: float = 0.01) -> Any:
@@ -90,7 +90,7 @@ def leaky_relu(x: Any, slope: float = 0.01) -> Any:
     >>> leaky_relu(np.array([-1.0, 2.0]), slope=0.1)
     array([-0.1,  2. ])
     """
-    return ar.leaky_relu(_operand("leaky_relu", x), slope=slope)
+    return ar.leaky_relu(as_floats("leaky_relu", x), slope=slope)
 
 
 def elu(x: Any, alpha: float = 1.0) -> Any:
@@ -99,7 +99,7 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     >>> elu(np.array([-1000.0, 2.0]))
     array([-1.,  2.])
     """
-    return ar.elu(_operand("elu", x), alpha=alpha)
+    return ar.elu(as_floats("elu", x), alpha=alpha)
 
 
 def selu(x: Any) -> Any:
@@ -119,7 +119,7 @@ def silu(x: Any) -> Any:
     >>> print(silu(0.0), silu(100.0))
     0.0 100.0
     """
-    return ac.silu(_operand("silu", x))
+    return ac.silu(as_floats("silu", x))
 
 
 def gelu(x: Any, approximate: str = "none") -> Any:
@@ -137,7 +137,7 @@ def gelu(x: Any, approximate: str = "none") -> Any:
     >>> print(gelu(0.0), round(gelu(1.0), 4), round(gelu(1.0, approximate="tanh"), 4))
     0.0 0.8413 0.8412
     """
-    x = _operand("gelu", x)
+    x = as_floats("gelu", x)
     if approximate == "none":
         return ac.gelu(x)
     if approximate == "tanh":
@@ -153,7 +153,7 @@ def erf(x: Any) -> Any:
     >>> print(erf(0.0), erf(10.0))
     0.0 1.0
     """
-    return el.erf(_operand("erf", x))
+    return el.erf(as_floats("erf", x))
 
 
 def sigmoid(x: Any) -> Any:
@@ -162,7 +162,7 @@ def sigmoid(x: Any) -> Any:
     >>> sigmoid(0.0)
     0.5
     """
-    return el.sigmoid(_operand("sigmoid", x))
+    return el.sigmoid(as_floats("sigmoid", x))
 
 
 def log_sigmoid(x: Any) -> Any:
@@ -171,7 +171,7 @@ def log_sigmoid(x: Any) -> Any:
     >>> round(float(log_sigmoid(-1000.0)), 6)
     -1000.0
     """
-    return el.log_sigmoid(_operand("log_sigmoid", x))
+    return el.log_sigmoid(as_floats("log_sigmoid", x))
 
 
 def softplus(x: Any) -> Any:
@@ -180,7 +180,7 @@ def softplus(x: Any) -> Any:
     >>> float(softplus(1000.0))
     1000.0
     """
-    return el.softplus(_operand("softplus", x))
+    return el.softplus(as_floats("softplus", x))
 
 
 def xlogy(x: Any, y: Any) -> Any:
@@ -189,7 +189,7 @@ def xlogy(x: Any, y: Any) -> Any:
     >>> float(xlogy(0.0, 0.0))
     0.0
     """
-    return el.xlogy(_operand("xlogy", x), _operand("xlogy", y))
+    return el.xlogy(as_floats("xlogy", x), as_floats("xlogy", y))
 
 
 def entropy(p: Any, axis: Axis = None) -> Any:
@@ -200,7 +200,7 @@ def entropy(p: Any, axis: Axis = None) -> Any:
     >>> print(entropy(np.array([0.5, 0.5, 0.0])) / np.log(2))
     1.0
     """
-    p = _operand("entropy", p)
+    p = as_floats("entropy", p)
     return sum(-el.xlogy(p, p), axis)
 
 
@@ -212,7 +212,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     >>> print(logsumexp(np.array([1000.0, 1000.0])) - np.log(2))
     1000.0
     """
-    x = _operand("logsumexp", x)
+    x = as_floats("logsumexp", x)
     return rd.logsumexp(x, axis=axes_of("logsumexp", x, axis), keepdims=keepdims)
 
 
@@ -224,7 +224,7 @@ def softmax(x: Any, axis: Axis = -1) -> Any:
     >>> softmax(np.array([0.0, 0.0]))
     array([0.5, 0.5])
     """
-    x = _operand("softmax", x)
+    x = as_floats("softmax", x)
     return rd.softmax(x, axis=axes_of("softmax", x, axis))
 
 
@@ -234,5 +234,5 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
     >>> log_softmax(np.array([10000.0, -10000.0]))
     array([     0., -20000.])
     """
-    x = _operand("log_softmax", x)
+    x = as_floats("log_softmax", x)
     return rd.log_softmax(x, axis=axes_of("log_softmax", x, axis))

@@ -14,14 +14,14 @@ import numpy as np
 import optree
 
 from chainrule.containers import flatten
-from chainrule.derivatives import Argnums
+from chainrule.derivatives import Argnums, argument_numbers
 from chainrule.graph import order
 from chainrule.primitives import Elementwise, Primitive, as_array, fit
 from chainrule.rules.bodies import Parts
 from chainrule.rules.carry import differentiable
 from chainrule.rules.control import loop, scan, watch
 from chainrule.running import Recorder, Span, around, place
-from chainrule.sweeps.adjoint import _transpose_push, adjoint
+from chainrule.sweeps.adjoint import adjoint, transpose_push
 from chainrule.sweeps.tangent import tangent
 from chainrule.value import Value, current, next_serial
 
@@ -133,7 +133,10 @@ def explain_nan(f: Any, argnums: Argnums | None = None) -> Any:
     Raises
     ------
     TypeError
-        If ``f`` is neither a function nor a Value, or ``argnums`` holds something else than integers.
+        If ``f`` is neither a function nor a Value, or ``argnums`` holds something else than integers; when
+        the function is called, if it names an argument that is not there.
+    ValueError
+        When the function is called, if ``argnums`` names an argument twice.
 
     Examples
     --------
@@ -157,8 +160,8 @@ def explain_nan(f: Any, argnums: Argnums | None = None) -> Any:
     if not callable(f):
         kind = type(f).__name__
         raise TypeError(f"explain_nan: received a {kind}, expected a function or a Value: explain_nan(f)(x)")
-    numbers = argnums if isinstance(argnums, tuple | list) else (0 if argnums is None else argnums,)
-    if not all(type(i) is int for i in numbers):
+    numbers = argnums if isinstance(argnums, tuple | list) else [argnums]
+    if argnums is not None and not all(type(i) is int for i in numbers):
         raise TypeError(
             f"explain_nan: argnums is {argnums!r}, expected integers; the function's arguments come in a "
             "second call: explain_nan(f)(x)"
@@ -168,8 +171,8 @@ def explain_nan(f: Any, argnums: Argnums | None = None) -> Any:
         f = f.function  # what it computes, operation by operation
 
     def explained(*args: Any, **kwargs: Any) -> NonFinite:
-        numbers = range(len(args)) if argnums is None else [argnums] if isinstance(argnums, int) else argnums
-        chosen = {i % len(args) for i in numbers} if args else set()
+        every = range(len(args))
+        chosen = every if argnums is None else argument_numbers("explain_nan", argnums, len(args))
         names: dict[int, str] = {}
         given = [_lifted(x, i, names) if i in chosen else x for i, x in enumerate(args)]
         return find(lambda: f(*given, **kwargs), names)
@@ -322,7 +325,7 @@ class _Recorder(Recorder):
         code = frame.f_code
         if code is adjoint.__code__ or code is tangent.__code__:
             return self._ran(frame, "backward" if code is adjoint.__code__ else "tangent", None)
-        if code is _transpose_push.__code__:
+        if code is transpose_push.__code__:
             return self._ran(frame, "backward", frame.f_locals["node"])
         if code.co_name in ("pull", "push") and isinstance(frame.f_locals.get("self"), Primitive):
             return self._ran(

@@ -27,7 +27,7 @@ import numpy as np
 from chainrule.traced import Traced
 from chainrule.value import Cell, Value, kept, result
 
-__all__ = ["Bilinear", "Elementwise", "Lanes", "Linear", "Primitive", "Reach", "Special", "fit"]
+__all__ = ["Bilinear", "Elementwise", "Lanes", "Linear", "Mixing", "Primitive", "Reach", "Special", "fit"]
 
 Contributions = list[tuple[Value, Any]]
 _ndarray = np.ndarray
@@ -317,6 +317,16 @@ class Linear(Primitive):
                     c = Lanes(c, fit_mask(masks[i], x._raw))
                 out.append((x, c))
         return out
+
+
+class Mixing(Linear):
+    """Linear with a matrix of any numbers: every element may reach every other, and no lane stays dead.
+
+    `Linear` sends masks through the transpose, which is right where the matrix holds 0 and 1.
+    """
+
+    def pull(self, g: Any, *rest: Any) -> Contributions:
+        return super().pull(g.value if type(g) is Lanes else g, *rest)
 
 
 class Bilinear(Primitive):

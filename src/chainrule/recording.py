@@ -192,7 +192,7 @@ def match(name: str, what: str, tree: Any, of: str, flat: list[Any], spec: Any) 
         if type(t) is not Value and not is_array(t):
             raise TypeError(f"{name}: {what} holds {kind_of(t)}, expected numbers or arrays, as {of}")
         at = f"[{i}]" if len(flat) > 1 else ""
-        got, want = _shape(t), _shape(v)
+        got, want = np.shape(raw(t)), np.shape(raw(v))
         if got != want:
             raise ValueError(f"{name}: {what}{at} has shape {got}, expected the shape of {of}, {want}")
         if np.iscomplexobj(raw(t)) and not np.iscomplexobj(raw(v)):
@@ -231,7 +231,3 @@ def zeros_like(x: Any) -> Any:
 def kind_of(x: Any) -> str:
     """What something is, for an error."""
     return "None" if x is None else f"a {type(x).__name__}"
-
-
-def _shape(x: Any) -> tuple[int, ...]:
-    return np.shape(raw(x))

@@ -221,6 +221,14 @@ def is_array(x: Any) -> bool:
     return isinstance(x, float | int | complex | np.ndarray | np.generic | Traced)
 
 
+def in_numpy(run: Callable[..., Any], args: Any, params: Any) -> Any:
+    """A call that a program makes in Python, some of its arguments traced; of numbers the result is one."""
+    first: Any = next(x for x in args if type(x) is Traced)
+    y = first.__array_function__(run, (), args, params)
+    weak = all(x.weak if type(x) is Traced else type(x) in (float, int) for x in args)
+    return y.as_number() if weak and y.dtype.kind == "f" else y
+
+
 # -------------------------------------------------------------------- which capture is going on
 
 _here = threading.local()

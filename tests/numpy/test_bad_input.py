@@ -141,7 +141,7 @@ AXES = {
         for name in "sum prod mean max min var std ptp cumsum cumprod diff flip sort squeeze".split()
     },
     "np.sum(x, axis=(0, -3))": "sum: axis -3 is out of range for shape (2, 3); expected -2 to 1",
-    "np.sum(s, axis=0)": "sum: axis 0 is out of range for shape (); a scalar has no axes",
+    "np.mean(s, axis=0)": "mean: axis 0 is out of range for shape (); a scalar has no axes",
     "np.sum(x, axis=(0, -2))": "sum: axes (0, -2) name an axis twice; expected each at most once",
     "np.sum(x, axis=1.5)": "sum: axis is 1.5, expected an integer",
     "np.mean(x, axis='rows')": "mean: axis is 'rows', expected an integer",

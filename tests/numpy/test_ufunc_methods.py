@@ -76,6 +76,24 @@ def test_reductions_take_the_elements_in_their_order() -> None:
     assert value == 5.0 and slope.tolist() == [[-1.0, 1.0]]  # of one element too it is the size
 
 
+NUMBERS = [np.add, np.multiply, np.maximum, np.fmin, np.logaddexp, np.subtract, np.hypot]
+
+
+@pytest.mark.parametrize("options", [{}, {"axis": -1}, {"axis": None}, {"keepdims": True}, {"initial": 2.0}])
+@pytest.mark.parametrize("ufunc", NUMBERS, ids=lambda f: f.__name__)
+def test_a_number_is_reduced_along_the_first_axis_that_it_has_not(ufunc: Any, options: Any) -> None:
+    y = ufunc.reduce(Value(-3.0), **options)
+    assert type(y) is Value and y.data == ufunc.reduce(-3.0, **options)
+    cr.check_grads(lambda x: ufunc.reduce(x, **options), (-3.0,))
+
+
+@pytest.mark.parametrize("axis", [1, (0,)])
+def test_other_axes_of_a_number_are_refused(axis: Any) -> None:
+    for reduce in (np.add.reduce, np.subtract.reduce, np.sum, np.max, np.ptp):
+        with pytest.raises(np.exceptions.AxisError, match="a scalar has no axes"):
+            reduce(Value(3.0), axis=axis)
+
+
 def test_long_sums_of_logarithms_take_few_operations() -> None:
     x = Value(np.linspace(-3.0, 2.0, 1000))
     before = x.serial

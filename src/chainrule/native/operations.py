@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import optree
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from chainrule.primitives import check_subclass
 from chainrule.traced import Changed, Traced, TracedError, current_trace, where_in_user_code
@@ -322,7 +323,9 @@ def transpose(x: Traced, axes: Any = None, *rest: Any) -> Traced:
     n = x.ndim
     if rest:
         axes = (axes, *rest)
-    axes = tuple(reversed(range(n))) if axes is None else tuple(operator.index(a) % n for a in axes)
+    axes = tuple(reversed(range(n))) if axes is None else normalize_axis_tuple(axes, n, "transpose")
+    if len(axes) != n:
+        raise ValueError(f"transpose: axes are {axes}, expected each of the {n} of shape {x.shape}")
     if axes == tuple(range(n)):
         return x
     return view("transpose", x, tuple(x.shape[a] for a in axes), {"axes": axes})
@@ -344,7 +347,7 @@ def concatenate(arrays: Any, axis: Any = 0, out: Any = None, dtype: Any = None, 
     if axis is None:
         xs, axis = [reshape(x, (x.size,)) for x in xs], 0
     kind = np.result_type(*[x.dtype for x in xs]) if dtype is None else np.dtype(dtype)
-    axis = operator.index(axis) % xs[0].ndim
+    axis = normalize_axis_index(operator.index(axis), xs[0].ndim, "concatenate")
     if kind.kind == "c":
         return call(np.concatenate, (xs, axis), {})  # type: ignore[no-any-return]
     xs = [cast(x, kind) for x in xs]
@@ -360,38 +363,41 @@ def concatenate(arrays: Any, axis: Any = 0, out: Any = None, dtype: Any = None, 
 
 def stack(arrays: Any, axis: int = 0, out: Any = None) -> Traced:
     xs = [lift(a) for a in arrays]
-    axis %= xs[0].ndim + 1
+    axis = normalize_axis_index(operator.index(axis), xs[0].ndim + 1, "stack")
     return concatenate([reshape(x, x.shape[:axis] + (1,) + x.shape[axis:]) for x in xs], axis)
 
 
 def squeeze(x: Traced, axis: Any = None) -> Traced:
-    axes = (
-        range(x.ndim)
-        if axis is None
-        else [a % x.ndim for a in (axis if isinstance(axis, tuple) else (axis,))]
-    )
-    return reshape(
-        x, tuple(n for i, n in enumerate(x.shape) if not (i in axes and (n == 1 or axis is not None)))
-    )
+    if axis is None or (not x.shape and axis in (0, -1)):  # which a number may be asked for, as in NumPy
+        axes = tuple(i for i, n in enumerate(x.shape) if n == 1)
+    else:
+        axes = normalize_axis_tuple(axis, x.ndim, "squeeze")
+    if long := [i for i in axes if x.shape[i] != 1]:
+        raise ValueError(
+            f"squeeze: axis {long[0]} of shape {x.shape} has length {x.shape[long[0]]}, expected 1"
+        )
+    return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in axes))
 
 
 def expand_dims(x: Traced, axis: Any) -> Traced:
     axes = axis if isinstance(axis, tuple | list) else (axis,)
     n = x.ndim + len(axes)
-    new = {a % n for a in axes}
+    new = normalize_axis_tuple(axes, n, "expand_dims")
     sizes = iter(x.shape)
     return reshape(x, tuple(1 if i in new else next(sizes) for i in range(n)))
 
 
 def swapaxes(x: Traced, a: int, b: int) -> Traced:
     axes = list(range(x.ndim))
+    a, b = (normalize_axis_index(operator.index(k), x.ndim, "swapaxes") for k in (a, b))
     axes[a], axes[b] = axes[b], axes[a]
     return transpose(x, axes)
 
 
 def moveaxis(x: Traced, source: Any, destination: Any) -> Traced:
-    start = [a % x.ndim for a in (source if isinstance(source, tuple | list) else (source,))]
-    end = [a % x.ndim for a in (destination if isinstance(destination, tuple | list) else (destination,))]
+    start, end = (normalize_axis_tuple(a, x.ndim, "moveaxis") for a in (source, destination))
+    if len(start) != len(end):
+        raise ValueError(f"moveaxis: source {source} and destination {destination} name unlike many axes")
     order = [k for k in range(x.ndim) if k not in start]
     for to, k in sorted(zip(end, start, strict=True)):
         order.insert(to, k)

@@ -32,6 +32,8 @@ def threads(n: int | None = None) -> int:
 
     Raises
     ------
+    TypeError
+        If ``n`` is no integer.
     ValueError
         If ``n`` is out of range.
 

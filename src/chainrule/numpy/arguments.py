@@ -41,6 +41,16 @@ def axes_of(name: str, x: Any, axis: Axis) -> tuple[int, ...]:
     return tuple(builtins.sorted(ordered_axes(name, x, axis)))
 
 
+def reduced_axes(name: str, x: Any, axis: Axis) -> tuple[int, ...]:
+    """`axes_of`, as ufuncs reduce along them: of a number, which has none, 0 and -1 name nothing."""
+    try:
+        return axes_of(name, x, axis)
+    except np.exceptions.AxisError:  # looked at only now, as all other reductions would pay for it
+        if not shape_of(x) and not isinstance(axis, _SEVERAL) and axis in (0, -1):
+            return ()
+        raise
+
+
 def ordered_axes(name: str, x: Any, axes: Any, repeated: bool = False) -> tuple[int, ...]:
     """Axes counted from the front, in the order given."""
     found = tuple(axis_of(name, x, k) for k in (axes if isinstance(axes, _SEVERAL) else (axes,)))

@@ -15,13 +15,10 @@ from chainrule.numpy.reductions import sum
 from chainrule.primitives import as_array
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import shape as sh
+from chainrule.rules.shape import sliced
 from chainrule.value import current
 
 # -------------------------------------------------------------------- differences and integrals
-
-
-def _part(a: Any, axis: int, start: int | None, stop: int | None) -> Any:
-    return sh.getitem(a, (slice(None),) * axis + (slice(start, stop),))
 
 
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = KEEP, append: Any = KEEP) -> Any:
@@ -34,7 +31,7 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = KEEP, append: Any = 
         parts = [as_operand(p) for p in (prepend, a, append) if p is not KEEP]
         a = concatenate([p if shape_of(p) else broadcast_to(p, edge) for p in parts], k)
     for _ in range(n):
-        a = _part(a, k, 1, None) - _part(a, k, None, -1)
+        a = sliced(a, k, 1, None) - sliced(a, k, None, -1)
     return a
 
 
@@ -53,7 +50,7 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
         dx = diff(x) if len(shape_of(x)) == 1 else diff(x, axis=axis)
         if len(shape_of(x)) == 1:
             dx = reshape(dx, tuple(-1 if i == k else 1 for i in range(len(shape_of(y)))))
-    return sum(dx * (_part(y, k, 1, None) + _part(y, k, None, -1)) / 2.0, k)
+    return sum(dx * (sliced(y, k, 1, None) + sliced(y, k, None, -1)) / 2.0, k)
 
 
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
@@ -83,9 +80,9 @@ def _slope(f: Any, k: int, h: Any, edge_order: int) -> Any:
         raise ValueError(f"gradient: spacing has shape {shape_of(h)}, expected a number or ({m},)")
 
     def at(i: int) -> Any:
-        return _part(f, k, i, i + 1 if i != -1 else None)
+        return sliced(f, k, i, i + 1 if i != -1 else None)
 
-    low, middle, high = _part(f, k, None, -2), _part(f, k, 1, -1), _part(f, k, 2, None)
+    low, middle, high = sliced(f, k, None, -2), sliced(f, k, 1, -1), sliced(f, k, 2, None)
     if not shape_of(h):
         left = right = h
         inside = (high - low) / (2.0 * h)
@@ -93,7 +90,7 @@ def _slope(f: Any, k: int, h: Any, edge_order: int) -> Any:
     else:
         d = diff(h)
         along = tuple(-1 if i == k else 1 for i in range(len(shape_of(f))))
-        left, right = (reshape(_part(d, 0, *s), along) for s in ((None, -1), (1, None)))
+        left, right = (reshape(sliced(d, 0, *s), along) for s in ((None, -1), (1, None)))
         total = left + right
         inside = high * (left / (right * total)) + middle * ((right - left) / (left * right)) - low * (
             right / (left * total)
@@ -138,8 +135,8 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
         x, xp = ar.remainder(x, abs(period)), ar.remainder(xp, abs(period))
         order = np.argsort(current(xp))
         xp, fp = take(xp, order), take(fp, order)
-        xp = concatenate([_part(xp, 0, -1, None) - abs(period), xp, _part(xp, 0, 0, 1) + abs(period)])
-        fp = concatenate([_part(fp, 0, -1, None), fp, _part(fp, 0, 0, 1)])
+        xp = concatenate([sliced(xp, 0, -1, None) - abs(period), xp, sliced(xp, 0, 0, 1) + abs(period)])
+        fp = concatenate([sliced(fp, 0, -1, None), fp, sliced(fp, 0, 0, 1)])
         left = right = None
     n = shape_of(xp)[0]
     at = as_array(current(x))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.numpy.arguments import as_operand, axis_of, ordered_axes, shape_of, sizes_of
+from chainrule.numpy.arguments import as_operand, axis_of, ordered_axes, reduced_axes, shape_of, sizes_of
 from chainrule.numpy.elementwise import astype
 from chainrule.primitives import broadcast_to as _broadcast_to
 from chainrule.rules import arithmetic as ar
@@ -108,7 +108,8 @@ def expand_dims(a: Any, axis: Any) -> Any:
 
 def squeeze(a: Any, axis: Any = None) -> Any:
     shape = shape_of(a)
-    axes = [k for k, n in enumerate(shape) if n == 1] if axis is None else ordered_axes("squeeze", a, axis)
+    every = tuple(k for k, n in enumerate(shape) if n == 1)
+    axes = every if axis is None else reduced_axes("squeeze", a, axis)
     for k in axes:
         if shape[k] != 1:
             raise ValueError(f"squeeze: axis {k} of shape {shape} has length {shape[k]}, expected 1")

@@ -11,7 +11,7 @@ import numpy as np
 
 from chainrule.numpy.arguments import KEEP, as_operand, axis_of, ordered_axes, shape_of
 from chainrule.numpy.manipulation import moveaxis, reshape
-from chainrule.numpy.products import _matmul, tensordot
+from chainrule.numpy.products import matmul_as, tensordot
 from chainrule.numpy.rearranging import diagonal as _diagonal
 from chainrule.numpy.rearranging import take_along_axis
 from chainrule.numpy.reductions import sum
@@ -62,7 +62,7 @@ class SVDResult(NamedTuple):
     Vh: Any
 
 
-def _square(name: str, a: Any, instead: str = "") -> Any:
+def as_square(name: str, a: Any, instead: str = "") -> Any:
     a = as_operand(a)
     shape = shape_of(a)
     if len(shape) < 2 or shape[-1] != shape[-2]:
@@ -72,7 +72,7 @@ def _square(name: str, a: Any, instead: str = "") -> Any:
     return a
 
 
-def _matrices(name: str, a: Any) -> Any:
+def as_matrices(name: str, a: Any) -> Any:
     a = as_operand(a)
     if len(shape_of(a)) < 2:
         raise np.linalg.LinAlgError(f"{name}: a is {shape_of(a)}, expected matrices in the last two axes")
@@ -88,7 +88,7 @@ def _fixed(a: Any, *found: Any) -> tuple[Any, ...]:
     return found
 
 
-def _columns(name: str, a: Any, b: Any) -> tuple[Any, bool]:
+def as_columns(name: str, a: Any, b: Any) -> tuple[Any, bool]:
     """The right sides as columns, and whether it was one vector."""
     b = as_operand(b)
     vector = len(shape_of(b)) == 1
@@ -101,7 +101,7 @@ def _columns(name: str, a: Any, b: Any) -> tuple[Any, bool]:
     return (la.column(b) if vector else b), vector
 
 
-def _vector(x: Any) -> Any:
+def as_vector(x: Any) -> Any:
     return reshape(x, shape_of(x)[:-1])
 
 
@@ -109,20 +109,20 @@ def _vector(x: Any) -> Any:
 
 
 def solve(a: Any, b: Any) -> Any:
-    a = _square("solve", a, "; use np.linalg.lstsq")
-    b, vector = _columns("solve", a, b)
+    a = as_square("solve", a, "; use np.linalg.lstsq")
+    b, vector = as_columns("solve", a, b)
     x = la.solve(a, b)
-    return _vector(x) if vector else x
+    return as_vector(x) if vector else x
 
 
 def inv(a: Any) -> Any:
-    return la.inv(_square("inv", a, "; use np.linalg.pinv"))
+    return la.inv(as_square("inv", a, "; use np.linalg.pinv"))
 
 
 def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = KEEP) -> Any:
-    a = _matrices("pinv", a)
+    a = as_matrices("pinv", a)
     if hermitian:
-        a = la.hermitian(_square("pinv", a), False)
+        a = la.hermitian(as_square("pinv", a), False)
     if rcond is None:
         rcond = None if rtol is KEEP else rtol
     if rcond is None:  # NumPy's own default for rtol=None
@@ -136,14 +136,14 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     a = as_operand(a)
     if len(shape_of(a)) != 2:
         raise np.linalg.LinAlgError(f"lstsq: a is {shape_of(a)}, expected one matrix")
-    b, vector = _columns("lstsq", a, b)
+    b, vector = as_columns("lstsq", a, b)
     x = la.lstsq(a, b, rcond=rcond)
     s = svdvals(a)
     _, residuals, rank, _ = np.linalg.lstsq(current(a), current(b), rcond)
     if shape_of(residuals)[0]:
         r = b - mx.matmul(a, x)
         residuals = sum(ar.real(ar.conj(r) * r), 0)
-    return (_vector(x) if vector else x), residuals, rank, s
+    return (as_vector(x) if vector else x), residuals, rank, s
 
 
 def tensorinv(a: Any, ind: int = 2) -> Any:
@@ -169,9 +169,8 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
     n = math.prod(rest)
     if math.prod(shape_of(a)) != n * n or math.prod(shape_of(b)) != n:
         raise np.linalg.LinAlgError(
-            f"tensorsolve: a is {shape_of(a)}, b is {shape_of(b)}; a must be square: as many "
-            f"elements in its first "
-            f"{len(shape_of(b))} axes, those of b, as in the others"
+            f"tensorsolve: a is {shape_of(a)}, b is {shape_of(b)}; a must be square: as many elements in its "
+            f"first {len(shape_of(b))} axes, those of b, as in the others"
         )
     x = la.solve(reshape(a, (n, n)), reshape(b, (n, 1)))
     return reshape(x, rest)
@@ -181,11 +180,11 @@ def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
 
 
 def det(a: Any) -> Any:
-    return la.det(_square("det", a))
+    return la.det(as_square("det", a))
 
 
 def slogdet(a: Any) -> Any:
-    a = _square("slogdet", a)
+    a = as_square("slogdet", a)
     sign, size = _fixed(a, *np.linalg.slogdet(current(a)))
     if la.is_complex(a):
         return SlogdetResult(la.sign_of_det(a, sign, size), la.logabsdet(a, sign, size))
@@ -193,7 +192,7 @@ def slogdet(a: Any) -> Any:
 
 
 def matrix_power(a: Any, n: int) -> Any:
-    a = _square("matrix_power", a)
+    a = as_square("matrix_power", a)
     try:
         n = operator.index(n)
     except TypeError:
@@ -222,8 +221,8 @@ def multi_dot(arrays: Any, *, out: Any = None) -> Any:
     for i, x in enumerate(xs):
         if len(shape_of(x)) != 2 and not (len(shape_of(x)) == 1 and i in (0, len(xs) - 1)):
             raise np.linalg.LinAlgError(
-                f"multi_dot: array {i} is {shape_of(x)}, expected a matrix (the first and the last "
-                f"may be vectors)"
+                f"multi_dot: array {i} is {shape_of(x)}, expected a matrix (the first and the last may be "
+                "vectors)"
             )
     first, last = (len(shape_of(xs[k])) == 1 for k in (0, -1))
     if first:
@@ -244,7 +243,7 @@ def multi_dot(arrays: Any, *, out: Any = None) -> Any:
         if i == j:
             return xs[i]
         k = best[i, j][1]
-        return _matmul("multi_dot", product(i, k), product(k + 1, j))
+        return matmul_as("multi_dot", product(i, k), product(k + 1, j))
 
     found = product(0, len(xs) - 1)
     shape = shape_of(found)
@@ -282,12 +281,12 @@ def outer(x1: Any, x2: Any, /) -> Any:
 
 
 def cholesky(a: Any, /, *, upper: bool = False) -> Any:
-    a = _square("cholesky", a)
+    a = as_square("cholesky", a)
     return la.H(la.cholesky(la.H(a))) if upper else la.cholesky(a)
 
 
 def qr(a: Any, mode: str = "reduced") -> Any:
-    a = _matrices("qr", a)
+    a = as_matrices("qr", a)
     if mode not in ("reduced", "complete", "r"):
         raise ValueError(f"qr: mode is {mode!r}, expected 'reduced', 'complete' or 'r' for Values")
     m, n = shape_of(a)[-2:]
@@ -313,7 +312,7 @@ def eigh(a: Any, UPLO: str = "L") -> Any:
 
 
 def _eigh(name: str, a: Any, UPLO: Any) -> EighResult:
-    a, upper = _square(name, a), _upper(name, UPLO)
+    a, upper = as_square(name, a), _upper(name, UPLO)
     given = _fixed(a, *np.linalg.eigh(current(a), UPLO))
     vectors = dc.eigh_vectors(a, *given, upper=upper, phases=True)
     return EighResult(dc.eigh_values(a, *given, upper=upper), vectors)
@@ -330,7 +329,7 @@ def _upper(name: str, UPLO: str) -> bool:
 
 
 def eig(a: Any) -> Any:
-    a = _square("eig", a)
+    a = as_square("eig", a)
     given = _fixed(a, *np.linalg.eig(current(a)))
     return EigResult(dc.eig_values(a, *given), dc.eig_vectors(a, *given, phases=True))
 
@@ -340,11 +339,11 @@ def eigvals(a: Any) -> Any:
 
 
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
-    a = _matrices("svd", a)
+    a = as_matrices("svd", a)
     if hermitian:
         if compute_uv:
-            return _svd_of_hermitian(_square("svd", a))
-        a = la.hermitian(_square("svd", a), False)
+            return _svd_of_hermitian(as_square("svd", a))
+        a = la.hermitian(as_square("svd", a), False)
     last, k = len(shape_of(a)) - 1, builtins.min(shape_of(a)[-2:])
     u, s, vh = np.linalg.svd(current(a), full_matrices=bool(full_matrices and compute_uv))
     v = np.conjugate(np.swapaxes(vh, -1, -2))

@@ -10,7 +10,7 @@ import numpy as np
 from chainrule.numpy.arguments import as_operand, axes_of, ordered_axes, shape_of
 from chainrule.numpy.elementwise import power, where
 from chainrule.numpy.manipulation import moveaxis, reshape
-from chainrule.numpy.matrices import _matrices, _square, inv, svdvals
+from chainrule.numpy.matrices import as_matrices, as_square, inv, svdvals
 from chainrule.numpy.reductions import max, min, sum
 from chainrule.primitives import as_array
 from chainrule.rules import arithmetic as ar
@@ -20,12 +20,12 @@ from chainrule.value import current
 
 
 def cond(x: Any, p: Any = None) -> Any:
-    x = _matrices("cond", x)
+    x = as_matrices("cond", x)
     if p in (None, 2, -2):
         s = svdvals(x)
         large, small = (sh.getitem(s, (Ellipsis, k)) for k in (0, -1))
         return small / large if p == -2 else large / small
-    _square("cond", x, "; p=2 takes others")
+    as_square("cond", x, "; p=2 takes others")
     return norm(x, p, (-2, -1)) * norm(inv(x), p, (-2, -1))
 
 
@@ -56,11 +56,9 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
         )
     s = svdvals(moveaxis(x, (rows, columns), (-2, -1)))
     found = sum(s, -1) if ord == "nuc" else sh.getitem(s, (Ellipsis, 0 if ord == 2 else -1))
-    return (
-        reshape(found, tuple(1 if i in axes else k for i, k in enumerate(shape_of(x))))
-        if keepdims
-        else found
-    )
+    if not keepdims:
+        return found
+    return reshape(found, tuple(1 if i in axes else k for i, k in enumerate(shape_of(x))))
 
 
 def _empty(x: Any, axes: tuple[int, ...]) -> bool:
@@ -95,4 +93,4 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any
 
 
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
-    return norm(_matrices("matrix_norm", x), ord, (-2, -1), keepdims)
+    return norm(as_matrices("matrix_norm", x), ord, (-2, -1), keepdims)

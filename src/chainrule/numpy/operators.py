@@ -236,12 +236,11 @@ _ATTACHED: dict[str, Any] = {
     "all": _plain(np.all),
     "compress": lambda self, condition, axis=None, out=None: np.compress(condition, self, axis, out),
     "itemsize": property(lambda self: self.dtype.itemsize),
-    "device": property(lambda self: "cpu"),
 }
 for _name in (
     "sum prod mean max min var std ptp cumsum cumprod round copy ravel swapaxes squeeze repeat take "
     "diagonal trace dot"
 ).split():
     _ATTACHED[_name] = _method(_name)
-for _name, _method in _ATTACHED.items():
-    setattr(Value, _name, _method)
+for _name, _attribute in _ATTACHED.items():
+    setattr(Value, _name, _attribute)

@@ -16,6 +16,7 @@ from chainrule.numpy.reductions import max, mean, min
 from chainrule.primitives import as_array
 from chainrule.rules import arithmetic as ar
 from chainrule.rules import shape as sh
+from chainrule.rules.shape import sliced
 from chainrule.value import Value, current
 
 Pair = tuple[Any, Any]
@@ -110,10 +111,6 @@ def _constant(array: Any, width: Any, values: Any) -> Any:
     return padded + np.pad(np.zeros(shape, dtype), width, constant_values=values)
 
 
-def _slice(a: Any, k: int, start: int | None, stop: int | None) -> Any:
-    return sh.getitem(a, (slice(None),) * k + (slice(start, stop),))
-
-
 def _beside(array: Any, k: int, width: tuple[int, int], before: Any, after: Any) -> Any:
     """Joined on both sides with what has one element along the axis, repeated, or as many as wanted."""
     shape = shape_of(array)
@@ -129,8 +126,8 @@ def _statistics(array: Any, k: int, mode: str, lengths: Pair) -> Pair:
     n, found = shape_of(array)[k], _STATISTICS[mode]
     before, after = (n if m is None else m if m < n else n for m in lengths)
     return (
-        found(_slice(array, k, 0, before), k, keepdims=True),
-        found(_slice(array, k, n - after, n), k, keepdims=True),
+        found(sliced(array, k, 0, before), k, keepdims=True),
+        found(sliced(array, k, n - after, n), k, keepdims=True),
     )
 
 
@@ -144,8 +141,8 @@ def _ramps(array: Any, k: int, width: tuple[int, int], ends: Pair) -> Pair:
         end = astype(end, kind) if type(end) is Value else end
         return end + (edge - end) * share
 
-    before = ramp(_slice(array, k, 0, 1), ends[0], width[0]) if width[0] else None
-    after = ramp(_slice(array, k, n - 1, n), ends[1], width[1]) if width[1] else None
+    before = ramp(sliced(array, k, 0, 1), ends[0], width[0]) if width[0] else None
+    after = ramp(sliced(array, k, n - 1, n), ends[1], width[1]) if width[1] else None
     if after is not None:
         after = sh.getitem(after, (slice(None),) * k + (slice(None, None, -1),))
     return before, after
@@ -167,5 +164,5 @@ def _odd(array: Any, k: int, width: tuple[int, int], mode: str) -> Any:
     sign, last, first = (
         c.reshape(along).astype(kind) for c in (np.where(back, -1, 1), 2 * turns + 2 * back, -2 * turns)
     )
-    first_edge, last_edge = _slice(array, k, 0, 1), _slice(array, k, n - 1, n)
+    first_edge, last_edge = sliced(array, k, 0, 1), sliced(array, k, n - 1, n)
     return take(array, index, k) * sign + last_edge * last + first_edge * first

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from chainrule.numpy.arguments import as_operand, shape_of
-from chainrule.numpy.calculus import _part
 from chainrule.numpy.elementwise import astype
 from chainrule.numpy.manipulation import broadcast_to, concatenate, ravel, reshape
 from chainrule.numpy.matrices import eigvals, inv, lstsq
@@ -20,6 +19,7 @@ from chainrule.rules import polynomial as pl
 from chainrule.rules import shape as sh
 from chainrule.rules.elementary import sqrt
 from chainrule.rules.matrix import matrix_transpose
+from chainrule.rules.shape import sliced
 from chainrule.traced import Traced
 from chainrule.value import current
 
@@ -30,10 +30,7 @@ def polyval(p: Any, x: Any) -> Any:
     p, x = as_operand(p), as_operand(x)
     kind = np.result_type(as_array(current(p)).dtype, as_array(current(x)).dtype)  # of numbers, too
     p = p if as_array(current(p)).dtype == kind else astype(p, kind)
-    y = x * 0.0
-    for i in range(shape_of(p)[0]):
-        y = y * x + sh.getitem(p, i)
-    return y
+    return pl.horner(p, x)
 
 
 def _coefficients(name: str, p: Any) -> Any:
@@ -69,7 +66,7 @@ def polymul(a1: Any, a2: Any) -> Any:
 def polyder(p: Any, m: int = 1) -> Any:
     p = _coefficients("polyder", p)
     for _ in range(m):
-        p = _part(p, 0, None, -1) * np.arange(shape_of(p)[0] - 1, 0, -1)
+        p = sliced(p, 0, None, -1) * np.arange(shape_of(p)[0] - 1, 0, -1)
     return p
 
 
@@ -80,7 +77,7 @@ def polyint(p: Any, m: int = 1, k: Any = None) -> Any:
     if shape_of(k) != (m,):
         raise ValueError(f"polyint: k has shape {shape_of(k)}, expected one constant or {m}")
     for i in range(m):
-        p = concatenate([p / np.arange(shape_of(p)[0], 0, -1), _part(k, 0, i, i + 1)])
+        p = concatenate([p / np.arange(shape_of(p)[0], 0, -1), sliced(k, 0, i, i + 1)])
     return p
 
 
@@ -94,7 +91,7 @@ def polydiv(u: Any, v: Any) -> tuple[Any, Any]:
         found.append(sh.getitem(rest, k) * scale)
         rest = rest - sh.pad(found[-1] * v, width=((k, m - n - k),))
     plain = np.polydiv(current(u), current(v))
-    rest = _part(rest, 0, m - len(plain[1]), None)
+    rest = sliced(rest, 0, m - len(plain[1]), None)
     return (astype(sh.stack(found), kind) if found else plain[0]), rest
 
 

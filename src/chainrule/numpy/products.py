@@ -25,10 +25,10 @@ from chainrule.value import current
 
 
 def matmul(a: Any, b: Any) -> Any:
-    return _matmul("matmul", a, b)
+    return matmul_as("matmul", a, b)
 
 
-def _matmul(name: str, a: Any, b: Any) -> Any:
+def matmul_as(name: str, a: Any, b: Any) -> Any:
     a, b = as_operand(a), as_operand(b)
     x, y = shape_of(a), shape_of(b)
     if not x or not y:
@@ -96,7 +96,7 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
     if not shape_of(a) or not shape_of(b):
         return _scaled(a, b)
     if len(shape_of(b)) <= 2 and len(shape_of(a)) <= 2:
-        return _matmul("dot", a, b)
+        return matmul_as("dot", a, b)
     k = -2 if len(shape_of(b)) > 1 else 0
     _check_lengths("dot", a, b, shape_of(a)[-1], shape_of(b)[k])
     return tensordot(a, b, ((-1,), (k,)))
@@ -148,7 +148,7 @@ def matvec(x1: Any, x2: Any) -> Any:
     a, b = as_operand(x1), as_operand(x2)
     if len(shape_of(a)) < 2 or not shape_of(b):
         raise ValueError(f"matvec: x1 is {shape_of(a)}, x2 is {shape_of(b)}; expected matrices and vectors")
-    y = _matmul("matvec", a, reshape(b, (*shape_of(b), 1)))
+    y = matmul_as("matvec", a, reshape(b, (*shape_of(b), 1)))
     return reshape(y, shape_of(y)[:-1])
 
 
@@ -157,7 +157,7 @@ def vecmat(x1: Any, x2: Any) -> Any:
     a, b = as_operand(x1), as_operand(x2)
     if not shape_of(a) or len(shape_of(b)) < 2:
         raise ValueError(f"vecmat: x1 is {shape_of(a)}, x2 is {shape_of(b)}; expected vectors and matrices")
-    y = _matmul("vecmat", reshape(ar.conj(a), (*shape_of(a)[:-1], 1, shape_of(a)[-1])), b)
+    y = matmul_as("vecmat", reshape(ar.conj(a), (*shape_of(a)[:-1], 1, shape_of(a)[-1])), b)
     return reshape(y, shape_of(y)[:-2] + shape_of(y)[-1:])
 
 

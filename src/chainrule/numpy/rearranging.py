@@ -51,10 +51,7 @@ def roll(a: Any, shift: Any, axis: Axis = None) -> Any:
         n = shape_of(a)[k]
         s = int(s) % n if n else 0
         if s:
-            before = (slice(None),) * k
-            a = sh.concatenate(
-                [sh.getitem(a, (*before, slice(n - s, n))), sh.getitem(a, (*before, slice(0, n - s)))], k
-            )
+            a = sh.concatenate([sh.sliced(a, k, n - s, n), sh.sliced(a, k, 0, n - s)], k)
     return positive(a) if a is given else a
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.numpy.arguments import KEEP, Axis, as_operand, axes_of, axis_of, shape_of
+from chainrule.numpy.arguments import KEEP, Axis, as_operand, axes_of, axis_of, reduced_axes, shape_of
 from chainrule.numpy.elementwise import astype
 from chainrule.numpy.elementwise import where as _where
 from chainrule.numpy.manipulation import broadcast_to, concatenate, ravel, reshape
@@ -72,7 +72,7 @@ def _monoid(name: str, primitive: Any, join: Any, neutral: float) -> Callable[..
         where: Any = True,
     ) -> Any:
         x = operand(a, dtype)
-        axes = axes_of(name, x, axis)
+        axes = reduced_axes(name, x, axis)
         if chosen(where):
             if extreme and not given(initial):
                 raise ValueError(f"{name}: where= needs initial=, what an empty selection amounts to")
@@ -110,7 +110,7 @@ amax, amin = max, min
 
 
 def ptp(a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False) -> Any:
-    axes = axes_of("ptp", a, axis)
+    axes = reduced_axes("ptp", a, axis)
     return max(a, axes, keepdims=keepdims) - min(a, axes, keepdims=keepdims)
 
 
@@ -122,7 +122,7 @@ def logaddexp(
     x = operand(array, dtype)
     if chosen(where):
         x = _where(mask_of("logaddexp.reduce", where, x), x, -np.inf)
-    y = rd.logsumexp(x, axis=axes_of("logaddexp.reduce", x, axis), keepdims=_kept(keepdims))
+    y = rd.logsumexp(x, axis=reduced_axes("logaddexp.reduce", x, axis), keepdims=_kept(keepdims))
     return ar.logaddexp(y, initial) if given(initial) else y
 
 
@@ -300,18 +300,18 @@ def _nan_extreme(extreme: Callable[..., Any], neutral: float) -> Callable[..., A
         a: Any, axis: Axis = None, out: Any = None, keepdims: Any = False, initial: Any = KEEP,
         where: Any = True,
     ) -> Any:  # fmt: skip
+        axes, kept = reduced_axes(name, a, axis), _kept(keepdims)
         there = _there(name, a, where)
-        y = extreme(_where(there, a, neutral), axis, keepdims=keepdims, initial=initial)
+        y = extreme(_where(there, a, neutral), axes, keepdims=kept, initial=initial)
         if given(initial):
             return y
         if chosen(where):
             raise ValueError(f"{name}: where= needs initial=, what an empty selection amounts to")
-        axes, kept = axes_of(name, a, axis), _kept(keepdims)
         hit = there & (as_array(current(a)) == neutral)
         many = np.sum(hit, axis=axes, keepdims=kept)
         alone = (many > 0) & (as_array(current(y)) == neutral)
         if type(alone) is Traced or np.any(alone):  # what stands in the place of nan has no share
-            total = sum(_where(hit, a, 0.0), axis, keepdims=keepdims) / np.maximum(many, 1)
+            total = sum(_where(hit, a, 0.0), axes, keepdims=kept) / np.maximum(many, 1)
             y = _where(alone, total, y)
         some = np.any(there, axis=axes, keepdims=kept)
         return _where(some, y, np.nan)  # of nothing but nan
@@ -330,25 +330,21 @@ def nanmean(
     return mean(a, axis, dtype, out, keepdims, where=_there("nanmean", a, where))
 
 
-def nanvar(
-    a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False,
-    *, where: Any = True, mean: Any = KEEP, correction: Any = KEEP,
-) -> Any:  # fmt: skip
-    there = _there("nanvar", a, where)
-    y = var(a, axis, dtype, out, ddof, keepdims, where=there, mean=mean, correction=correction)
-    return _where(_enough("nanvar", there, axis, keepdims, ddof, correction), y, np.nan)
+def _nan_spread(spread: Callable[..., Any]) -> Callable[..., Any]:
+    """Where no more numbers are left than degrees of freedom are taken it is nan."""
+    name = "nan" + spread.__name__
+
+    def reduce(
+        a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False,
+        *, where: Any = True, mean: Any = KEEP, correction: Any = KEEP,
+    ) -> Any:  # fmt: skip
+        axes, there = axes_of(name, a, axis), _there(name, a, where)
+        y = spread(a, axis, dtype, out, ddof, keepdims, where=there, mean=mean, correction=correction)
+        count = np.sum(there, axis=axes, keepdims=_kept(keepdims))
+        return _where(count > (ddof if correction is KEEP else correction), y, np.nan)
+
+    reduce.__name__ = reduce.__qualname__ = name
+    return reduce
 
 
-def nanstd(
-    a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False,
-    *, where: Any = True, mean: Any = KEEP, correction: Any = KEEP,
-) -> Any:  # fmt: skip
-    there = _there("nanstd", a, where)
-    y = std(a, axis, dtype, out, ddof, keepdims, where=there, mean=mean, correction=correction)
-    return _where(_enough("nanstd", there, axis, keepdims, ddof, correction), y, np.nan)
-
-
-def _enough(name: str, there: Any, axis: Axis, keepdims: Any, ddof: float, correction: Any) -> Any:
-    """Where more numbers are left than degrees of freedom are taken."""
-    count = np.sum(there, axis=axes_of(name, there, axis), keepdims=_kept(keepdims))
-    return count > (ddof if correction is KEEP else correction)
+nanvar, nanstd = _nan_spread(var), _nan_spread(std)

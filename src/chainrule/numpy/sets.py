@@ -29,18 +29,15 @@ def unique_values(x: Any, /) -> Any:
 
 
 def unique_counts(x: Any, /) -> Any:
-    plain = np.unique_counts(current(x))
-    return plain._replace(values=unique_values(x))
+    return np.unique_counts(current(x))._replace(values=unique_values(x))
 
 
 def unique_inverse(x: Any, /) -> Any:
-    plain = np.unique_inverse(current(x))
-    return plain._replace(values=unique_values(x))
+    return np.unique_inverse(current(x))._replace(values=unique_values(x))
 
 
 def unique_all(x: Any, /) -> Any:
-    plain = np.unique_all(current(x))
-    return plain._replace(values=unique_values(x))
+    return np.unique_all(current(x))._replace(values=unique_values(x))
 
 
 # -------------------------------------------------------------------- of two arrays

@@ -42,9 +42,7 @@ def _convolve(name: str, a: Any, v: Any, mode: str) -> Any:
     if mode not in parts:
         raise ValueError(f"{name}: mode is {mode!r}, expected 'full', 'same' or 'valid'")
     start, size = parts[mode]
-    if (
-        name == "correlate" and n > m and mode == "same"
-    ):  # NumPy correlates the longer with the shorter, turned
-        start = short // 2
+    if name == "correlate" and mode == "same" and n > m:
+        start = short // 2  # NumPy correlates the longer with the shorter, turned
     full = cv.convolve(a, v, method="direct")
     return full if mode == "full" else sh.getitem(full, slice(start, start + size))

@@ -38,7 +38,7 @@ def _resized(name: str, x: Any, n: Any, axis: int) -> Any:
     have = shape_of(x)[axis]
     n = _length(name, have if n is None or n == -1 else n)
     if n < have:
-        return sh.getitem(x, (slice(None),) * axis + (slice(0, n),))
+        return sh.sliced(x, axis, 0, n)
     return x if n == have else sh.pad(
         x, width=tuple((0, n - have) if k == axis else (0, 0) for k in range(len(shape_of(x))))
     )  # fmt: skip

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.numpy.arguments import KEEP, Axis, as_operand, axes_of, axis_of, shape_of
+from chainrule.numpy.arguments import KEEP, Axis, as_operand, axis_of, reduced_axes, shape_of
 from chainrule.numpy.assignment import assign, check_written
 from chainrule.numpy.elementwise import astype, where
-from chainrule.numpy.manipulation import broadcast_to, concatenate, ravel, reshape, stack
+from chainrule.numpy.manipulation import broadcast_to, concatenate, ravel, reshape, stack, unstack
 from chainrule.numpy.products import along_axes
 from chainrule.numpy.rearranging import as_index, take
 from chainrule.numpy.reductions import chosen, given, mask_of
@@ -63,21 +63,18 @@ def _cast(x: Any, kind: Any) -> Any:
     return astype(x, kind) if type(x) is Value and kind is not None and x.dtype != kind else x
 
 
-def _slices(x: Any, k: int) -> list[Any]:
-    return [sh.getitem(x, (slice(None),) * k + (i,)) for i in range(shape_of(x)[k])]
-
-
 def reduce(
     ufunc: np.ufunc, f: Call, a: Any, axis: Axis = 0, keepdims: bool = False, initial: Any = KEEP,
     where: Any = True,
 ) -> Any:  # fmt: skip
     """``f(f(f(a₀, a₁), a₂), ...)`` along each axis in turn."""
     a, name = as_operand(a), f"{ufunc.__name__}.reduce"
-    axes, before = axes_of(name, a, axis), shape_of(a)
+    axes, before = reduced_axes(name, a, axis), shape_of(a)
     if len(axes) > 1 and ufunc not in _ASSOCIATIVE:
         raise ValueError(f"{name}: axes {axes} in some order or other, which matters; expected one axis")
     if not axes:
-        return ar.positive(a)
+        start = initial if given(initial) else ufunc.identity
+        return ar.positive(a) if start is None else f(start, a)
     mask = mask_of(name, where, a) if chosen(where) else None
     for k in reversed(axes):
         a, mask, initial = _reduced(ufunc, f, a, k, initial, mask), None, KEEP
@@ -85,7 +82,7 @@ def reduce(
 
 
 def _reduced(ufunc: np.ufunc, f: Call, a: Any, k: int, initial: Any, mask: Any) -> Any:
-    parts = _slices(a, k)
+    parts = unstack(a, axis=k)
     start = initial if given(initial) else ufunc.identity
     if given(initial) or mask is not None or len(parts) < 1 + (start is not None):  # hypot of one is |x|
         if start is None:
@@ -106,16 +103,16 @@ def accumulate(ufunc: np.ufunc, f: Call, array: Any, axis: int = 0) -> Any:
     k = axis_of(f"{ufunc.__name__}.accumulate", x, axis)
     if ufunc in RUNNING:
         return RUNNING[ufunc](x, axis=k)
-    n, step, before = shape_of(x)[k], 1, (slice(None),) * k
+    n, step = shape_of(x)[k], 1
     if n < 2:
         return ar.positive(x)
     if ufunc in _ASSOCIATIVE:  # of 1, 2, 4, ... neighbours
         while step < n:
-            low, high = (sh.getitem(x, (*before, part)) for part in (slice(0, n - step), slice(step, n)))
-            x = concatenate([sh.getitem(x, (*before, slice(0, step))), f(low, high)], k)
+            low, high = sh.sliced(x, k, 0, n - step), sh.sliced(x, k, step, n)
+            x = concatenate([sh.sliced(x, k, 0, step), f(low, high)], k)
             step *= 2
         return x
-    made = _slices(x, k)
+    made = list(unstack(x, axis=k))
     for i in range(1, n):
         made[i] = f(made[i - 1], made[i])
     return stack(made, k)
@@ -128,16 +125,15 @@ def reduceat(ufunc: np.ufunc, array: Any, indices: Any, axis: int = 0) -> Any:
     n, starts = shape_of(x)[k], np.asarray(current(indices))
     if starts.ndim != 1 or starts.dtype.kind not in "iu" or np.any((starts < 0) | (starts >= n)):
         raise IndexError(f"{name}: indices are {indices!r}, expected a list of integers from 0 to {n - 1}")
-    before = (slice(None),) * k
     if not starts.size:
-        return sh.getitem(x, (*before, slice(0, 0)))
+        return sh.sliced(x, k, 0, 0)
     stops = np.maximum(np.append(starts[1:], n), starts + 1)
     if ufunc is np.add:
         places = np.concatenate([*map(np.arange, starts, stops)])
         shape = (*shape_of(x)[:k], len(starts), *shape_of(x)[k + 1 :])
         at = np.repeat(np.arange(len(starts)), stops - starts)
-        return sh.scatter(take(x, places, k), index=(*before, at), shape=shape)
-    cuts = [sh.getitem(x, (*before, slice(int(i), int(j)))) for i, j in zip(starts, stops, strict=True)]
+        return sh.scatter(take(x, places, k), index=(*(slice(None),) * k, at), shape=shape)
+    cuts = [sh.sliced(x, k, int(i), int(j)) for i, j in zip(starts, stops, strict=True)]
     return concatenate([ufunc.reduce(part, axis=k, keepdims=True) for part in cuts], k)
 
 

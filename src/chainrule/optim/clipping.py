@@ -54,7 +54,7 @@ def clip_grad_norm(params: Iterable[Value] | Value, max_norm: float) -> float:
     if not (isinstance(max_norm, float) and max_norm == np.inf):
         max_norm = check_number("clip_grad_norm", "max_norm", max_norm, "zero or more", lambda x: x >= 0)
     found = _with_gradients("clip_grad_norm", params)
-    norm: Any = sum([_square(p._gradient) for p in found], 0.0) ** 0.5
+    norm: Any = sum([sum_of_squares(p._gradient) for p in found], 0.0) ** 0.5
     factor = max_norm / (norm + 1e-6)
     if isinstance(norm, Traced):
         factor = np.minimum(factor, 1.0)
@@ -105,7 +105,7 @@ def _with_gradients(owner: str, params: Any) -> list[Value]:
     return [p for p in leaves(owner, given, complex=owner == "clip_grad_norm") if p._gradient is not None]
 
 
-def _square(g: Any) -> Any:
+def sum_of_squares(g: Any) -> Any:
     """‖g‖² as a Python number, summed up in double precision."""
     if type(g) is float:
         return g * g

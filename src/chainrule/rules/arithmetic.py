@@ -1,4 +1,4 @@
-"""Arithmetic, absolute values, rounding, and the operations that select: maximum, clip, where.
+"""Arithmetic, absolute values, rounding, and the operations that select: maximum, clip, relu.
 
 Conventions at kinks: the derivative of smallest norm; ties share it evenly.
 """
@@ -76,7 +76,7 @@ power = Elementwise(
 
 # -------------------------------------------------------------------- size, sign and rounding
 
-_sign = Elementwise(np.sign, None, name="sign")
+real_sign = Elementwise(np.sign, None, name="sign")
 floor = Elementwise(np.floor, None)
 ceil = Elementwise(np.ceil, None)
 trunc = Elementwise(np.trunc, None)
@@ -86,8 +86,8 @@ round_ = Elementwise(lambda x, *, decimals: np.round(x, decimals), None, name="r
 heaviside = Elementwise(np.heaviside, None, 1, lanes=(None, lambda z, x, h: x == 0))
 
 # At 0 the derivative is 0.
-_absolute = Elementwise(np.absolute, lambda y, x: _sign(x), name="absolute", symbol="abs", scalar=abs)
-copysign = Elementwise(np.copysign, lambda z, x, y: _sign(x) * copysign(1.0, y), None)
+real_absolute = Elementwise(np.absolute, lambda y, x: real_sign(x), name="absolute", symbol="abs", scalar=abs)
+copysign = Elementwise(np.copysign, lambda z, x, y: real_sign(x) * copysign(1.0, y), None)
 ldexp = Elementwise(np.ldexp, lambda z, x, n: exp2(1.0 * n), None)
 nan_to_num = Elementwise(
     lambda x, *, nan, posinf, neginf: np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf),
@@ -104,7 +104,9 @@ imag = Elementwise(np.imag, -1j)
 real.window = imag.window = lambda y, x: np.iscomplexobj(x)
 real.put_back = lambda z, new: new + 1j * imag(z)
 imag.put_back = lambda z, new: real(z) + 1j * new
-# -------------------------------------------------------------------- two operands on one circle
+
+# -------------------------------------------------------------------- angles, sums of exponentials
+
 
 def _over_square(x: Any, r: Any) -> Any:
     """``x / r²``, divided twice as r² leaves the range of floats; 0 of no radius and of an infinite one."""
@@ -145,13 +147,13 @@ logaddexp2 = Elementwise(np.logaddexp2, *_share(sigmoid2, LN2))
 
 def absolute(z: Any) -> Any:
     """``|z|``; its derivative at 0 is 0."""
-    return hypot(real(z), imag(z)) if np.iscomplexobj(raw(z)) else _absolute(z)
+    return hypot(real(z), imag(z)) if np.iscomplexobj(raw(z)) else real_absolute(z)
 
 
 def sign(z: Any) -> Any:
     """``z / |z|``, and 0 at 0; where one part is infinite its direction, as in NumPy, which nothing turns."""
     if not np.iscomplexobj(raw(z)):
-        return _sign(z)
+        return real_sign(z)
     r = absolute(z)
     far = np.isinf(raw(r))
     return unless_zero(r, where(far, np.sign(raw(z)), z / where(far, 1.0, r)))
@@ -165,13 +167,13 @@ def angle(z: Any) -> Any:
 # -------------------------------------------------------------------- selection
 
 
-def _reached(z: Any, x: Any) -> Any:
-    """Where an operand is the result; a nan result comes from the nan operands."""
+def is_result(z: Any, x: Any) -> Any:
+    """Where an operand is the extreme that came out; a nan comes from the nan operands."""
     return (z == x) | ((z != z) & (x != x))
 
 
 def _evenly(z: Any, x: Any, y: Any) -> Any:
-    tie = _reached(z, x) & _reached(z, y)
+    tie = is_result(z, x) & is_result(z, y)
     return where(tie, 0.5, 1.0)
 
 
@@ -180,7 +182,7 @@ def _selection(run: Any, scalar: Any) -> Elementwise:
         run,
         _evenly,
         _evenly,
-        lanes=(lambda z, x, y: _reached(z, x), lambda z, x, y: _reached(z, y)),
+        lanes=(lambda z, x, y: is_result(z, x), lambda z, x, y: is_result(z, y)),
         scalar=scalar,
     )
 

@@ -58,14 +58,10 @@ def _real(name: str, z: Any) -> Any:
     return z
 
 
-def _sign(z: Any) -> Any:
-    return np.sign(raw(z))
-
-
 ive = Elementwise(
     sp.ive,
     _no_order("ive"),
-    lambda y, v, z: 0.5 * (ive(v - 1, _real("ive", z)) + ive(v + 1, z)) - _sign(z) * y,
+    lambda y, v, z: 0.5 * (ive(v - 1, _real("ive", z)) + ive(v + 1, z)) - np.sign(raw(z)) * y,
 )
 kve = Elementwise(sp.kve, _no_order("kve"), lambda y, v, z: y - 0.5 * (kve(v - 1, z) + kve(v + 1, z)))
 jve = Elementwise(

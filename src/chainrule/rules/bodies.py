@@ -155,7 +155,7 @@ class Ran:
         if any(self.values):
             serials = tuple(sorted(self.outside))
             closed = [self.outside[serial] for serial in serials]
-            inputs = tuple(x if type(x) is Value else _held(x) for x in (*first, *closed, *rest))
+            inputs = tuple(x if type(x) is Value else _fixed(x) for x in (*first, *closed, *rest))
             plan = replace(plan, closed=tuple(closed), serials=serials, counts=self.counts)
             y = result(None, primitive, inputs, tuple(map(current, inputs)), {"f": plan, **shown})
             y._raw = self.data  # only now: what a capture would have run again has run
@@ -163,7 +163,7 @@ class Ran:
         return [own(x) if type(x) is Traced else x for x in found]  # the caller may write to his
 
 
-def _held(x: Any) -> Any:
+def _fixed(x: Any) -> Any:
     """An operand that its owner cannot change any more."""
     if type(x) is Traced:
         return x.held()

@@ -31,10 +31,10 @@ from chainrule.value import Value
 
 NEAR = 8  # units in the last place of the largest, for each row: eigenvalues so near are equal
 ARBITRARY = (
-    "the derivative of the vectors of repeated values depends on the choice of a basis; functions "
-    "of the values "
-    "alone (np.linalg.eigvalsh, svdvals, norm) have a first derivative, functions of the matrix itself "
-    "(np.trace(a @ a), np.linalg.matrix_power, np.linalg.pinv, chainrule.scipy.linalg.expm, sqrtm) every one"
+    "the derivative of the vectors of repeated values depends on the choice of a basis; functions of the "
+    "values alone (np.linalg.eigvalsh, svdvals, norm) have a first derivative, functions of the matrix "
+    "itself (np.trace(a @ a), np.linalg.matrix_power, np.linalg.pinv, chainrule.scipy.linalg.expm, sqrtm) "
+    "every one"
 )
 
 # -------------------------------------------------------------------- which are equal
@@ -153,6 +153,9 @@ on_return = Special(
     name="on_return",
 )
 
+
+# With ``phases=False`` nobody looks whether a derivative depends on the phases: that of the values does not,
+# by its formula, and what comes back may be nothing but rounding.
 def _transposing(t: Any) -> bool:
     """Whether a sweep asks with a leaf, to go back through the push: what comes back is then all there is.
 
@@ -160,9 +163,6 @@ def _transposing(t: Any) -> bool:
     """
     return type(t) is Value and t.primitive is None
 
-
-# With ``phases=False`` nobody looks whether a derivative depends on the phases: that of the values does not,
-# by its formula, and what comes back may be nothing but rounding.
 
 # -------------------------------------------------------------------- Hermitian matrices
 # Operands: the matrices, their eigenvalues and their eigenvectors. Λ' = diag(Vᴴ dA V).
@@ -244,9 +244,8 @@ def _svd_side(t: Any, mine: Any, other: Any, s: Any, plain: Any, phases: bool) -
     p = matmul(H(mine), moved)
     across = reshape(s, (*np.shape(raw(s))[:-1], 1, k))
     both = p * across + column(s) * H(p)
-    both = definite(
-        both + where(ties & column(zero), p, 0.0), ties, name="svd"
-    )  # of equal ones only checked
+    # what equal ones add is only checked
+    both = definite(both + where(ties & column(zero), p, 0.0), ties, name="svd")
     sums = across + column(s)
     inner = _across(_differences(s) * where(ties, 1.0, sums), ties) * both
     inverse = where(zero, 0.0, 1 / where(zero, 1.0, s))

@@ -16,12 +16,12 @@ from chainrule.primitives import Elementwise, as_array, raw, where
 from chainrule.traced import Traced
 
 
-def _inside(domain: Any, d: Any) -> Any:
+def inside(domain: Any, d: Any) -> Any:
     """The derivative inside the domain, nan outside: there is no function to differentiate."""
     return where(domain, d, math.nan)
 
 
-def _not_negative(x: Any, least: float = 0.0) -> Any:
+def not_negative(x: Any, least: float = 0.0) -> Any:
     x = raw(x)
     return True if np.iscomplexobj(x) else ~np.less(x, least)
 
@@ -51,14 +51,14 @@ def digits(constant: float, like: Any) -> Any:
 exp = Elementwise(np.exp, lambda y, x: y, scalar=math.exp)
 exp2 = Elementwise(np.exp2, lambda y, x: digits(LN2, x) * y)
 expm1 = Elementwise(np.expm1, lambda y, x: exp(x), scalar=math.expm1)
-log = Elementwise(np.log, lambda y, x: _inside(_not_negative(x), 1 / x), scalar=math.log)
+log = Elementwise(np.log, lambda y, x: inside(not_negative(x), 1 / x), scalar=math.log)
 log2 = Elementwise(
-    np.log2, lambda y, x: _inside(_not_negative(x), 1 / (digits(LN2, x) * x)), scalar=math.log2
+    np.log2, lambda y, x: inside(not_negative(x), 1 / (digits(LN2, x) * x)), scalar=math.log2
 )
 log10 = Elementwise(
-    np.log10, lambda y, x: _inside(_not_negative(x), (1 / digits(LN10, x)) / x), scalar=math.log10
+    np.log10, lambda y, x: inside(not_negative(x), (1 / digits(LN10, x)) / x), scalar=math.log10
 )
-log1p = Elementwise(np.log1p, lambda y, x: _inside(_not_negative(x, -1.0), 1 / (1 + x)), scalar=math.log1p)
+log1p = Elementwise(np.log1p, lambda y, x: inside(not_negative(x, -1.0), 1 / (1 + x)), scalar=math.log1p)
 
 # -------------------------------------------------------------------- roots
 
@@ -133,7 +133,7 @@ tanh = Elementwise(
 arcsinh = Elementwise(np.arcsinh, lambda y, x: 1 / _root_of_1_plus_square(x), scalar=math.asinh)
 arccosh = Elementwise(np.arccosh, lambda y, x: 1 / (sqrt(x - 1) * sqrt(x + 1)), scalar=math.acosh)
 arctanh = Elementwise(
-    np.arctanh, lambda y, x: _inside(_within_one(x), 1 / ((1 - x) * (1 + x))), scalar=math.atanh
+    np.arctanh, lambda y, x: inside(_within_one(x), 1 / ((1 - x) * (1 + x))), scalar=math.atanh
 )
 
 
@@ -145,8 +145,8 @@ def _root_of_1_plus_square(x: Any) -> Any:
 # -------------------------------------------------------------------- the logistic family
 
 
-def _sigmoid(x: Any) -> Any:
-    e = np.exp(-np.abs(x))
+def _sigmoid(x: Any, exp: Any = np.exp) -> Any:
+    e = exp(-np.abs(x))
     return np.where(x >= 0, 1 / (1 + e), e / (1 + e))[()]
 
 
@@ -160,13 +160,10 @@ sigmoid = Elementwise(
 )
 
 
-def _sigmoid2(x: Any) -> Any:
-    e = np.exp2(-np.abs(x))
-    return np.where(x >= 0, 1 / (1 + e), e / (1 + e))[()]
-
-
 # 1 / (1 + 2⁻ˣ); as sigmoid(x log 2) it would be off by the rounding of that product, which exp enlarges.
-sigmoid2 = Elementwise(_sigmoid2, lambda y, x: digits(LN2, x) * (y * sigmoid2(-x)), name="sigmoid2")
+sigmoid2 = Elementwise(
+    lambda x: _sigmoid(x, np.exp2), lambda y, x: digits(LN2, x) * (y * sigmoid2(-x)), name="sigmoid2"
+)
 
 
 def _logit(x: Any) -> Any:
@@ -176,7 +173,7 @@ def _logit(x: Any) -> Any:
 
 
 logit = Elementwise(
-    _logit, lambda y, x: _inside(_within_one(2 * x - 1), 1 / (x * (1 - x))), name="logit"
+    _logit, lambda y, x: inside(_within_one(2 * x - 1), 1 / (x * (1 - x))), name="logit"
 )
 softplus = Elementwise(lambda x: np.logaddexp(x, 0), lambda y, x: sigmoid(x), name="softplus")
 log_sigmoid = Elementwise(lambda x: -np.logaddexp(-x, 0), lambda y, x: sigmoid(-x), name="log_sigmoid")
@@ -282,31 +279,26 @@ erf = Elementwise(
 # -------------------------------------------------------------------- x log x and its kin
 
 
-def _xlogy(x: Any, y: Any) -> Any:
+def _times_log(x: Any, y: Any, log: Any, one: float) -> Any:
+    """``x log y``, 0 where x is; ``one`` is of which the logarithm is 0."""
     zero = (as_array(x) == 0) & ~np.isnan(y)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(zero, 0.0, x * np.log(np.where(zero, 1.0, y)))[()]
-
-
-def _xlog1py(x: Any, y: Any) -> Any:
-    zero = (as_array(x) == 0) & ~np.isnan(y)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(zero, 0.0, x * np.log1p(np.where(zero, 0.0, y)))[()]
+        return np.where(zero, 0.0, x * log(np.where(zero, one, y)))[()]
 
 
 # 0·log 0 = 0; only at that point the partial in y, x/y, needs a word: 0, so that the derivative of
 # x·log x there is -inf, its limit.
 xlogy = Elementwise(
-    _xlogy,
+    lambda x, y: _times_log(x, y, np.log, 1.0),
     lambda z, x, y: log(y),
-    lambda z, x, y: _inside(_not_negative(y) | (raw(x) == 0), where((x == 0) & (y == 0), 0.0, x / y)),
+    lambda z, x, y: inside(not_negative(y) | (raw(x) == 0), where((x == 0) & (y == 0), 0.0, x / y)),
     name="xlogy",
 )
 xlog1py = Elementwise(
-    _xlog1py,
+    lambda x, y: _times_log(x, y, np.log1p, 0.0),
     lambda z, x, y: log1p(y),
-    lambda z, x, y: _inside(
-        _not_negative(y, -1.0) | (raw(x) == 0), where((x == 0) & (y == -1), 0.0, x / (1 + y))
+    lambda z, x, y: inside(
+        not_negative(y, -1.0) | (raw(x) == 0), where((x == 0) & (y == -1), 0.0, x / (1 + y))
     ),
     name="xlog1py",
 )
@@ -314,7 +306,7 @@ xlog1py = Elementwise(
 # -------------------------------------------------------------------- sinc
 
 
-def _sin_pi(x: Any) -> Any:
+def sin_pi(x: Any) -> Any:
     """sin(πx): first by whole turns, which is exact, and only then by the rounded π."""
     pi = digits(PI, x)
     if np.iscomplexobj(x):
@@ -341,9 +333,9 @@ def _sinc(x: Any, *, order: int) -> Any:
     wide = x.astype(np.result_type(x, np.float64)) if x.dtype.kind == "f" else x
     small = np.abs(wide) < (order + 1) / 3
     z = np.where(small, 1.0, wide)
-    f = _sin_pi(z) / (pi * z)
+    f = sin_pi(z) / (pi * z)
     for k in range(1, order + 1):
-        wave = _cos_pi(z) if k % 2 else _sin_pi(z)  # of πz + kπ/2, but for the sign
+        wave = _cos_pi(z) if k % 2 else sin_pi(z)  # of πz + kπ/2, but for the sign
         f = (pi ** (k - 1) * (wave if k % 4 < 2 else -wave) - k * f) / z
     s = np.where(small, wide, 0.0)
     square, series = s * s, np.zeros_like(s)

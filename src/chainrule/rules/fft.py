@@ -10,18 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.primitives import Contributions, Lanes, Linear, raw
+from chainrule.primitives import Linear, Mixing, raw
 from chainrule.rules.arithmetic import conj
 
 # For 1/n one way there is 1 the other way.
 SWAPPED = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
-
-
-class Mixing(Linear):
-    """Linear with a matrix that is no selection: every element reaches every other, no lane stays dead."""
-
-    def pull(self, g: Any, *rest: Any) -> Contributions:
-        return super().pull(g.value if type(g) is Lanes else g, *rest)
 
 
 def _fft(x: Any, *, axes: tuple[int, ...], norm: Any, inverse: bool) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import special as sp
 
 from chainrule.primitives import Elementwise, raw, where
-from chainrule.rules.elementary import _sin_pi
+from chainrule.rules.elementary import sin_pi
 from chainrule.rules.quadrature import computed
 from chainrule.rules.zeta import BERNOULLI, zeta_of_complex
 from chainrule.traced import Traced
@@ -46,7 +46,7 @@ def _polygamma(x: Any, *, order: int) -> Any:
 
 def _slope_of_polygamma(y: Any, x: Any, *, order: int) -> Any:
     d, at = polygamma(x, order=order + 1), raw(x)
-    if order % 2 == 0 or np.iscomplexobj(at) or not somewhere(pole := _is_pole(x)):
+    if order % 2 == 0 or np.iscomplexobj(at) or not somewhere(pole := is_pole(x)):
         return d
     # of unlike signs on the two sides, of which a zero has one
     return where(pole, np.where(at == 0, -np.copysign(math.inf, at), math.nan), d)
@@ -91,8 +91,8 @@ def _polygamma_difference(a: Any, b: Any, *, order: int) -> Any:
     total *= (-1) ** order * math.factorial(order)
     if simple.all():
         return total
-    turn = _sin_pi(b)
-    cotangents = np.where(turn == 0, 0.0, math.pi * turn / _sin_pi(a) / _sin_pi(a + b))
+    turn = sin_pi(b)
+    cotangents = np.where(turn == 0, 0.0, math.pi * turn / sin_pi(a) / sin_pi(a + b))
     plain = _polygamma(a + b, order=order) - _polygamma(a, order=order)
     return np.where(simple, total, np.where(left, total + cotangents, plain))
 
@@ -112,11 +112,12 @@ def ahead(a: Any, b: Any) -> Any:
 
 # -------------------------------------------------------------------- gamma functions
 
-sinpi = Elementwise(_sin_pi, lambda y, x: math.pi * cospi(x), name="sinpi")
-cospi = Elementwise(lambda x: _sin_pi(x + 0.5), lambda y, x: -math.pi * sinpi(x), name="cospi")
+sinpi = Elementwise(sin_pi, lambda y, x: math.pi * cospi(x), name="sinpi")
+# Not by _cos_pi: where x + 1/2 has no digits left for a half, a limit at a pole is to be nan, not a guess.
+cospi = Elementwise(lambda x: sin_pi(x + 0.5), lambda y, x: -math.pi * sinpi(x), name="cospi")
 
 
-def _is_pole(x: Any) -> Any:
+def is_pole(x: Any) -> Any:
     """Whether the gamma function has a pole there."""
     x = raw(x)
     return (x == np.rint(x.real)) & (x.real <= 0) if np.iscomplexobj(x) else (x == np.rint(x)) & (x <= 0)
@@ -130,9 +131,9 @@ def somewhere(mask: Any) -> bool:
     return type(mask) is Traced or bool(np.any(mask))
 
 
-def _slope_of_rgamma(x: Any, y: Any) -> Any:
+def slope_of_rgamma(x: Any, y: Any) -> Any:
     """``-ψ(x)/Γ(x)``; at a pole of Γ, by its reflection there, what that tends to."""
-    pole = _is_pole(x) | (abs(raw(x)) < TINY)
+    pole = is_pole(x) | (abs(raw(x)) < TINY)
     if not somewhere(pole):
         return -digamma(x) * y
     z = where(pole, 1 - x, 1.0)
@@ -142,7 +143,7 @@ def _slope_of_rgamma(x: Any, y: Any) -> Any:
 
 gamma = Elementwise(sp.gamma, lambda y, x: y * digamma(x), symbol="Γ")
 rgamma = Elementwise(
-    sp.rgamma, lambda y, x: where(raw(x) == math.inf, 0.0, _slope_of_rgamma(x, y)), symbol="1/Γ"
+    sp.rgamma, lambda y, x: where(raw(x) == math.inf, 0.0, slope_of_rgamma(x, y)), symbol="1/Γ"
 )
 gammaln = Elementwise(sp.gammaln, lambda y, x: digamma(x))
 loggamma = Elementwise(

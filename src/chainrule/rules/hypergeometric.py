@@ -14,7 +14,7 @@ from scipy import special as sp
 
 from chainrule.primitives import Elementwise, raw, where
 from chainrule.rules.bessel import plain
-from chainrule.rules.elementary import _inside
+from chainrule.rules.elementary import inside
 from chainrule.rules.quadrature import computed
 
 hyp0f1 = Elementwise(sp.hyp0f1, plain("hyp0f1", "v"), lambda y, v, z: hyp0f1(v + 1, z) / v)
@@ -109,10 +109,10 @@ eval_chebyu = Elementwise(sp.eval_chebyu, plain("eval_chebyu", "n"), lambda y, n
 eval_hermite = Elementwise(
     sp.eval_hermite,
     plain("eval_hermite", "n"),
-    lambda y, n, x: _inside(raw(n) >= 0, 2 * n * eval_hermite(abs(n - 1), x)),
+    lambda y, n, x: inside(raw(n) >= 0, 2 * n * eval_hermite(abs(n - 1), x)),
 )
 eval_hermitenorm = Elementwise(
     sp.eval_hermitenorm,
     plain("eval_hermitenorm", "n"),
-    lambda y, n, x: _inside(raw(n) >= 0, n * eval_hermitenorm(abs(n - 1), x)),
+    lambda y, n, x: inside(raw(n) >= 0, n * eval_hermitenorm(abs(n - 1), x)),
 )

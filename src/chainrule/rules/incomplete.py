@@ -7,6 +7,7 @@ error of 1e-12 at most, for shapes from 1e-10 to 1e2 and x down to the smallest 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,12 @@ ENORMOUS = 1e13  # a shape with which what is neglected of a normal distribution
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
 
 
-def _stirling(a: Any) -> Any:
+def stirling(a: Any) -> Any:
     """``log Γ(a)`` beyond its formula by Stirling, a ≥ 10."""
     return sum(c * a ** (-1.0 - 2 * k) for k, c in enumerate(_STIRLING))
 
 
-def _lag(u: Any, logarithm: Any = None) -> Any:
+def lag(u: Any, logarithm: Any = None) -> Any:
     """``u - log(1 + u)``, with ``r = u/(2 + u)`` for small u: ``log(1 + u) = 2 artanh r``.
 
     The logarithm may be given: next to u = -1 it has more digits than u.
@@ -45,7 +46,7 @@ def _gamma_density(a: Any, x: Any) -> Any:
     few = np.power(x, a - 1) * np.exp(-x) * sp.rgamma(a)
     far = np.exp(sp.xlogy(a - 1, x) - x - sp.gammaln(a)) * sp.gammasgn(a)
     n = np.maximum(a, 10.0)
-    many = np.exp(-n * _lag((x - n) / n) - _stirling(n)) * np.sqrt(n / (2 * np.pi)) / x
+    many = np.exp(-n * lag((x - n) / n) - stirling(n)) * np.sqrt(n / (2 * np.pi)) / x
     y = np.where(a > 100, many, np.where(x > 600, far, few))
     nothing = (sp.rgamma(a) == 0) & (a < 1) | (x == np.inf) | (a > 100) & (x == 0) | (a == np.inf)
     none = np.isnan(a + x) | (x < 0) | (a < 0) & (x != 0) | (a == np.inf) & (x == np.inf)
@@ -55,14 +56,14 @@ def _gamma_density(a: Any, x: Any) -> Any:
 # xᵃ⁻¹ e⁻ˣ / Γ(a)
 gamma_density = Elementwise(
     _gamma_density,
-    lambda y, a, x: _unless_nothing(y, y * (log(x) - digamma(a))),
+    lambda y, a, x: unless_nothing(y, y * (log(x) - digamma(a))),
     lambda y, a, x: _slope_of_gamma_density(y, a, x),
     name="gamma_density",
 )
 
 
 def _slope_of_gamma_density(y: Any, a: Any, x: Any) -> Any:
-    usual = _unless_nothing(y, y * ((a - 1 - x) / x))
+    usual = unless_nothing(y, y * ((a - 1 - x) / x))
     edge = raw(x) == 0
     if not somewhere(edge):
         return usual
@@ -70,7 +71,7 @@ def _slope_of_gamma_density(y: Any, a: Any, x: Any) -> Any:
     return where(edge, gamma_density(a - 1, x) - gamma_density(a, x), usual)
 
 
-def _unless_nothing(density: Any, d: Any) -> Any:
+def unless_nothing(density: Any, d: Any) -> Any:
     """``d``, and 0 where the density it is a multiple of is 0."""
     return where(raw(density) == 0, 0.0, d)
 
@@ -83,17 +84,17 @@ def _gamma_cumulants(a: Any, score: Any) -> Any:
     return lambda p, q: score if p == 1 else -polygamma(a, order=p - 1)
 
 
-def _log_less_psi(n: Any) -> Any:
+def log_less_psi(n: Any) -> Any:
     """``log n - ψ(n)``, n ≥ 10."""
     return 1 / (2 * n) + sum(c * (2 * k + 1) * n ** (-2.0 - 2 * k) for k, c in enumerate(_STIRLING))
 
 
-def _log_over(a: Any, x: Any) -> Any:
+def log_x_less_psi(a: Any, x: Any) -> Any:
     """``log x - ψ(a)``, where both are large as what they differ by."""
     n, log_x = np.maximum(a, 10.0), np.log(x)
     u = (x - n) / n
     ratio = np.where(np.abs(u) < 0.5, np.log1p(u), log_x - np.log(n))
-    return np.where(a >= 10, ratio + _log_less_psi(n), log_x - sp.psi(a))
+    return np.where(a >= 10, ratio + log_less_psi(n), log_x - sp.psi(a))
 
 
 @computed
@@ -107,7 +108,7 @@ def _gammainc_shape(a: Any, x: Any, *, order: int) -> Any:
     beside = (a >= 0) & (a <= TINY) & (x > 0)
     edge = np.where(beside, -sp.exp1(x) if order == 1 else np.nan, edge)
     a, x = np.where(inside, a, 1.0), np.where(inside, x, 1.0)
-    score = _log_over(a, x)
+    score = log_x_less_psi(a, x)
     side = np.where(score < 0, -1.0, 1.0)
     corner = np.where(side > 0, np.maximum(-np.log(x), 0.0) * (a < 1), 0.0)
     log_x = np.log(x)
@@ -140,7 +141,7 @@ gammainc_shape = Elementwise(
 
 def _density_in_shape(density: Any, a: Any, x: Any, order: int) -> Any:
     score = log(where(raw(density) == 0, 1.0, x)) - digamma(a)
-    return _unless_nothing(density, density * bell(_gamma_cumulants(a, score), order))
+    return unless_nothing(density, density * bell(_gamma_cumulants(a, score), order))
 
 
 def _number(y: Any, d: Any) -> Any:
@@ -180,7 +181,7 @@ def _one_over_beta(a: Any, b: Any) -> Any:
     """``Γ(a + b) / Γ(a) Γ(b)``; with a large argument by Stirling's formula, because SciPy's rounds there."""
     small, large = np.minimum(a, b), np.maximum(np.maximum(a, b), 10.0)
     both = small + large
-    exponent = (both - 0.5) * np.log1p(small / large) - small + _stirling(both) - _stirling(large)
+    exponent = (both - 0.5) * np.log1p(small / large) - small + stirling(both) - stirling(large)
     by_stirling = np.power(large, small) * np.exp(exponent) * sp.rgamma(small)
     return np.where(np.maximum(a, b) < 10, 1 / sp.beta(a, b), by_stirling)
 
@@ -193,7 +194,7 @@ def _beta_density(a: Any, b: Any, x: Any) -> Any:
     n = p + q
     u = (x * q - (1 - x) * p) / p  # (x - x₀)/x₀ with x₀ = p/n
     v = -u * p / q
-    exponent = -p * _lag(u) - q * _lag(v) - _stirling(p) - _stirling(q) + _stirling(n)
+    exponent = -p * lag(u) - q * lag(v) - stirling(p) - stirling(q) + stirling(n)
     many = np.exp(exponent) * np.sqrt(p / (2 * np.pi * n) * q) / (x * (1 - x))
     y = np.where((a > 10) & (b > 10), many, np.where(np.isfinite(few) & (few > 1e-290), few, far))
     edge = np.where(x == 0, a, b)
@@ -207,15 +208,15 @@ def _beta_density(a: Any, b: Any, x: Any) -> Any:
 # xᵃ⁻¹ (1 - x)ᵇ⁻¹ / B(a, b)
 beta_density = Elementwise(
     _beta_density,
-    lambda y, a, b, x: _unless_nothing(y, y * (log(x) + ahead(a, b))),
-    lambda y, a, b, x: _unless_nothing(y, y * (log1p(-x) + ahead(b, a))),
+    lambda y, a, b, x: unless_nothing(y, y * (log(x) + ahead(a, b))),
+    lambda y, a, b, x: unless_nothing(y, y * (log1p(-x) + ahead(b, a))),
     lambda y, a, b, x: _slope_of_beta_density(y, a, b, x),
     name="beta_density",
 )
 
 
 def _slope_of_beta_density(y: Any, a: Any, b: Any, x: Any) -> Any:
-    usual = _unless_nothing(y, y * ((a - 1) / x - (b - 1) / (1 - x)))
+    usual = unless_nothing(y, y * ((a - 1) / x - (b - 1) / (1 - x)))
     edge = (raw(x) == 0) | (raw(x) == 1)
     if not somewhere(edge):
         return usual
@@ -251,19 +252,24 @@ def log_ratios(x: Any, rest: Any, s: Any) -> tuple[Any, Any]:
     return ratio, np.where(short, -np.log1p(x * np.expm1(np.where(short, s, 0.0))), ratio - s)
 
 
-def _right_of(a: Any, b: Any, x: Any, rest: Any, in_a: Any, in_b: Any, j: int, k: int) -> Any:
-    """The integral from x to 1 over the density at x, where t is x e^s to (1 - x) in odds."""
+def beta_integral(a: Any, b: Any, x: Any, rest: Any, factor: Callable[[Any, Any, Any], Any]) -> Any:
+    """The integral from x to 1 over the density at x, where t is x e^s to (1 - x) in odds.
+
+    Of the density times ``factor(s, r, l)``, r and l being `log_ratios`.
+    """
 
     def log_density(s: Any) -> Any:
         r, l = log_ratios(x, rest, s)
         return np.where(s < 1e300, a * r + b * l, -np.inf)
 
-    def polynomial(s: Any) -> Any:
-        r, l = log_ratios(x, rest, s)
-        return bell(_beta_cumulants(a, b, in_a + r, in_b + l), j, k)
-
     corner = np.maximum(-np.log(np.maximum(b, 1.0)) - np.log(x / rest), 0.0)
-    return tail(log_density, polynomial, corner)
+    return tail(log_density, lambda s: factor(s, *log_ratios(x, rest, s)), corner)
+
+
+def _right_of(a: Any, b: Any, x: Any, rest: Any, in_a: Any, in_b: Any, j: int, k: int) -> Any:
+    """With the derivative of the density, j times in a and k times in b, relative to the density."""
+    factor = lambda s, r, l: bell(_beta_cumulants(a, b, in_a + r, in_b + l), j, k)
+    return beta_integral(a, b, x, rest, factor)
 
 
 def _beside_zero(b: Any, x: Any, rest: Any) -> Any:
@@ -324,7 +330,7 @@ betainc_shape = Elementwise(
 def _beta_density_in_shapes(density: Any, a: Any, b: Any, x: Any, orders: tuple[int, int]) -> Any:
     x = where(raw(density) == 0, 0.5, x)
     cumulants = _beta_cumulants(a, b, log(x) + ahead(a, b), log1p(-x) + ahead(b, a))
-    return _unless_nothing(density, density * bell(cumulants, *orders))
+    return unless_nothing(density, density * bell(cumulants, *orders))
 
 
 def _in_a(a: Any, b: Any, x: Any) -> Any:

@@ -11,7 +11,7 @@ from scipy import special as sp
 
 from chainrule.primitives import Elementwise, raw, where
 from chainrule.rules.bessel import plain
-from chainrule.rules.elementary import _inside, _not_negative, cos, exp, sin, sinc
+from chainrule.rules.elementary import cos, exp, inside, not_negative, sin, sinc
 from chainrule.rules.gamma import cospi, sinpi
 from chainrule.rules.quadrature import computed
 
@@ -25,9 +25,9 @@ def _expn(n: Any, x: Any) -> Any:
 
 
 expn = Elementwise(
-    _expn, plain("expn", "n"), lambda y, n, x: _inside(_not_negative(x), -expn(n - 1, x)), name="expn"
+    _expn, plain("expn", "n"), lambda y, n, x: inside(not_negative(x), -expn(n - 1, x)), name="expn"
 )
-exp1 = Elementwise(sp.exp1, lambda y, x: _inside(_not_negative(x), -exp(-x) / x))
+exp1 = Elementwise(sp.exp1, lambda y, x: inside(not_negative(x), -exp(-x) / x))
 expi = Elementwise(
     sp.expi, lambda y, x: where(raw(x) == math.inf, math.inf, exp(x) / where(raw(x) == math.inf, 1.0, x))
 )

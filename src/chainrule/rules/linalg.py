@@ -17,7 +17,7 @@ from chainrule.rules.arithmetic import conj, imag, real
 from chainrule.rules.matrix import matmul
 from chainrule.rules.matrix import matrix_transpose as mT
 from chainrule.rules.reduction import sum_
-from chainrule.rules.shape import diagonal, reshape
+from chainrule.rules.shape import reshape
 from chainrule.traced import Traced
 
 
@@ -195,15 +195,10 @@ def _adjugate_second(a: Any, e: Any, f: Any) -> Any:
     xfxe = matmul(xf, xe)
     return (
         df * _wide(trace_of_product(x, e))
-        - adj * _wide(sum_of_diagonal(xfxe))
+        - adj * _wide(trace_of_product(xf, xe))
         + matmul(xfxe, adj)
         - matmul(xe, df)
     )
-
-
-def sum_of_diagonal(x: Any) -> Any:
-    d = diagonal(x)
-    return sum_(d, axis=(np.ndim(raw(d)) - 1,), keepdims=False)
 
 
 # d det = tr(adj(a) da) holds where a has no inverse too; so do the next two derivatives, both of the

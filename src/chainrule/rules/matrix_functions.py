@@ -172,9 +172,8 @@ def _expm(a: Any) -> Any:
 def _logm(a: Any) -> Any:
     import scipy.linalg
 
-    y = scipy.linalg.logm(
-        a.astype(np.result_type(a, np.float64))
-    )  # in single precision it loses half the digits
+    # in single precision it loses half the digits
+    y = scipy.linalg.logm(a.astype(np.result_type(a, np.float64)))
     return y.astype(np.complex64 if y.dtype.kind == "c" else np.float32) if a.dtype.char in "fF" else y
 
 

@@ -10,9 +10,9 @@ from chainrule.primitives import Special, raw
 from chainrule.rules.shape import getitem
 
 
-def _value(p: Any, x: Any) -> Any:
-    """Horner's scheme, highest power first."""
-    y = 0.0 * x
+def horner(p: Any, x: Any) -> Any:
+    """The polynomial's value, by Horner's scheme; highest power first."""
+    y = x * 0.0
     for i in range(np.shape(raw(p))[0]):
         y = y * x + getitem(p, i)
     return y
@@ -21,8 +21,8 @@ def _value(p: Any, x: Any) -> Any:
 def _push(ts: Any, y: Any, p: Any) -> Any:
     """``dr = -dp(r) / p'(r)``, of p(r) = 0. Leading zeros are roots at infinity, which are left out."""
     n = np.shape(raw(p))[0]
-    slope = _value(getitem(p, slice(None, -1)) * np.arange(n - 1, 0, -1), y)
-    return -_value(ts[0], y) / slope
+    slope = horner(getitem(p, slice(None, -1)) * np.arange(n - 1, 0, -1), y)
+    return -horner(ts[0], y) / slope
 
 
 roots = Special(np.roots, _push, name="roots")

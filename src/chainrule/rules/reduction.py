@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from chainrule.primitives import Lanes, Linear, Reach, Special, as_array, broadcast_to, raw, where
-from chainrule.rules.arithmetic import conj
+from chainrule.rules.arithmetic import conj, is_result
 from chainrule.rules.arithmetic import real as real_part
 from chainrule.rules.elementary import exp, sqrt
-from chainrule.rules.shape import concatenate, getitem, reshape
+from chainrule.rules.shape import concatenate, getitem, reshape, sliced
 from chainrule.traced import Traced
 
 Axes = tuple[int, ...]
@@ -195,7 +195,7 @@ square_of_norm = Special(
 def _evenly(y: Any, x: Any, axis: Axes) -> tuple[Any, Any]:
     """Which elements are the extreme one (all nan ones, if it is nan), and each one's share."""
     x, y = raw(x), np.reshape(raw(y), _kept(np.shape(raw(x)), axis))
-    mask = (x == y) | ((x != x) & (y != y))
+    mask = is_result(y, x)
     return mask, mask / np.sum(mask, axis=axis, keepdims=True).astype(as_array(x).real.dtype)
 
 
@@ -267,10 +267,6 @@ first_max = Special(
 # -------------------------------------------------------------------- products
 
 
-def _take(x: Any, axis: int, part: slice) -> Any:
-    return getitem(x, (slice(None),) * axis + (part,))
-
-
 MANY = 64  # factors from which a product is divided by each of them rather than built up without it
 
 
@@ -295,12 +291,12 @@ def _prod_push(ts: Any, y: Any, x: Any, *, axis: Axes, keepdims: bool) -> Any:
             return None
         while n > 1:
             h = n // 2
-            a, b = _take(x, k, slice(0, h)), _take(x, k, slice(h, 2 * h))
-            da, db = _take(t, k, slice(0, h)), _take(t, k, slice(h, 2 * h))
+            a, b = sliced(x, k, 0, h), sliced(x, k, h, 2 * h)
+            da, db = sliced(t, k, 0, h), sliced(t, k, h, 2 * h)
             p, dp = a * b, da * b + a * db
             if n % 2:
-                p = concatenate([p, _take(x, k, slice(n - 1, n))], k)
-                dp = concatenate([dp, _take(t, k, slice(n - 1, n))], k)
+                p = concatenate([p, sliced(x, k, n - 1, n)], k)
+                dp = concatenate([dp, sliced(t, k, n - 1, n)], k)
             x, t, n = p, dp, h + n % 2
     return _shape_like(t, y)
 
@@ -321,9 +317,9 @@ def _cumprod_push(ts: Any, y: Any, x: Any, *, axis: int) -> Any:
         return y * cumsum(t / x, axis=axis)
     n, step = np.shape(raw(x))[axis], 1
     while step < n:
-        a, da = _take(x, axis, slice(0, n - step)), _take(t, axis, slice(0, n - step))
-        b, db = _take(x, axis, slice(step, n)), _take(t, axis, slice(step, n))
-        head, dhead = _take(x, axis, slice(0, step)), _take(t, axis, slice(0, step))
+        a, da = sliced(x, axis, 0, n - step), sliced(t, axis, 0, n - step)
+        b, db = sliced(x, axis, step, n), sliced(t, axis, step, n)
+        head, dhead = sliced(x, axis, 0, step), sliced(t, axis, 0, step)
         x, t = concatenate([head, a * b], axis), concatenate([dhead, da * b + a * db], axis)
         step *= 2
     return t

@@ -7,12 +7,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.primitives import Lanes, Reach, Special, raw, where
+from chainrule.rules.arithmetic import is_result
 from chainrule.rules.reduction import cumprod
-from chainrule.rules.shape import concatenate, getitem
-
-
-def _part(axis: int, start: int | None, stop: int | None) -> Any:
-    return (slice(None),) * axis + (slice(start, stop),)
+from chainrule.rules.shape import concatenate, sliced
 
 
 def _so_far(x: Any, run: Any, axis: int, back: bool = False) -> Any:
@@ -22,14 +19,12 @@ def _so_far(x: Any, run: Any, axis: int, back: bool = False) -> Any:
     """
     n, step = np.shape(run)[axis], 1
     while step < n:
-        low, high = _part(axis, None, -step), _part(axis, step, None)
-        same = run[low] == run[high]
+        same = sliced(run, axis, None, -step) == sliced(run, axis, step, None)
+        low, high = sliced(x, axis, None, -step), sliced(x, axis, step, None)
         if back:
-            more = where(same, getitem(x, high), 0.0)
-            x = concatenate([getitem(x, low) + more, getitem(x, _part(axis, n - step, None))], axis)
+            x = concatenate([low + where(same, high, 0.0), sliced(x, axis, n - step, None)], axis)
         else:
-            more = where(same, getitem(x, low), 0.0)
-            x = concatenate([getitem(x, _part(axis, None, step)), getitem(x, high) + more], axis)
+            x = concatenate([sliced(x, axis, None, step), high + where(same, low, 0.0)], axis)
         step *= 2
     return x
 
@@ -37,10 +32,10 @@ def _so_far(x: Any, run: Any, axis: int, back: bool = False) -> Any:
 def _shares(y: Any, x: Any, axis: int) -> tuple[Any, Any, Any]:
     """Which elements are the extreme so far, where it stays the same, and how many have made it so."""
     y, x = raw(y), raw(x)
-    mine = (x == y) | ((x != x) & (y != y))
-    before, after = y[_part(axis, None, -1)], y[_part(axis, 1, None)]
+    mine = is_result(y, x)
+    before, after = sliced(y, axis, None, -1), sliced(y, axis, 1, None)
     new = (before != after) & ((before == before) | (after == after))
-    run = np.cumsum(np.concatenate([np.zeros_like(x[_part(axis, None, 1)], bool), new], axis), axis)
+    run = np.cumsum(np.concatenate([np.zeros_like(sliced(x, axis, None, 1), bool), new], axis), axis)
     return mine, run, _so_far(mine.astype(x.dtype), run, axis)
 
 

@@ -20,7 +20,7 @@ from chainrule.traced import (
 
 __all__ = [
     "broadcast_to", "cast", "concatenate", "conj", "diagonal", "getitem", "pad", "reshape", "scatter",
-    "setitem", "stack", "transpose",
+    "setitem", "sliced", "stack", "transpose",
 ]  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def _split(g: Any, *xs: Any, axis: int) -> Any:
     parts, start = [], 0
     for x in xs:
         stop = start + np.shape(x)[axis]
-        parts.append(getitem(g, (slice(None),) * axis + (slice(start, stop),)))
+        parts.append(sliced(g, axis, start, stop))
         start = stop
     return parts if len(parts) > 1 else parts[0]
 
@@ -136,6 +136,11 @@ scatter = Linear(_scatter, lambda g, x, *, index, shape: getitem(g, index), pads
 def getitem(x: Any, index: Any) -> Any:
     """``x[index]`` with NumPy's basic and advanced indexing; an element taken twice counts twice."""
     return _getitem_p(x, index=index)
+
+
+def sliced(x: Any, axis: int, start: int | None, stop: int | None) -> Any:
+    """The part of ``x`` from ``start`` to ``stop`` along an axis."""
+    return getitem(x, (slice(None),) * axis + (slice(start, stop),))
 
 
 def _diagonal(x: Any, *, offset: int) -> Any:

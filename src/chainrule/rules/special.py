@@ -25,19 +25,19 @@ from chainrule.rules import incomplete as ic
 from chainrule.rules import integrals as it
 from chainrule.rules import student
 from chainrule.rules.activations import tail_over_bell
-from chainrule.rules.arithmetic import _absolute, clip, maximum, one_less, power
+from chainrule.rules.arithmetic import clip, maximum, one_less, power, real_absolute
 from chainrule.rules.elementary import (
     LN2,
     LN10,
     PI,
-    _inside,
-    _not_negative,
     bell_curve,
     exp,
     expm1,
     hypot,
+    inside,
     log,
     log1p,
+    not_negative,
     sin,
     unless_zero,
 )
@@ -54,7 +54,7 @@ def _gauss(x: Any) -> Any:
     return bell_curve(x, rate=1.0)
 
 
-def _phi(x: Any) -> Any:
+def normal_density(x: Any) -> Any:
     """The density of the standard normal distribution."""
     return bell_curve(x, rate=0.5) / math.sqrt(2 * PI)
 
@@ -67,7 +67,7 @@ def _erf(x: Any) -> Any:
 erf = Elementwise(_erf, lambda y, x: 2 / ROOT_PI * _gauss(x), name="erf")
 erfc = Elementwise(sp.erfc, lambda y, x: -2 / ROOT_PI * _gauss(x))
 erfi = Elementwise(sp.erfi, lambda y, x: 2 / ROOT_PI * bell_curve(x, rate=-1.0))
-ndtr = Elementwise(sp.ndtr, lambda y, x: _phi(x), symbol="Φ")
+ndtr = Elementwise(sp.ndtr, lambda y, x: normal_density(x), symbol="Φ")
 
 
 @computed
@@ -145,7 +145,7 @@ def _mills(y: Any, x: Any) -> Any:
         return exp(-x * x / 2 - y) / math.sqrt(2 * PI)
     right = raw(x) > 0
     tail = erfc_integral(where(right, 0.0, -x) / ROOT_2, order=0)
-    return where(right, _phi(x) / ndtr(where(right, x, 0.0)), math.sqrt(2 / PI) / tail)
+    return where(right, normal_density(x) / ndtr(where(right, x, 0.0)), math.sqrt(2 / PI) / tail)
 
 
 def _slope_of_dawsn(y: Any, x: Any) -> Any:
@@ -199,16 +199,16 @@ def _quotient(x: Any, y: Any) -> Any:
 
 rel_entr = Elementwise(
     sp.rel_entr,
-    lambda z, x, y: _inside(_both(x, y), log_ratio(x, y) + 1),
-    lambda z, x, y: _inside(_both(x, y), -_quotient(x, y)),
+    lambda z, x, y: inside(_both(x, y), log_ratio(x, y) + 1),
+    lambda z, x, y: inside(_both(x, y), -_quotient(x, y)),
 )
 kl_div = Elementwise(
     sp.kl_div,
-    lambda z, x, y: _inside(_both(x, y), log_ratio(x, y)),
-    lambda z, x, y: _inside(_both(x, y), where((raw(x) == 0) & (raw(y) == 0), 0.0, (y - x) / y)),
+    lambda z, x, y: inside(_both(x, y), log_ratio(x, y)),
+    lambda z, x, y: inside(_both(x, y), where((raw(x) == 0) & (raw(y) == 0), 0.0, (y - x) / y)),
 )
 entr = Elementwise(
-    _entr, lambda y, x: _inside(raw(x) >= 0, -1 - log(where(raw(x) >= 0, x, 1.0))), name="entr"
+    _entr, lambda y, x: inside(raw(x) >= 0, -1 - log(where(raw(x) >= 0, x, 1.0))), name="entr"
 )
 exp10 = Elementwise(sp.exp10, lambda y, x: LN10 * y)
 cosm1 = Elementwise(sp.cosm1, lambda y, x: -sin(x))
@@ -286,12 +286,12 @@ def _boxcox_in_lambda(logarithm: Any, lam: Any) -> Any:
 
 boxcox = Elementwise(
     sp.boxcox,
-    lambda y, x, lam: _inside(_not_negative(x), one_less(x, lam)),
+    lambda y, x, lam: inside(not_negative(x), one_less(x, lam)),
     lambda y, x, lam: _boxcox_in_lambda(log(x), lam),
 )
 boxcox1p = Elementwise(
     sp.boxcox1p,
-    lambda y, x, lam: _inside(_not_negative(x, -1.0), one_less(1 + x, lam)),
+    lambda y, x, lam: inside(not_negative(x, -1.0), one_less(1 + x, lam)),
     lambda y, x, lam: _boxcox_in_lambda(log1p(x), lam),
 )
 inv_boxcox = Elementwise(
@@ -306,22 +306,22 @@ inv_boxcox1p = Elementwise(
 )
 huber = Elementwise(
     sp.huber,
-    lambda y, delta, r: _inside(raw(delta) >= 0, maximum(_absolute(r) - delta, 0.0)),
-    lambda y, delta, r: _inside(raw(delta) >= 0, clip(r, -delta, delta)),
+    lambda y, delta, r: inside(raw(delta) >= 0, maximum(real_absolute(r) - delta, 0.0)),
+    lambda y, delta, r: inside(raw(delta) >= 0, clip(r, -delta, delta)),
 )
 
 
 def _pseudo_huber_in_delta(y: Any, delta: Any, r: Any) -> Any:
     h = hypot(delta, r)
     q = r / (h + delta)
-    return _inside(raw(delta) >= 0, unless_zero(h, q * q * (r * (r / h))))
+    return inside(raw(delta) >= 0, unless_zero(h, q * q * (r * (r / h))))
 
 
 # δ (√(δ² + r²) - δ)
 pseudo_huber = Elementwise(
     sp.pseudo_huber,
     _pseudo_huber_in_delta,
-    lambda y, delta, r: _inside(raw(delta) >= 0, delta * unless_zero(hypot(delta, r), r / hypot(delta, r))),
+    lambda y, delta, r: inside(raw(delta) >= 0, delta * unless_zero(hypot(delta, r), r / hypot(delta, r))),
 )
 
 # -------------------------------------------------------------------- Lambert's
@@ -335,13 +335,7 @@ def _slope_of_lambertw(w: Any, z: Any, k: Any, tol: Any) -> Any:
     return where(endless, 0.0, where(tiny, near, apart))
 
 
-lambertw = Elementwise(
-    lambda z, k, tol: sp.lambertw(z, k, tol),
-    _slope_of_lambertw,
-    None,
-    None,
-    name="lambertw",
-)
+lambertw = Elementwise(sp.lambertw, _slope_of_lambertw, None, None)
 
 
 def _slope_of_wrightomega(w: Any, z: Any) -> Any:

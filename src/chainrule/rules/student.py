@@ -17,7 +17,7 @@ from scipy import special as sp
 from chainrule.primitives import Elementwise, raw, where
 from chainrule.rules.elementary import exp
 from chainrule.rules.gamma import polygamma_difference, somewhere
-from chainrule.rules.incomplete import _unless_nothing, flow
+from chainrule.rules.incomplete import flow, unless_nothing
 from chainrule.rules.quadrature import bell, computed, tail
 
 # -------------------------------------------------------------------- the density
@@ -115,7 +115,7 @@ def density(df: Any, z: Any, order: int = 0) -> Any:
     nothing = raw(y) == 0
     if somewhere(nothing):
         df, z = where(nothing, 1.0, df), where(nothing, 1.0, z)
-    return _unless_nothing(y, y * bell(lambda p, q: log_density(df, z, order=p), order))
+    return unless_nothing(y, y * bell(lambda p, q: log_density(df, z, order=p), order))
 
 
 # -------------------------------------------------------------------- the distribution function

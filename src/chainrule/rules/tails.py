@@ -20,15 +20,15 @@ from chainrule.rules import student
 from chainrule.rules.elementary import log, log1p
 from chainrule.rules.gamma import polygamma, polygamma_difference, somewhere
 from chainrule.rules.incomplete import (
-    _lag,
-    _log_less_psi,
-    _log_over,
-    _stirling,
+    beta_integral,
     betainc,
     betaincc,
     gammainc,
     gammaincc,
-    log_ratios,
+    lag,
+    log_less_psi,
+    log_x_less_psi,
+    stirling,
 )
 from chainrule.rules.quadrature import computed, tail
 from chainrule.traced import Traced
@@ -70,7 +70,10 @@ def _over(c: Any, x: Any) -> Any:
 
 # log x - ψ(a)
 gamma_score = Elementwise(
-    computed(_log_over), lambda y, a, x: -polygamma(a, order=1), lambda y, a, x: 1 / x, name="gamma_score"
+    computed(log_x_less_psi),
+    lambda y, a, x: -polygamma(a, order=1),
+    lambda y, a, x: 1 / x,
+    name="gamma_score",
 )
 
 
@@ -78,7 +81,7 @@ gamma_score = Elementwise(
 def _log_gamma_density(a: Any, x: Any, *, times: int) -> Any:
     few = sp.xlogy(a - (1 - times), x) - x - sp.gammaln(a)
     n, log_x = np.maximum(a, 10.0), np.log(x)
-    many = -n * _lag((x - n) / n, log_x - np.log(n)) - _stirling(n) + np.log(n / (2 * np.pi)) / 2
+    many = -n * lag((x - n) / n, log_x - np.log(n)) - stirling(n) + np.log(n / (2 * np.pi)) / 2
     many = many - (1 - times) * log_x
     y = np.where((a > 10) & (x > 0), many, few)
     return np.where(((a == np.inf) | (x == np.inf)) & ~np.isnan(a + x), -np.inf, y)
@@ -153,7 +156,7 @@ def _beta_score(a: Any, b: Any, x: Any, rest: Any) -> Any:
     u = (x * b - rest * a) / n
     ratio = np.where(np.abs(u) < 0.5, np.log1p(u), log_x + np.log1p(b / n))
     few = log_x + polygamma_difference.run(np.minimum(a, 10.0), b, order=0)
-    return np.where(a >= 10, ratio + _log_less_psi(n) - _log_less_psi(n + b), few)
+    return np.where(a >= 10, ratio + log_less_psi(n) - log_less_psi(n + b), few)
 
 
 # log x + ψ(a + b) - ψ(a); rest is 1 - x to all of its digits
@@ -171,7 +174,7 @@ beta_score = Elementwise(
 def _log_beta_density(a: Any, b: Any, x: Any, *, times: int) -> Any:
     least, most = np.minimum(a, b), np.maximum(np.maximum(a, b), 10.0)
     both = least + most
-    by_stirling = (both - 0.5) * np.log1p(least / most) - least + _stirling(both) - _stirling(most)
+    by_stirling = (both - 0.5) * np.log1p(least / most) - least + stirling(both) - stirling(most)
     one_over = np.where(
         most > 10, least * np.log(most) + by_stirling - sp.gammaln(least), -sp.betaln(a, b)
     )
@@ -179,8 +182,8 @@ def _log_beta_density(a: Any, b: Any, x: Any, *, times: int) -> Any:
     p, q = np.maximum(a, 10.0), np.maximum(b, 10.0)
     n, log_x, log_rest = p + q, np.log(x), np.log1p(-x)
     u = (x * q - (1 - x) * p) / p
-    exponent = -p * _lag(u, log_x - np.log(p / n)) - q * _lag(-u * p / q, log_rest - np.log(q / n))
-    exponent = exponent - _stirling(p) - _stirling(q) + _stirling(n)
+    exponent = -p * lag(u, log_x - np.log(p / n)) - q * lag(-u * p / q, log_rest - np.log(q / n))
+    exponent = exponent - stirling(p) - stirling(q) + stirling(n)
     many = exponent + np.log(p / (2 * np.pi * n) * q) / 2 - (1 - times) * (log_x + log_rest)
     y = np.where((least > 10) & (x > 0) & (x < 1), many, few)
     return np.where((most == np.inf) & ~np.isnan(a + b + x), -np.inf, y)
@@ -204,17 +207,8 @@ def _beta_tail(
     a, b, x, rest = a[m], b[m], x[m], rest[m]
     if lower:
         a, b, x, rest, i, j = b, a, rest, x, j, i
-
-    def log_density(s: Any) -> Any:
-        r, l = log_ratios(x, rest, s)
-        return np.where(s < 1e300, a * r + b * l, -np.inf)
-
-    def polynomial(s: Any) -> Any:
-        r, l = log_ratios(x, rest, s)
-        return r**i * l**j * (-np.expm1(-s) * np.exp(r)) ** k
-
-    corner = np.maximum(-np.log(np.maximum(b, 1.0)) - np.log(x / rest), 0.0)
-    y[m] = tail(log_density, polynomial, corner)
+    factor = lambda s, r, l: r**i * l**j * (-np.expm1(-s) * np.exp(r)) ** k
+    y[m] = beta_integral(a, b, x, rest, factor)
     return y
 
 

@@ -17,7 +17,7 @@ from numpy.polynomial import polynomial as poly
 from scipy import special as sp
 
 from chainrule.primitives import Elementwise
-from chainrule.rules.elementary import _sin_pi
+from chainrule.rules.elementary import sin_pi
 from chainrule.rules.quadrature import bell, computed
 
 # B₂ₖ / (2k)!
@@ -131,7 +131,7 @@ def _reflected(s: Any, order: int) -> Any:
     def of_factor(n: int) -> Any:
         """Of ``(2π)ˢ sin(πs/2) Γ(1 - s)``, by what is not the sine."""
         return _leibniz(
-            n, lambda j: (math.pi / 2) ** j * _sin_pi((s + j) / 2), lambda j: bell(of_logarithm, j)
+            n, lambda j: (math.pi / 2) ** j * sin_pi((s + j) / 2), lambda j: bell(of_logarithm, j)
         )
 
     few = 2 * (2 * math.pi) ** -t * sp.gamma(t)

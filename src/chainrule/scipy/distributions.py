@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.functions import _operand
+from chainrule.functions import as_floats
 from chainrule.primitives import raw, where
 from chainrule.rules.elementary import exp, log
 from chainrule.rules.tails import log_of
 from chainrule.traced import Traced
+from chainrule.value import Value
 
-__all__ = ["Continuous", "Discrete", "Distribution", "defined", "only"]
+__all__ = ["Continuous", "Discrete", "Distribution", "Symmetric", "defined", "only"]
 
 
 def only(mask: Any, y: Any, other: float) -> Any:
@@ -62,7 +63,7 @@ class Distribution:
             expected = ", ".join((*self.shapes, *(f"{k}=" for k in self.further)))
             raise TypeError(f"{self.name}.{method}: received {received} as parameters, expected {expected}")
         standard = {"loc": 0.0, "scale": 1.0}
-        return [_operand(f"{self.name}.{method}", given.get(k, standard.get(k))) for k in names]
+        return [as_floats(f"{self.name}.{method}", given.get(k, standard.get(k))) for k in names]
 
     def valid(self, *shapes: Any) -> Any:
         """Where the parameters are such; all positive, by default."""
@@ -168,7 +169,7 @@ class Continuous(Distribution):
         """``f`` of the standard form, with what it is on either side of the support."""
         *shapes, loc, scale = self._parameters(method, args, kwargs)
         least, most = self.support
-        x, given, positive = _operand(f"{self.name}.{method}", x), scale, raw(scale) > 0
+        x, given, positive = as_floats(f"{self.name}.{method}", x), scale, raw(scale) > 0
         scale = only(positive, scale, 1.0)
         with np.errstate(all="ignore"):
             z = (x - loc) / scale
@@ -183,11 +184,24 @@ class Continuous(Distribution):
         self, method: str, f: Callable[..., Any], q: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         *shapes, loc, scale = self._parameters(method, args, kwargs)
-        q = _operand(f"{self.name}.{method}", q)
+        q = as_floats(f"{self.name}.{method}", q)
         valid = (raw(q) >= 0) & (raw(q) <= 1)
         with np.errstate(all="ignore"):
             y = f(only(valid, q, 0.5), *shapes) * scale + loc
         return defined(valid & self.valid(*shapes) & (raw(scale) > 0), y, q, *shapes, loc, scale)
+
+
+class Symmetric(Continuous):
+    """Distributions whose density is the same at -z as at z."""
+
+    def above(self, z: Any, *shapes: Any) -> Any:
+        return self.below(-z, *shapes)
+
+    def log_above(self, z: Any, *shapes: Any) -> Any:
+        return self.log_below(-z, *shapes)
+
+    def upper_quantile(self, p: Any, *shapes: Any) -> Any:
+        return -self.quantile(p, *shapes)
 
 
 class Discrete(Distribution):
@@ -254,13 +268,13 @@ class Discrete(Distribution):
 
     def _whole(self, method: str, k: Any, args: Any, kwargs: Any) -> tuple[Any, list[Any], Any]:
         *shapes, loc = self._parameters(method, args, kwargs)
-        if hasattr(k, "primitive") or hasattr(loc, "primitive"):
-            what = "k" if hasattr(k, "primitive") else "loc"
+        if type(k) is Value or type(loc) is Value:
+            what = "k" if type(k) is Value else "loc"
             raise TypeError(
                 f"{self.name}.{method}: {what} is a Value, but there is no derivative in whole numbers; "
                 f"expected plain ones: {what}.data"
             )
-        return _operand(f"{self.name}.{method}", k) - loc, shapes, self.valid(*shapes)
+        return as_floats(f"{self.name}.{method}", k) - loc, shapes, self.valid(*shapes)
 
     def _beside(
         self, method: str, f: Callable[..., Any], before: float, after: float, k: Any, args: Any, kwargs: Any

@@ -46,6 +46,12 @@ class PPoly:
         Beyond the breakpoints: the first and the last piece; or nan; or the curve repeated.
     axis : int
         The place of the pieces among the axes of a result.
+
+    Examples
+    --------
+    >>> squares = PPoly(np.array([[1.0], [0.0], [0.0]]), np.array([0.0, 2.0]))
+    >>> print(squares(1.5), squares(1.5, 1), squares.integrate(0.0, 1.5))
+    2.25 3.0 1.125
     """
 
     def __init__(self, c: Any, x: Any, extrapolate: Any = True, axis: int = 0) -> None:
@@ -135,6 +141,17 @@ class CubicHermiteSpline(PPoly):
         Values and slopes, ``n`` along ``axis``.
     axis : int
     extrapolate : bool or "periodic", optional
+
+    Raises
+    ------
+    ValueError
+        If ``x`` does not increase, or has not as many points as ``y`` has values; for fewer than two.
+
+    Examples
+    --------
+    >>> curve = CubicHermiteSpline(np.array([0.0, 2.0]), np.array([0.0, 4.0]), np.array([0.0, 4.0]))
+    >>> print(curve(1.0))
+    1.0
     """
 
     def __init__(self, x: Any, y: Any, dydx: Any, axis: int = 0, extrapolate: Any = None) -> None:
@@ -165,9 +182,21 @@ class CubicSpline(CubicHermiteSpline):
     extrapolate : bool or "periodic", optional
         As in `PPoly`; "periodic" by default if ``bc_type`` is.
 
+    Raises
+    ------
+    ValueError
+        As `CubicHermiteSpline`; for another ``bc_type``; if "periodic" values end otherwise than they begin.
+
     Notes
     -----
     The slopes solve a tridiagonal system: C. de Boor, "A Practical Guide to Splines", 1978, chapter IV.
+
+    Examples
+    --------
+    >>> points = np.array([0.0, 1.0, 2.0, 3.0])
+    >>> curve = CubicSpline(points, points**3)
+    >>> print(curve(1.5), curve(1.5, 1))
+    3.375 6.75
     """
 
     def __init__(
@@ -194,6 +223,17 @@ class PchipInterpolator(CubicHermiteSpline):
     ----------
     x, y, axis, extrapolate
         As of `CubicSpline`.
+
+    Raises
+    ------
+    ValueError
+        As `CubicHermiteSpline`.
+
+    Examples
+    --------
+    >>> curve = PchipInterpolator(np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 1.0]))
+    >>> print(curve(1.5))
+    1.0
     """
 
     def __init__(self, x: Any, y: Any, axis: int = 0, extrapolate: Any = None) -> None:
@@ -229,9 +269,8 @@ def _points(name: str, x: Any, y: Any, axis: int) -> tuple[Any, Any, int]:
     n = shape_of(y)[k]
     if len(shape_of(x)) != 1 or shape_of(x)[0] != n or n < 2:
         raise ValueError(
-            f"{name}: x is {shape_of(x)}, y is {shape_of(y)}; expected two points or more, as many "
-            f"values along "
-            f"axis {axis}"
+            f"{name}: x is {shape_of(x)}, y is {shape_of(y)}; expected two points or more, as many values "
+            f"along axis {axis}"
         )
     if type(current(x)) is np.ndarray and not np.all(np.diff(current(x)) > 0):
         raise ValueError(
@@ -261,9 +300,8 @@ def _ends(bc_type: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
             found.append((bc[0], as_operand(bc[1])))
         else:
             raise ValueError(
-                f"CubicSpline: bc_type has {bc!r}; expected 'not-a-knot', 'periodic', 'clamped', "
-                f"'natural' or "
-                f"(1 or 2, a value of shape {shape})"
+                f"CubicSpline: bc_type has {bc!r}; expected 'not-a-knot', 'periodic', 'clamped', 'natural' "
+                f"or (1 or 2, a value of shape {shape})"
             )
     if found.count("periodic") == 1:
         raise ValueError("CubicSpline: bc_type is periodic at one end; expected both or none")
@@ -280,9 +318,7 @@ def _slopes(x: Any, y: Any, start: Any, end: Any) -> Any:
         return _periodic(x[1:] - x[:-1], h, m, shape)
     if n == 2:  # no knot that could be none: a straight end
         start, end = ((1, m[0]) if e == "not-a-knot" else e for e in (start, end))
-    if (
-        n == 3 and start == "not-a-knot" and end == "not-a-knot"
-    ):  # both say that the two pieces are one: a parabola
+    if n == 3 and start == "not-a-knot" and end == "not-a-knot":  # the two pieces are one: a parabola
         middle = (h[1:] * m[:1] + h[:1] * m[1:]) / (h[:1] + h[1:])
         return concatenate([2 * m[:1] - middle, middle, 2 * m[1:] - middle])
     w = x[1:] - x[:-1]

@@ -24,7 +24,7 @@ from chainrule.numpy import matrices as nl
 from chainrule.numpy import norms
 from chainrule.numpy.arguments import as_operand, shape_of
 from chainrule.numpy.manipulation import concatenate, ravel
-from chainrule.numpy.matrices import _columns, _square, _vector
+from chainrule.numpy.matrices import as_columns, as_square, as_vector
 from chainrule.numpy.rearranging import flip, take_along_axis
 from chainrule.rules import linalg as la
 from chainrule.rules import matrix as mx
@@ -56,8 +56,22 @@ def solve(
 
     Of structured matrices (``assume_a`` "sym", "her", "pos", "upper triangular", "lower triangular" and their
     other names) one triangle is read, and the derivative is that of what was read.
+
+    Raises
+    ------
+    LinAlgError
+        If ``a`` holds no square matrices, or a singular one.
+    ValueError
+        If ``b`` has other rows than ``a``; for another ``assume_a``.
+
+    Examples
+    --------
+    >>> solve([[2.0, 0.0], [0.0, 4.0]], [2.0, 8.0])
+    array([1., 2.])
+    >>> solve([[2.0, 9.0], [1.0, 2.0]], [3.0, 3.0], lower=True, assume_a="sym")
+    array([1., 1.])
     """
-    a = _square("solve", a, "; use lstsq")
+    a = as_square("solve", a, "; use lstsq")
     kind = assume_a or "general"
     if kind in ("sym", "symmetric"):
         one = mf.triangle(a, lower)
@@ -68,9 +82,8 @@ def solve(
         return solve_triangular(a, b, "T" if transposed else "N", kind.startswith("lower"))
     elif kind not in ("gen", "general"):
         raise ValueError(
-            f"solve: assume_a is {assume_a!r}; expected 'general', 'symmetric', 'hermitian', "
-            f"'positive definite', "
-            "'upper triangular' or 'lower triangular'; use solve_banded for bands"
+            f"solve: assume_a is {assume_a!r}; expected 'general', 'symmetric', 'hermitian', 'positive "
+            "definite', 'upper triangular' or 'lower triangular'; use solve_banded for bands"
         )
     return nl.solve(mx.matrix_transpose(a) if transposed else a, b)
 
@@ -84,16 +97,23 @@ def solve_triangular(
     Raises
     ------
     LinAlgError
-        For a zero on the diagonal.
+        If ``a`` holds no square matrices, or a zero on the diagonal.
+    ValueError
+        If ``b`` has other rows than ``a``; for another ``trans``.
+
+    Examples
+    --------
+    >>> solve_triangular([[2.0, 1.0], [0.0, 4.0]], [4.0, 8.0])
+    array([1., 2.])
     """
-    a = _square("solve_triangular", a)
-    b, vector = _columns("solve_triangular", a, b)
+    a = as_square("solve_triangular", a)
+    b, vector = as_columns("solve_triangular", a, b)
     if trans not in (0, 1, 2, "N", "T", "C"):
         raise ValueError(f"solve_triangular: trans is {trans!r}, expected 0, 1, 2, 'N', 'T' or 'C'")
     if trans not in (0, "N"):
         a, lower = la.H(a) if trans in (2, "C") else mx.matrix_transpose(a), not lower
     x = mf.solve_triangular(a, b, lower=bool(lower), unit=bool(unit_diagonal))
-    return _vector(x) if vector else x
+    return as_vector(x) if vector else x
 
 
 def solve_banded(
@@ -103,6 +123,18 @@ def solve_banded(
     """The solution ``x`` of ``a x = b`` with banded ``a``, whose diagonals are the rows of ``ab``.
 
     ``ab[u + i - j, j] = a[i, j]``, with ``(l, u) = l_and_u`` diagonals below and above the middle.
+
+    Raises
+    ------
+    LinAlgError
+        For a singular matrix.
+    ValueError
+        If ``ab`` has not a row for each diagonal, and a column for each row of ``b``.
+
+    Examples
+    --------
+    >>> solve_banded((1, 0), [[2.0, 4.0], [1.0, 0.0]], [2.0, 9.0])
+    array([1., 2.])
     """
     lower, upper = map(int, l_and_u)
     ab, b = as_operand(ab), as_operand(b)
@@ -113,24 +145,44 @@ def solve_banded(
             f"{lower + upper + 1} rows, and columns as b has rows"
         )
     x = mf.solve_banded(ab, la.column(b) if vector else b, lower=lower, upper=upper)
-    return _vector(x) if vector else x
+    return as_vector(x) if vector else x
 
 
 def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
-    """The solution ``x`` of ``a x + x b = q``."""
-    a, b, q = _square("solve_sylvester", a), _square("solve_sylvester", b), as_operand(q)
+    """The solution ``x`` of ``a x + x b = q``.
+
+    Raises
+    ------
+    LinAlgError
+        If ``a`` or ``b`` is not square.
+    ValueError
+        If ``q`` has not the rows of ``a`` and the columns of ``b``.
+
+    Examples
+    --------
+    >>> solve_sylvester([[1.0, 0.0], [0.0, 3.0]], [[1.0]], [[2.0], [8.0]])
+    array([[1.],
+           [2.]])
+    """
+    a, b, q = as_square("solve_sylvester", a), as_square("solve_sylvester", b), as_operand(q)
     if shape_of(q)[-2:] != (shape_of(a)[-1], shape_of(b)[-1]):
         raise ValueError(
-            f"solve_sylvester: a is {shape_of(a)}, b is {shape_of(b)}, q is {shape_of(q)}; q has "
-            f"the rows of a and "
-            "the columns of b"
+            f"solve_sylvester: a is {shape_of(a)}, b is {shape_of(b)}, q is {shape_of(q)}; q has the rows of "
+            "a and the columns of b"
         )
     return mf.solve_sylvester(a, b, q)
 
 
 def solve_continuous_lyapunov(a: Any, q: Any) -> Any:
-    """The solution ``x`` of ``a x + x aᴴ = q``."""
-    a = _square("solve_continuous_lyapunov", a)
+    """The solution ``x`` of ``a x + x aᴴ = q``.
+
+    Examples
+    --------
+    >>> solve_continuous_lyapunov([[1.0, 0.0], [0.0, 2.0]], [[2.0, 3.0], [3.0, 8.0]])
+    array([[1., 1.],
+           [1., 2.]])
+    """
+    a = as_square("solve_continuous_lyapunov", a)
     return solve_sylvester(a, la.H(a), q)
 
 
@@ -138,7 +190,13 @@ def lstsq(
     a: Any, b: Any, cond: float | None = None, overwrite_a: bool = False, overwrite_b: bool = False,
     check_finite: bool = True, lapack_driver: str | None = None,
 ) -> Any:  # fmt: skip
-    """The shortest ``x`` of smallest ``‖a x - b‖``, with residues, rank and singular values."""
+    """The shortest ``x`` of smallest ``‖a x - b‖``, with residues, rank and singular values.
+
+    Examples
+    --------
+    >>> lstsq([[1.0], [1.0]], [1.0, 3.0])[0]
+    array([2.])
+    """
     return nl.lstsq(a, b, cond)
 
 
@@ -146,21 +204,46 @@ def lstsq(
 
 
 def cholesky(a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Any:
-    """``a = uᴴ u`` (``l lᴴ`` with ``lower``), of which one triangle is read."""
+    """``a = uᴴ u`` (``l lᴴ`` with ``lower``), of which one triangle is read.
+
+    Raises
+    ------
+    LinAlgError
+        If ``a`` is not positive definite.
+
+    Examples
+    --------
+    >>> cholesky([[4.0, 2.0], [2.0, 5.0]], lower=True)
+    array([[2., 0.],
+           [1., 2.]])
+    """
     return nl.cholesky(a, upper=not lower)
 
 
 def cho_factor(
     a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True
 ) -> tuple[Any, bool]:
-    """`cholesky` and which it is, for `cho_solve`; the other triangle is zero here."""
+    """`cholesky` and which it is, for `cho_solve`; the other triangle is zero here.
+
+    Examples
+    --------
+    >>> cho_factor([[4.0, 2.0], [2.0, 5.0]], lower=True)
+    (array([[2., 0.],
+           [1., 2.]]), True)
+    """
     return cholesky(a, lower), lower
 
 
 def cho_solve(
     c_and_lower: tuple[Any, bool], b: Any, overwrite_b: bool = False, check_finite: bool = True
 ) -> Any:
-    """The solution of ``a x = b``, given what `cho_factor` has made of ``a``."""
+    """The solution of ``a x = b``, given what `cho_factor` has made of ``a``.
+
+    Examples
+    --------
+    >>> cho_solve(cho_factor([[4.0, 2.0], [2.0, 5.0]]), [8.0, 12.0])
+    array([1., 2.])
+    """
     c, lower = c_and_lower
     first, second = (0, 2) if lower else (2, 0)
     return solve_triangular(c, solve_triangular(c, b, first, lower), second, lower)
@@ -173,6 +256,12 @@ def lu_factor(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> t
     ------
     LinAlgError
         Where the derivative is asked of a singular matrix.
+
+    Examples
+    --------
+    >>> lu_factor([[1.0, 3.0], [2.0, 4.0]])
+    (array([[2. , 4. ],
+           [0.5, 1. ]]), array([1, 1], dtype=int32))
     """
     a = as_operand(a)
     pivots = la.numeric(_pivots, trial=lambda a: np.zeros((*a.shape[:-2], min(a.shape[-2:])), np.int32))
@@ -194,7 +283,17 @@ def lu(
     a: Any, permute_l: bool = False, overwrite_a: bool = False, check_finite: bool = True,
     p_indices: bool = False,
 ) -> tuple[Any, ...]:  # fmt: skip
-    """``a = p l u``: a permutation, which is plain, and triangular factors."""
+    """``a = p l u``: a permutation, which is plain, and triangular factors.
+
+    Examples
+    --------
+    >>> p, l, u = lu([[1.0, 3.0], [2.0, 4.0]])
+    >>> p, l, u
+    (array([[0., 1.],
+           [1., 0.]]), array([[1. , 0. ],
+           [0.5, 1. ]]), array([[2., 4.],
+           [0., 1.]]))
+    """
     a = as_operand(a)
     rows, both = _lu(a)
     m, n = shape_of(a)[-2:]
@@ -225,7 +324,18 @@ def lu_solve(
     overwrite_b: bool = False,
     check_finite: bool = True,
 ) -> Any:
-    """The solution of ``a x = b`` (``trans``: 1 of ``aᵀ``, 2 of ``aᴴ``), given `lu_factor` of ``a``."""
+    """The solution of ``a x = b`` (``trans``: 1 of ``aᵀ``, 2 of ``aᴴ``), given `lu_factor` of ``a``.
+
+    Raises
+    ------
+    ValueError
+        For a stack of matrices.
+
+    Examples
+    --------
+    >>> lu_solve(lu_factor([[1.0, 3.0], [2.0, 4.0]]), [7.0, 10.0])
+    array([1., 2.])
+    """
     both, pivots = lu_and_piv
     if len(shape_of(both)) != 2:
         raise ValueError(
@@ -243,7 +353,23 @@ def qr(
     a: Any, overwrite_a: bool = False, lwork: int | None = None, mode: str = "full", pivoting: bool = False,
     check_finite: bool = True,
 ) -> tuple[Any, ...]:  # fmt: skip
-    """``a = q r``; ``mode`` is "full", "economic" or "r"."""
+    """``a = q r``; ``mode`` is "full", "economic" or "r".
+
+    Raises
+    ------
+    LinAlgError
+        Where the derivative is asked of columns that are combinations of those before.
+    TypeError
+        For ``pivoting``.
+    ValueError
+        For another ``mode``.
+
+    Examples
+    --------
+    >>> np.abs(qr([[3.0, 1.0], [4.0, 3.0]])[1])
+    array([[5., 3.],
+           [0., 1.]])
+    """
     _refuse("qr", "permute the columns yourself", pivoting=pivoting)
     if mode not in ("full", "economic", "r"):
         raise ValueError(f"qr: mode is {mode!r}, expected 'full', 'economic' or 'r'")
@@ -257,13 +383,25 @@ def svd(
     a: Any, full_matrices: bool = True, compute_uv: bool = True, overwrite_a: bool = False,
     check_finite: bool = True, lapack_driver: str = "gesdd",
 ) -> Any:  # fmt: skip
-    """``a = u diag(s) vh``: the triple of them, or ``s`` alone."""
+    """``a = u diag(s) vh``: the triple of them, or ``s`` alone.
+
+    Examples
+    --------
+    >>> svd([[0.0, 2.0], [3.0, 0.0]])[1]
+    array([3., 2.])
+    """
     found = nl.svd(a, full_matrices, compute_uv)
     return tuple(found) if compute_uv else found
 
 
 def svdvals(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
-    """The singular values, the largest first."""
+    """The singular values, the largest first.
+
+    Examples
+    --------
+    >>> svdvals([[0.0, 2.0], [3.0, 0.0]])
+    array([3., 2.])
+    """
     return nl.svdvals(a)
 
 
@@ -278,13 +416,25 @@ def eigh(
     """Eigenvalues and vectors of a Hermitian matrix, ``a v = w v``, or with ``b`` of ``a v = w b v``.
 
     As in SciPy one triangle is read. Where eigenvalues are equal see `chainrule.rules.decompositions`.
+
+    Raises
+    ------
+    LinAlgError
+        If ``a`` or ``b`` is not square, or ``b`` not positive definite.
+    TypeError
+        For ``subset_by_value``, or another ``type``.
+
+    Examples
+    --------
+    >>> eigh([[2.0, 1.0], [1.0, 2.0]])[0]
+    array([1., 3.])
     """
     _refuse("eigh", "select from the result", subset_by_value=subset_by_value)
     _refuse("eigh", "type 1, a v = w b v, is", type=type != 1)
-    a = _square("eigh", a)
+    a = as_square("eigh", a)
     uplo, factor = "L" if lower else "U", None
     if b is not None:
-        factor = cholesky(_square("eigh", b), lower)
+        factor = cholesky(as_square("eigh", b), lower)
         factor = factor if lower else la.H(factor)
         half = mf.solve_triangular(factor, la.hermitian(a, not lower), lower=True, unit=False)
         a = la.H(mf.solve_triangular(factor, la.H(half), lower=True, unit=False))
@@ -300,7 +450,13 @@ def eigh(
 
 
 def eigvalsh(a: Any, b: Any = None, *, lower: bool = True, **options: Any) -> Any:
-    """The eigenvalues that `eigh` gives."""
+    """The eigenvalues that `eigh` gives.
+
+    Examples
+    --------
+    >>> eigvalsh([[2.0, 1.0], [1.0, 2.0]], [[2.0, 0.0], [0.0, 2.0]])
+    array([0.5, 1.5])
+    """
     return eigh(a, b, lower=lower, eigvals_only=True, **options)
 
 
@@ -308,7 +464,20 @@ def eig(
     a: Any, b: Any = None, left: bool = False, right: bool = True, overwrite_a: bool = False,
     overwrite_b: bool = False, check_finite: bool = True, homogeneous_eigvals: bool = False,
 ) -> Any:  # fmt: skip
-    """Eigenvalues, which are complex, and right eigenvectors of length 1."""
+    """Eigenvalues, which are complex, and right eigenvectors of length 1.
+
+    Raises
+    ------
+    LinAlgError
+        Where the derivative is asked of a defective matrix.
+    TypeError
+        For ``b``, ``left`` or ``homogeneous_eigvals``.
+
+    Examples
+    --------
+    >>> eig([[0.0, -1.0], [1.0, 0.0]])[0]
+    array([0.+1.j, 0.-1.j])
+    """
     _refuse("eig", "write eig(solve(b, a)), or eigh(a, b) for symmetric matrices", b=b)
     _refuse("eig", "those on the right of the conjugate transpose are the left ones", left=left)
     _refuse("eig", "eigenvalues are numbers here", homogeneous_eigvals=homogeneous_eigvals)
@@ -318,7 +487,13 @@ def eig(
 
 
 def eigvals(a: Any, b: Any = None, overwrite_a: bool = False, check_finite: bool = True) -> Any:
-    """The eigenvalues that `eig` gives."""
+    """The eigenvalues that `eig` gives.
+
+    Examples
+    --------
+    >>> eigvals([[2.0, 1.0], [0.0, 3.0]])
+    array([2.+0.j, 3.+0.j])
+    """
     return eig(a, b, right=False)
 
 
@@ -326,7 +501,13 @@ def eigvals(a: Any, b: Any = None, overwrite_a: bool = False, check_finite: bool
 
 
 def det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
-    """The determinant; its first two derivatives are right for singular matrices too."""
+    """The determinant; its first two derivatives are right for singular matrices too.
+
+    Examples
+    --------
+    >>> print(det([[2.0, 1.0], [4.0, 3.0]]))
+    2.0
+    """
     return nl.det(a)
 
 
@@ -334,8 +515,20 @@ def inv(
     a: Any, overwrite_a: bool = False, check_finite: bool = True, *, assume_a: str | None = None,
     lower: bool = False,
 ) -> Any:  # fmt: skip
-    """The inverse; ``assume_a`` as in `solve`."""
-    a = _square("inv", a, "; use pinv")
+    """The inverse; ``assume_a`` as in `solve`.
+
+    Raises
+    ------
+    LinAlgError
+        If ``a`` is not square, or singular.
+
+    Examples
+    --------
+    >>> inv([[2.0, 0.0], [0.0, 4.0]])
+    array([[0.5 , 0.  ],
+           [0.  , 0.25]])
+    """
+    a = as_square("inv", a, "; use pinv")
     if assume_a in (None, "gen", "general"):
         return nl.inv(a)
     return solve(a, np.broadcast_to(np.eye(shape_of(a)[-1]), shape_of(a)), lower, assume_a=assume_a)
@@ -345,7 +538,18 @@ def pinv(
     a: Any, *, atol: float | None = None, rtol: float | None = None, return_rank: bool = False,
     check_finite: bool = True,
 ) -> Any:  # fmt: skip
-    """The pseudoinverse; singular values up to ``rtol`` of the largest count as 0."""
+    """The pseudoinverse; singular values up to ``rtol`` of the largest count as 0.
+
+    Raises
+    ------
+    TypeError
+        For ``atol``.
+
+    Examples
+    --------
+    >>> pinv([[2.0], [0.0]])
+    array([[0.5, 0. ]])
+    """
     _refuse("pinv", "rtol is; atol divided by the largest singular value is the same", atol=atol)
     p = nl.pinv(a, rtol=rtol)
     return (p, np.linalg.matrix_rank(current(as_operand(a)), rtol=rtol)) if return_rank else p
@@ -354,7 +558,13 @@ def pinv(
 def norm(
     a: Any, ord: Any = None, axis: Any = None, keepdims: bool = False, check_finite: bool = True
 ) -> Any:
-    """The norm of vectors or matrices, as `numpy.linalg.norm`."""
+    """The norm of vectors or matrices, as `numpy.linalg.norm`.
+
+    Examples
+    --------
+    >>> print(norm([3.0, 4.0]), norm([[1.0, -2.0], [3.0, 4.0]], 1))
+    5.0 6.0
+    """
     return norms.norm(a, ord, axis, keepdims)
 
 
@@ -366,18 +576,53 @@ def expm(A: Any) -> Any:
 
     The derivative along E is the upper right block of ``exp([[A, E], [0, A]])`` (Higham, "Functions of
     Matrices", 2008, theorem 3.6).
+
+    Raises
+    ------
+    LinAlgError
+        If ``A`` is not square.
+
+    Examples
+    --------
+    >>> expm([[0.0, 1.0], [0.0, 0.0]])
+    array([[1., 1.],
+           [0., 1.]])
     """
-    return mf.expm(_square("expm", A))
+    return mf.expm(as_square("expm", A))
 
 
 def logm(A: Any) -> Any:
-    """The principal logarithm: ``expm(logm(A)) = A``."""
-    return mf.logm(_square("logm", A))
+    """The principal logarithm: ``expm(logm(A)) = A``.
+
+    Raises
+    ------
+    LinAlgError
+        If ``A`` is not square.
+
+    Examples
+    --------
+    >>> logm([[1.0, 1.0], [0.0, 1.0]])
+    array([[0., 1.],
+           [0., 0.]])
+    """
+    return mf.logm(as_square("logm", A))
 
 
 def sqrtm(A: Any) -> Any:
-    """The principal square root; ``Y dY + dY Y = dA``."""
-    return mf.sqrtm(_square("sqrtm", A))
+    """The principal square root; ``Y dY + dY Y = dA``.
+
+    Raises
+    ------
+    LinAlgError
+        If ``A`` is not square; where the derivative is asked of a singular one.
+
+    Examples
+    --------
+    >>> sqrtm([[4.0, 0.0], [0.0, 9.0]])
+    array([[2., 0.],
+           [0., 3.]])
+    """
+    return mf.sqrtm(as_square("sqrtm", A))
 
 
 # -------------------------------------------------------------------- special matrices
@@ -385,6 +630,11 @@ def sqrtm(A: Any) -> Any:
 
 def block_diag(*arrs: Any) -> Any:
     """Matrices along the diagonal of a larger one, zeros elsewhere.
+
+    Raises
+    ------
+    ValueError
+        For an array of more than two axes.
 
     Examples
     --------

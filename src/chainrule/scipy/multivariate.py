@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.functions import _operand
+from chainrule.functions import as_floats
 from chainrule.numpy import functions as fn
 from chainrule.primitives import raw
 from chainrule.rules.elementary import exp, xlogy
@@ -23,8 +23,8 @@ class MultivariateNormal:
 
     def logpdf(self, x: Any, mean: Any = None, cov: Any = 1.0) -> Any:
         """The logarithm of the density at x."""
-        x, cov = _operand("multivariate_normal", x), _operand("multivariate_normal", cov)
-        mean = None if mean is None else _operand("multivariate_normal", mean)
+        x, cov = as_floats("multivariate_normal", x), as_floats("multivariate_normal", cov)
+        mean = None if mean is None else as_floats("multivariate_normal", mean)
         d = max(np.shape(raw(mean))[:1] or (1,)) if mean is not None else (np.shape(raw(cov)) or (1,))[-1]
         if np.ndim(raw(cov)) < 2:
             cov = cov * np.eye(d)
@@ -67,7 +67,7 @@ class Dirichlet:
 
     def logpdf(self, x: Any, alpha: Any) -> Any:
         """The logarithm of the density at x; the last component may be left out."""
-        x, alpha = _operand("dirichlet", x), _operand("dirichlet", alpha)
+        x, alpha = as_floats("dirichlet", x), as_floats("dirichlet", alpha)
         n, given = np.shape(raw(alpha)), np.shape(raw(x))
         if len(n) != 1 or not given or given[0] not in (n[0], n[0] - 1):
             raise ValueError(

@@ -43,6 +43,13 @@ def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> An
     ------
     ValueError
         If the numbers of axes differ, or with "valid" neither fits into the other.
+
+    Examples
+    --------
+    >>> convolve([1.0, 2.0, 3.0], [0.0, 1.0, 0.5])
+    array([0. , 1. , 2.5, 4. , 1.5])
+    >>> convolve([1.0, 2.0, 3.0], [0.0, 1.0, 0.5], mode="same")
+    array([1. , 2.5, 4. ])
     """
     if method not in ("auto", "direct", "fft"):
         raise ValueError(f"convolve: method is {method!r}, expected 'auto', 'direct' or 'fft'")
@@ -50,14 +57,31 @@ def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> An
 
 
 def correlate(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> Any:
-    """``y[k] = Σⱼ in1[j + k] conj(in2[j])``, with `convolve`'s arguments."""
+    """``y[k] = Σⱼ in1[j + k] conj(in2[j])``, with `convolve`'s arguments; it raises what that does.
+
+    Examples
+    --------
+    >>> correlate([1.0, 2.0, 3.0], [0.0, 1.0, 0.5])
+    array([0.5, 2. , 3.5, 3. , 0. ])
+    """
     if method not in ("auto", "direct", "fft"):
         raise ValueError(f"correlate: method is {method!r}, expected 'auto', 'direct' or 'fft'")
     return _convolve("correlate", as_operand(in1), flip(ar.conj(as_operand(in2))), mode, method)
 
 
 def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: Any = None) -> Any:
-    """`convolve` by the product of Fourier transforms, along ``axes``; the other axes broadcast."""
+    """`convolve` by the product of Fourier transforms, along ``axes``; the other axes broadcast.
+
+    Raises
+    ------
+    ValueError
+        As `convolve`, and if the other axes do not broadcast.
+
+    Examples
+    --------
+    >>> fftconvolve([1.0, 2.0, 3.0], [0.0, 1.0, 0.5], mode="same")
+    array([1. , 2.5, 4. ])
+    """
     a, b = as_operand(in1), as_operand(in2)
     x, y = shape_of(a), shape_of(b)
     _check("fftconvolve", x, y, mode)
@@ -108,8 +132,8 @@ def _part(
     larger = all(x[k] >= y[k] for k in along)
     if mode == "valid" and not larger and not all(x[k] <= y[k] for k in along):
         raise ValueError(
-            f"{name}: in1 is {x}, in2 is {y}; with mode='valid' one must be as large as the other "
-            f"in every axis"
+            f"{name}: in1 is {x}, in2 is {y}; with mode='valid' one must be as large as the other in every "
+            "axis"
         )
     for k in along:
         if mode == "same":

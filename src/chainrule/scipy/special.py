@@ -14,7 +14,7 @@ from scipy import special as sp
 
 from chainrule import functions as fn
 from chainrule.foreign import absent
-from chainrule.functions import _operand
+from chainrule.functions import as_floats
 from chainrule.numpy import functions as cn
 from chainrule.numpy.functions import sinc as sinc
 from chainrule.primitives import raw, where
@@ -22,6 +22,8 @@ from chainrule.rules import beta as bt
 from chainrule.rules import elementary as el
 from chainrule.rules import gamma as gm
 from chainrule.rules.special import CALLS
+from chainrule.traced import Traced
+from chainrule.value import Value
 
 # SciPy's own, as they are
 globals().update({f.__name__: f for f in CALLS if not f.__name__.startswith("_")})
@@ -56,11 +58,11 @@ def logsumexp(
     >>> print(special.logsumexp(np.array([1000.0, 1000.0]), b=np.array([3.0, -2.0])))
     1000.0
     """
-    a = _operand("logsumexp", a)
+    a = as_floats("logsumexp", a)
     if b is None:
         y = fn.logsumexp(a, axis, keepdims)
         return (y, np.ones_like(raw(y))) if return_sign else y
-    b = _operand("logsumexp", b)
+    b = as_floats("logsumexp", b)
     a = where(raw(b) == 0, -np.inf, a)
     top = np.max(raw(a), axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, 0.0)
@@ -107,11 +109,11 @@ def polygamma(n: Any, x: Any) -> Any:
     >>> print(round(float(polygamma(1, 1.0)), 6))
     1.644934
     """
-    if isinstance(raw(n), np.ndarray) and not hasattr(n, "primitive"):
+    if isinstance(n, np.ndarray):
         return cn.stack([polygamma(int(k), x) for k in n])
     if not isinstance(n, int | np.integer) or n < 0:
         raise TypeError(f"polygamma: n is {n!r}, expected a whole number from 0 on")
-    return gm.polygamma(_operand("polygamma", x), order=int(n))
+    return gm.polygamma(as_floats("polygamma", x), order=int(n))
 
 
 def multigammaln(a: Any, d: int) -> Any:
@@ -127,11 +129,11 @@ def multigammaln(a: Any, d: int) -> Any:
     >>> print(round(float(multigammaln(2.5, 2)), 6))
     0.857048
     """
-    a = _operand("multigammaln", a)
+    a = as_floats("multigammaln", a)
     if d != int(d) or d < 1:
         raise ValueError(f"multigammaln: d is {d!r}, expected a whole number from 1 on")
     data = raw(a)
-    if not hasattr(data, "origin") and np.any(np.asarray(data) <= 0.5 * (d - 1)):
+    if type(data) is not Traced and np.any(np.asarray(data) <= 0.5 * (d - 1)):
         raise ValueError(f"multigammaln: a is {data!r}, expected more than (d - 1)/2 = {0.5 * (d - 1)}")
     total = d * (d - 1) / 4 * np.log(np.pi)
     for i in range(int(d)):
@@ -153,10 +155,10 @@ def comb(N: Any, k: Any, *, exact: bool = False, repetition: bool = False) -> An
     10.0
     """
     if exact:
-        if any(hasattr(x, "primitive") for x in (N, k)):
+        if type(N) is Value or type(k) is Value:
             raise TypeError("comb: exact=True gives whole numbers, which have no derivative; use exact=False")
         return sp.comb(N, k, exact=True, repetition=repetition)
-    N, k = _operand("comb", N), _operand("comb", k)
+    N, k = as_floats("comb", N), as_floats("comb", k)
     if repetition:
         return comb(N + k - 1, k)
     inside = (raw(k) <= raw(N)) & (raw(N) >= 0) & (raw(k) >= 0)

@@ -27,7 +27,7 @@ from chainrule.rules import gamma as gm
 from chainrule.rules import incomplete as ic
 from chainrule.rules import special as sc
 from chainrule.rules import student, tails
-from chainrule.rules.arithmetic import _absolute, arctan2
+from chainrule.rules.arithmetic import arctan2, real_absolute
 from chainrule.rules.elementary import (
     PI,
     exp,
@@ -42,8 +42,9 @@ from chainrule.rules.elementary import (
     xlog1py,
     xlogy,
 )
-from chainrule.scipy.distributions import Continuous, Discrete, only
+from chainrule.scipy.distributions import Continuous, Discrete, Symmetric, only
 from chainrule.scipy.multivariate import Dirichlet, MultivariateNormal
+from chainrule.value import Value
 
 __all__ = (
     "bernoulli beta binom cauchy chi2 dirichlet expon gamma halfnorm laplace logistic lognorm "
@@ -55,30 +56,21 @@ HALF_LOG_2PI = 0.5 * math.log(2 * PI)
 # -------------------------------------------------------------------- on the whole line
 
 
-class Norm(Continuous):
+class Norm(Symmetric):
     """``exp(-z²/2) / √2π``."""
 
     def log_density(self, z: Any) -> Any:
         return -z * z / 2 - HALF_LOG_2PI
 
+    def density(self, z: Any) -> Any:
+        return sc.normal_density(z)
+
     below = staticmethod(sc.ndtr)
     log_below = staticmethod(sc.log_ndtr)
     quantile = staticmethod(sc.ndtri)
 
-    def density(self, z: Any) -> Any:
-        return sc._phi(z)
 
-    def above(self, z: Any) -> Any:
-        return sc.ndtr(-z)
-
-    def log_above(self, z: Any) -> Any:
-        return sc.log_ndtr(-z)
-
-    def upper_quantile(self, p: Any) -> Any:
-        return -sc.ndtri(p)
-
-
-class T(Continuous):
+class T(Symmetric):
     """Student's: ``Γ((ν+1)/2) / (√νπ Γ(ν/2)) (1 + z²/ν)^(-(ν+1)/2)``."""
 
     shapes = ("df",)
@@ -89,25 +81,16 @@ class T(Continuous):
     def below(self, z: Any, df: Any) -> Any:
         return student.stdtr(df, z)
 
-    def above(self, z: Any, df: Any) -> Any:
-        return student.stdtr(df, -z)
-
     def log_below(self, z: Any, df: Any) -> Any:
         endless = raw(df) == math.inf
         y = tails.log_stdtr(only(np.logical_not(endless), df, 1.0), z)
         return where(endless, sc.log_ndtr(z), y) if gm.somewhere(endless) else y
 
-    def log_above(self, z: Any, df: Any) -> Any:
-        return self.log_below(-z, df)
-
     def quantile(self, p: Any, df: Any) -> Any:
         return only(np.logical_not(raw(p) == 0), student.stdtrit(df, p), -math.inf)  # where SciPy has +∞
 
-    def upper_quantile(self, p: Any, df: Any) -> Any:
-        return -self.quantile(p, df)
 
-
-class Cauchy(Continuous):
+class Cauchy(Symmetric):
     """``1 / (π (1 + z²))``."""
 
     def log_density(self, z: Any) -> Any:
@@ -116,42 +99,27 @@ class Cauchy(Continuous):
     def below(self, z: Any) -> Any:
         return arctan2(1.0, -z) / PI
 
-    def above(self, z: Any) -> Any:
-        return arctan2(1.0, z) / PI
-
     def quantile(self, p: Any) -> Any:
         near = abs(raw(p) - 0.5) < 0.25
         middle = tan(PI * (where(near, p, 0.5) - 0.5))
         outer = _by_side(raw(p) > 0.5, p, lambda p: 1 / tan(PI * (1 - p)), lambda p: -1 / tan(PI * p))
         return where(near, middle, outer)
 
-    def upper_quantile(self, p: Any) -> Any:
-        return -self.quantile(p)
 
-
-class Laplace(Continuous):
+class Laplace(Symmetric):
     """``exp(-|z|) / 2``."""
 
     def log_density(self, z: Any) -> Any:
-        return -math.log(2) - _absolute(z)
+        return -math.log(2) - real_absolute(z)
 
     def below(self, z: Any) -> Any:
         return _by_side(raw(z) > 0, z, lambda z: 1 - 0.5 * exp(-z), lambda z: 0.5 * exp(z))
 
-    def above(self, z: Any) -> Any:
-        return self.below(-z)
-
     def log_below(self, z: Any) -> Any:
         return _by_side(raw(z) > 0, z, lambda z: log1p(-0.5 * exp(-z)), lambda z: z - math.log(2))
 
-    def log_above(self, z: Any) -> Any:
-        return self.log_below(-z)
-
     def quantile(self, p: Any) -> Any:
         return _by_side(raw(p) > 0.5, p, lambda p: -log(2 * (1 - p)), lambda p: log(2 * p))
-
-    def upper_quantile(self, p: Any) -> Any:
-        return -self.quantile(p)
 
 
 def _by_side(right: Any, z: Any, f: Any, g: Any) -> Any:
@@ -159,7 +127,7 @@ def _by_side(right: Any, z: Any, f: Any, g: Any) -> Any:
     return where(right, f(where(right, z, 0.5)), g(where(right, 0.5, z)))
 
 
-class Logistic(Continuous):
+class Logistic(Symmetric):
     """``σ(z) σ(-z)``."""
 
     def log_density(self, z: Any) -> Any:
@@ -168,15 +136,6 @@ class Logistic(Continuous):
     below = staticmethod(sigmoid)
     log_below = staticmethod(log_sigmoid)
     quantile = staticmethod(logit)
-
-    def above(self, z: Any) -> Any:
-        return sigmoid(-z)
-
-    def log_above(self, z: Any) -> Any:
-        return log_sigmoid(-z)
-
-    def upper_quantile(self, p: Any) -> Any:
-        return -logit(p)
 
 
 # -------------------------------------------------------------------- of positive numbers
@@ -357,7 +316,7 @@ def _lognorm_density(z: Any, s: Any) -> Any:
 
 def _lognorm_in_s(z: Any, s: Any) -> Any:
     u = log(z) / s
-    density = sc._phi(u)
+    density = sc.normal_density(u)
     return where(raw(density) == 0, 0.0, -density * u / s)
 
 
@@ -450,7 +409,7 @@ class Binom(Discrete):
     shapes = ("n", "p")
 
     def valid(self, n: Any, p: Any) -> Any:
-        if hasattr(n, "primitive"):
+        if type(n) is Value:
             raise TypeError("binom: n is a Value, but there is no derivative in whole numbers; give n.data")
         return (n >= 0) & (n == np.floor(n)) & (raw(p) >= 0) & (raw(p) <= 1)
 

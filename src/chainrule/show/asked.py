@@ -11,7 +11,7 @@ from chainrule.graph import order
 from chainrule.primitives import fit
 from chainrule.show import names as naming
 from chainrule.show import summary
-from chainrule.show.description import _make_up
+from chainrule.show.description import make_up
 from chainrule.value import Value, data
 
 __all__ = [
@@ -102,7 +102,7 @@ def name_all(
     """
     nodes = order([output])
     found = {i: summary.printable(name) for i, name in naming.find(nodes, where).items()}
-    return nodes, _make_up(nodes, found), set(found)
+    return nodes, make_up(nodes, found), set(found)
 
 
 def name_constants(

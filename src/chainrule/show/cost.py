@@ -12,7 +12,7 @@ import numpy as np
 import optree
 
 from chainrule.containers import flatten
-from chainrule.derivatives import Argnums, _record_call
+from chainrule.derivatives import Argnums, record_call
 from chainrule.graph import order
 from chainrule.recording import Recording, kind_of
 from chainrule.rules import bodies
@@ -25,9 +25,9 @@ from chainrule.show.asked import (
     name_constants,
     scopes,
 )
-from chainrule.show.description import _operand
+from chainrule.show.description import operand_formula
 from chainrule.show.symbolic import Formula, call
-from chainrule.show.text import _aligned
+from chainrule.show.text import aligned
 from chainrule.sweeps.adjoint import adjoint
 from chainrule.sweeps.chain import Order, orders
 from chainrule.sweeps.cost import Operation, operations, size
@@ -104,7 +104,7 @@ class CostReport:
             rest = ["", "", "", "", "", ""]
             cells.insert(len(cells) // 2, [f"… {self.operations - shown:,} more operations …", *rest])
         total = [self.flops, self.bytes, "", "", self.jacobian_entries, self.nonzero_entries]
-        lines = _aligned([head, *cells, ["total", *map(_number, total)]])
+        lines = aligned([head, *cells, ["total", *map(_number, total)]])
         rule = "-" * max(map(summary.width, lines))
         lines[1:1], lines[-1:-1] = [rule], [rule]
         lines += [
@@ -217,7 +217,7 @@ def cost_report(
                 f"cost_report: f is {kind_of(f)}, expected a function and its arguments, or a Value; "
                 "cost_report(f, x) measures f(x), cost_report(y) the graph that y was computed from"
             )
-        recording = _record_call("cost_report", f, args, {}, argnums)
+        recording = record_call("cost_report", f, args, {}, argnums)
         output, sources = _one_output(recording), recording.leaves
         where.insert(len(where) - 1 if names is None else 1, _parameters(f, args, recording))
         ratio = _ratio(f, args, argnums)
@@ -272,7 +272,7 @@ def _of(y: Value, x: Value, names: Mapping[int, str]) -> str:
 def _rows(o: Operation, names: Mapping[int, str]) -> list[Row]:
     written: dict[int, Formula] = {}
     for v in o.nodes:
-        operands = [written.get(id(x)) or _operand(x, names) for x in v.inputs]
+        operands = [written.get(id(x)) or operand_formula(x, names) for x in v.inputs]
         primitive = v.primitive
         assert primitive is not None
         written[id(v)] = call(primitive.symbol, operands, v.params, name=primitive.name)
@@ -313,7 +313,7 @@ def _ratio(f: Callable[..., Any], args: tuple[Any, ...], argnums: Argnums) -> fl
     plain: Any = optree.tree_unflatten(spec, [current(x) for x in leaves])
 
     def both() -> None:
-        recording = _record_call("cost_report", f, plain, {}, argnums)
+        recording = record_call("cost_report", f, plain, {}, argnums)
         y = _one_output(recording)
         adjoint([(y, np.ones_like(y._raw)[()])], since=recording.since, until=recording.until, record=False)
 

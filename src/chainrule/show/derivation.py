@@ -21,7 +21,7 @@ from chainrule.show.asked import (
     scopes,
     seed_of,
 )
-from chainrule.show.description import _operand
+from chainrule.show.description import operand_formula
 from chainrule.show.local import Local, local_derivative
 from chainrule.show.paths import factor, paths
 from chainrule.show.reasons import reason
@@ -284,7 +284,7 @@ class _Writer:
     def forward(self, v: Value) -> str:
         primitive = v.primitive
         assert primitive is not None
-        operands = [_operand(x, self.names) for x in v.inputs]
+        operands = [operand_formula(x, self.names) for x in v.inputs]
         text = str(call(primitive.symbol, operands, v.params, name=primitive.name))
         return f"{self.names[id(v)]} = {summary.shorten(text, 60)} = {summary.array(v._raw)}"
 
@@ -320,9 +320,9 @@ class _Writer:
         """One contribution: by the chain rule, in symbols, in numbers (of numbers alone), and in LaTeX."""
         x = v.inputs[i]
         g, latex_g = self._total(v), self._latex_total(v)
-        local = local_derivative(v, i, [_operand(y, self.names) for y in v.inputs], self.names)
+        local = local_derivative(v, i, [operand_formula(y, self.names) for y in v.inputs], self.names)
         words = self._words(v)
-        local_words = local_derivative(v, i, [_operand(y, words) for y in v.inputs], words)
+        local_words = local_derivative(v, i, [operand_formula(y, words) for y in v.inputs], words)
         chain = numbers = ""
         if single(v) and single(x):
             chain = f"{g} · ∂{_d(self.names[id(v)])}/∂{_d(self.names[id(x)])}"
@@ -343,8 +343,8 @@ class _Writer:
         if primitive.name == "matmul" and isinstance(primitive, Bilinear):
             rule = local.operator.removeprefix("g ↦ ")
             return g + rule.removeprefix("g") if i == 0 else rule.removesuffix("g") + g
-        other = [f"; {_operand(v.inputs[1 - i], self.names)}"] if isinstance(primitive, Bilinear) else [""]
-        return f"{primitive.name}{transposed}({g}{other[0]})"
+        other = f"; {operand_formula(v.inputs[1 - i], self.names)}" if isinstance(primitive, Bilinear) else ""
+        return f"{primitive.name}{transposed}({g}{other})"
 
     def _latex_back(self, v: Value, i: int, g: str, local: Local) -> str:
         mark = "q0q"  # no Value's: theirs begin at 1

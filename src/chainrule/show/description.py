@@ -191,7 +191,7 @@ def describe(
     ids = {id(v): f"v{i}" for i, v in enumerate(shown)}
     scopes = list(scopes)
     names = naming.find(shown, scopes)
-    made_up = _make_up(shown, names)
+    made_up = make_up(shown, names)
     constants = (x for v in shown if id(v) in expanded for x in v.inputs)
     made_up |= naming.find_arrays((x for x in constants if type(x) is np.ndarray and x.size > 1), scopes)
     gradients = gradient_texts(shown, outputs, everything)
@@ -200,9 +200,10 @@ def describe(
     for v in shown:
         me = ids[id(v)]
         is_open = id(v) in expanded
-        operands = [_operand(x, made_up) for x in v.inputs] if v.primitive is not None and is_open else []
         primitive = v.primitive
+        operands: list[Formula] = []
         if primitive is not None and is_open:
+            operands = [operand_formula(x, made_up) for x in v.inputs]
             operation = "o" + me[1:]
             for i, x in enumerate(v.inputs):
                 if isinstance(x, Value):
@@ -259,7 +260,7 @@ def _nearest(outputs: Sequence[Value], max_nodes: int) -> tuple[list[Value], set
     return sorted(shown.values(), key=lambda v: v.serial), expanded
 
 
-def _make_up(shown: Sequence[Value], names: Mapping[int, str]) -> dict[int, str]:
+def make_up(shown: Sequence[Value], names: Mapping[int, str]) -> dict[int, str]:
     """A name for every node: the found ones, cut to a readable length, and v0, v1, … for the others."""
     taken = set(names.values())
     out = {}
@@ -275,7 +276,7 @@ def _make_up(shown: Sequence[Value], names: Mapping[int, str]) -> dict[int, str]
     return out
 
 
-def _operand(x: Any, names: Mapping[int, str]) -> Formula:
+def operand_formula(x: Any, names: Mapping[int, str]) -> Formula:
     name = names.get(id(x))
     return Formula.constant(x) if name is None else Formula.name(name)
 

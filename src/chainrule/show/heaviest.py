@@ -11,7 +11,7 @@ import numpy as np
 from chainrule.show import summary
 from chainrule.show.asked import at_least_one, expect_value, seed_of
 from chainrule.show.paths import Path, Paths, paths
-from chainrule.show.text import _aligned
+from chainrule.show.text import aligned
 from chainrule.value import Value
 
 __all__ = ["GradientShares", "explain_grad"]
@@ -58,7 +58,7 @@ class GradientShares:
             others = found.gradient - sum(np.asarray(p.product) for p in found)
             rows.append([f"{found.not_listed:,} more", "", summary.array(others), _percent(self.rest)])
         rows.append(["the gradient", "", summary.array(found.gradient), ""])
-        return "\n".join([f"{n} there; the heaviest:", *_aligned(rows)])
+        return "\n".join([f"{n} there; the heaviest:", *aligned(rows)])
 
     __repr__ = __str__
 

@@ -20,9 +20,9 @@ from chainrule.show.asked import (
     scopes,
     seed_of,
 )
-from chainrule.show.description import _operand
+from chainrule.show.description import operand_formula
 from chainrule.show.local import local_derivative
-from chainrule.show.text import _aligned
+from chainrule.show.text import aligned
 from chainrule.sweeps.adjoint import adjoint
 from chainrule.sweeps.paths import Step, largest, longest, number_of_ways, pulled, single, ways
 from chainrule.value import Value, current
@@ -114,7 +114,7 @@ class Paths(Sequence[Path]):
             rows = [[label, symbols, product] for label, symbols, _, product in rows]
         return "\n".join([
             head,
-            *_aligned(rows),
+            *aligned(rows),
             f"one sweep finds that sum in {_several(self.steps, 'step')}",
         ])  # fmt: skip
 
@@ -240,7 +240,7 @@ class _Writer:
     def _local(self, v: Value, i: int) -> tuple[str, str]:
         key = id(v), i
         if key not in self.locals:
-            operands = [_operand(x, self.names) for x in v.inputs]
+            operands = [operand_formula(x, self.names) for x in v.inputs]
             local = local_derivative(v, i, operands, self.names)
             text = local.formula or f"({local.operator})" if local.formula or local.operator else local.value
             self.locals[key] = text, factor(local.value) if single(v) else ""

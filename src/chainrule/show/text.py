@@ -49,7 +49,7 @@ def text(graph: Graph) -> str:
         # An edge with no derivative comes from a constant.
         row.append(_once(e.label for e in edges.get("o" + n.id[1:], ()) if e.label))
         rows.append(row)
-    lines = _aligned(rows)
+    lines = aligned(rows)
     if graph.left_out:
         lines.append(left_out(graph))
     return "\n".join(lines)
@@ -100,7 +100,7 @@ def _once(labels: Iterable[str]) -> str:
     return ", ".join(x if n == 1 else f"{x} (×{n})" for x, n in counts.items())
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
+def aligned(rows: list[list[str]]) -> list[str]:
     widths = [max(map(summary.width, column)) for column in zip(*rows)]
     return [
         "  ".join(x + " " * (w - summary.width(x)) for x, w in zip(row, widths)).rstrip() for row in rows

@@ -112,7 +112,7 @@ def _sweep(
     for node in newest_first(waiting, since):
         g = received.pop(node)
         primitive, inputs, params = node.primitive, node.inputs, node.params
-        y, args = (node, _unchanged(node)) if record else (node._raw, node.args)
+        y, args = (node, unchanged(node)) if record else (node._raw, node.args)
         if type(g) is Lanes and type(g.alive) is not Traced and g.alive.all():
             g = g.value
         if visited is not None:
@@ -173,7 +173,7 @@ def _sweep(
                 g = Lanes(g, np.ones(np.shape(raw(g)), bool))
         contributions = primitive.pull(g, y, inputs, args, params, since)  # type: ignore[union-attr]
         if contributions is None:
-            contributions = _transpose_push(node, g, y, args, since, bool(record))
+            contributions = transpose_push(node, g, y, args, since, bool(record))
         if type(g) is Lanes and primitive.reach is not None:  # type: ignore[union-attr]
             contributions = _reached(node, g.alive, contributions)
         for x, c in contributions:
@@ -235,7 +235,7 @@ def _reached(node: Value, alive: Any, contributions: Contributions) -> Contribut
     return out
 
 
-def _transpose_push(
+def transpose_push(
     node: Value, g: Any, y: Any, args: tuple[Any, ...], since: int, record: bool
 ) -> Contributions:
     """Pull through a primitive that states only its push: record the push, and sweep back through it."""
@@ -269,7 +269,7 @@ def _check_constant(node: Value, y: Any, args: tuple[Any, ...], tangents: list[A
         )
 
 
-def _unchanged(node: Value) -> tuple[Any, ...]:
+def unchanged(node: Value) -> tuple[Any, ...]:
     """The node's inputs, for a sweep that records; an error if a leaf has new data by now."""
     for x, a in zip(node.inputs, node.args, strict=True):
         if type(x) is Value and changed(x, a):

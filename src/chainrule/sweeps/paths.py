@@ -16,7 +16,7 @@ import numpy as np
 
 from chainrule.graph import order
 from chainrule.primitives import Elementwise, Lanes
-from chainrule.sweeps.adjoint import _transpose_push, adjoint
+from chainrule.sweeps.adjoint import adjoint, transpose_push
 from chainrule.value import Value, result
 
 __all__ = ["Step", "Ways", "joints", "largest", "longest", "number_of_ways", "pulled", "single", "ways"]
@@ -109,7 +109,7 @@ def pull_one(v: Value, i: int, g: Any) -> Any:
     sent = primitive.pull(g, y, inputs, args, v.params, 0)  # type: ignore[union-attr]
     if sent is None:
         alone = result(y, primitive, inputs, args, v.params)  # type: ignore[arg-type]
-        sent = _transpose_push(alone, g, y, args, 0, False)
+        sent = transpose_push(alone, g, y, args, 0, False)
     return sent[0][1] if sent else None
 
 

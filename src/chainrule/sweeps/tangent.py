@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.primitives import Elementwise, Lanes, Linear, as_array, keep
-from chainrule.sweeps.adjoint import _unchanged, has_nan
+from chainrule.sweeps.adjoint import has_nan, unchanged
 from chainrule.traced import Traced, capturing
 from chainrule.value import Value
 
@@ -60,7 +60,7 @@ def _sweep(
         ts = [tangents.get(x) if type(x) is Value else None for x in node.inputs]
         if all(t is None for t in ts):
             continue
-        y, args = (node, _unchanged(node)) if record else (node._raw, node.args)
+        y, args = (node, unchanged(node)) if record else (node._raw, node.args)
         moving = [alive.get(x) if alive and type(x) is Value else None for x in node.inputs]
         dead = any(m is not None for m in moving)
         if type(primitive) is Elementwise:

@@ -11,7 +11,7 @@ import numpy as np
 
 import chainrule.optim as optim
 from chainrule.nn.module import Module
-from chainrule.optim.clipping import _square
+from chainrule.optim.clipping import sum_of_squares
 from chainrule.traced import TracedError
 from chainrule.train.diagnosis import first_nonfinite, first_nonfinite_gradient
 from chainrule.value import Value, data
@@ -78,7 +78,7 @@ class Stepper:
         value.backward()
         # One number tells whether any gradient is none, without a look at each of them in Python.
         found = [p._gradient for p in self.optimiser.parameters]
-        return value, sum((_square(g) for g in found if g is not None), 0.0)
+        return value, sum((sum_of_squares(g) for g in found if g is not None), 0.0)
 
     def value(self, batch: Sequence[Any]) -> Any:
         """The loss of a batch."""
