@@ -41,15 +41,15 @@ def test_every_elementwise_rule(case):
     point = [x.data if type(x) is table.Constant else x for x in case.operands]
     args = [Value(x) if i in case.wanted else x for i, x in enumerate(point)]
     y = p(*args, **params)
-    names = {id(a): "abc"[i] for i, a in enumerate(args)} | {id(y): "f"}
-    operands = [Formula.name(n) for n in "abc"[: len(args)]]
+    names = {id(a): "abcd"[i] for i, a in enumerate(args)} | {id(y): "f"}
+    operands = [Formula.name(n) for n in "abcd"[: len(args)]]
     for i, a in enumerate(args):
         if not isinstance(a, Value):
             continue
         local = local_derivative(y, i, operands, names)
         assert local.number is not None, (p.name, local)
         if local.formula:  # what would be too long to be read has none
-            values = {"abc"[k]: float(x) for k, x in enumerate(point)} | {"f": float(y.data)}
+            values = {"abcd"[k]: float(x) for k, x in enumerate(point)} | {"f": float(y.data)}
             assert evaluate(local.formula, values) == pytest.approx(local.number, rel=1e-3, abs=1e-12)
         run, h = case.run or p.run, 1e-3
         at = [run(*point[:i], point[i] + k * h, *point[i + 1 :], **params) for k in (-2, -1, 1, 2)]
@@ -64,8 +64,8 @@ def test_formulas_are_rarely_too_long() -> None:
 def _formulas(case):
     args = [Value(x) if i in case.wanted else x for i, x in enumerate(case.operands)]
     y = case.primitive(*[x.data if type(x) is table.Constant else x for x in args], **case.params)
-    names = {id(a): "abc"[i] for i, a in enumerate(args)} | {id(y): "f"}
-    operands = [Formula.name(n) for n in "abc"[: len(args)]]
+    names = {id(a): "abcd"[i] for i, a in enumerate(args)} | {id(y): "f"}
+    operands = [Formula.name(n) for n in "abcd"[: len(args)]]
     return all(local_derivative(y, i, operands, names).formula for i in case.wanted)
 
 
