@@ -851,6 +851,32 @@ def test_an_index_out_of_bounds_is_an_error() -> None:
             computed(x, np.array(i))
 
 
+def added_at(x: Any, i: Any) -> Any:
+    x = x + 0
+    np.add.at(x, i, 2)
+    return x
+
+
+def assigned(x: Any, i: Any) -> Any:
+    x = x + 0
+    x[i] = 2 * x[-1]
+    return x
+
+
+@row(24)
+@pytest.mark.parametrize("f", [
+    lambda x, i: x[i], lambda x, i: np.take(x, i, axis=0), lambda x, i: np.take(x, i[0], axis=0), added_at,
+    assigned, lambda x, i: np.take_along_axis(x, i[:1, None], 0),
+], ids=["[]", "take", "take a number", "add.at", "[] =", "take_along_axis"])  # fmt: skip
+@pytest.mark.parametrize("dtype", [float, np.float16, complex, int])
+def test_an_axis_of_one_has_indices(f: Any, dtype: Any) -> None:
+    """Row 24: what NumPy does in the middle of the program is tried with indices that are there."""
+    x, i = np.full((1, 2), 3, dtype), np.array([0, -1])
+    agree(cr.compile(f)(x, i), f(x, i))
+    with pytest.raises(IndexError, match="out of bounds"):
+        cr.compile(f)(x, i + 1)
+
+
 @row(33)
 def test_graphs_of_compiled_functions_are_freed_without_the_cyclic_collector() -> None:
     """Row 33: the Values that they return, and what their derivatives leave."""

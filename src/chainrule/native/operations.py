@@ -197,7 +197,7 @@ def call(
     """A function without a lowering: it is run by NumPy in the middle of the program.
 
     Shapes and dtypes of its results come from a trial run on ones; of ``trial``, where ``function`` itself
-    would refuse them.
+    would refuse them. As indices, which 1 cannot be of an axis of one, whole numbers are zeros.
     """
     flat: list[Any]
     flat, spec = optree.tree_flatten((args, kwargs), none_is_leaf=True)  # type: ignore[arg-type]
@@ -232,7 +232,12 @@ def call(
             tried[i] += np.eye(*flat[i].shape[-2:], dtype=flat[i].dtype)  # of full rank
     a, k = optree.tree_unflatten(spec, tried)
     with np.errstate(all="ignore"):
-        sample = (trial or function)(*a, **k)
+        try:
+            sample = (trial or function)(*a, **k)
+        except IndexError:
+            tried = [0 * x if i in traced and flat[i].dtype.kind in "iu" else x for i, x in enumerate(tried)]
+            a, k = optree.tree_unflatten(spec, tried)
+            sample = (trial or function)(*a, **k)
     inputs, operands = tuple(flat[i] for i in traced), [tried[i] for i in traced]
     rest = tuple(None if i in set(traced) else x for i, x in enumerate(flat))
     params = {"function": function, "name": name, "spec": spec, "rest": rest, "traced": tuple(traced)}
