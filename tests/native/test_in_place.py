@@ -36,13 +36,14 @@ def after_a_sum(p: Any, q: Any, x: Any) -> None:
     p.data = new
 
 
+@pytest.mark.parametrize("dtype", [float, complex])
 @pytest.mark.parametrize("change", [one_after_the_other, crosswise, exchanged, after_a_sum])
 @pytest.mark.parametrize("n", SIZES)
-def test_state(change: Callable[..., None], n: int) -> None:
+def test_state(change: Callable[..., None], n: int, dtype: Any) -> None:
     x = np.linspace(0.5, 1.5, n)
 
     def run(f: Callable[..., None]) -> list[Any]:
-        p, q = cr.Value(np.full(n, 2.0)), cr.Value(np.full(n, 5.0))
+        p, q = cr.Value(np.full(n, 2, dtype)), cr.Value(np.full(n, 5, dtype))
         step = f(lambda x: change(p, q, x))
         for _ in range(3):
             step(x)

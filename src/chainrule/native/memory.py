@@ -269,6 +269,8 @@ class Memory:
             unit = self.units[t]
             if last[update] > t or r in self.early or update in taken:
                 continue
+            if not isinstance(unit, Cluster) and unit.op == "copy":
+                continue  # NumPy's, as of complex numbers, and NumPy writes nowhere that is only shown
             if last[update] == t:
                 if not isinstance(unit, Cluster):
                     if r.op == "item" and self._carries(unit, r.params["index"], update):
