@@ -877,6 +877,23 @@ def test_an_axis_of_one_has_indices(f: Any, dtype: Any) -> None:
         cr.compile(f)(x, i + 1)
 
 
+def test_an_array_that_the_function_goes_on_writing_to() -> None:
+    """Each use is of what was in it then, in operations that NumPy does, too."""
+
+    def f(x: Any) -> Any:
+        hot, total = np.zeros((4, 1)), 0.0
+        for i in range(4):
+            hot[:] = 0
+            hot[i] = i + 1
+            total = total + np.sum(x @ hot) ** 2
+            total = total + np.sum(np.searchsorted(hot[:, 0].cumsum(), x))
+        return total
+
+    x = np.arange(1.0, 5)
+    for g in (f, cr.value_and_grad(f)):
+        agree(cr.compile(g)(x), g(x), rtol=1e-12)
+
+
 @row(33)
 def test_graphs_of_compiled_functions_are_freed_without_the_cyclic_collector() -> None:
     """Row 33: the Values that they return, and what their derivatives leave."""

@@ -139,6 +139,8 @@ def lift(x: Any) -> Traced:
         return broadcast_to(lift(a.reshape(-1)[0]), a.shape)
     if a.dtype.kind not in "fciub":
         raise TypeError(f"compile: an operand is a {kind.__name__}, expected numbers or arrays of them")
+    if a is x:
+        a = trace.fixed(a)
     return Traced(trace, "constant", (), a.shape, a.dtype, kind is complex, {"value": a})
 
 
@@ -239,7 +241,11 @@ def call(
             a, k = optree.tree_unflatten(spec, tried)
             sample = (trial or function)(*a, **k)
     inputs, operands = tuple(flat[i] for i in traced), [tried[i] for i in traced]
-    rest = tuple(None if i in set(traced) else x for i, x in enumerate(flat))
+    trace, at = current_trace(), set(traced)
+    rest = tuple(
+        None if i in at else trace.fixed(x) if trace and type(x) is np.ndarray else x
+        for i, x in enumerate(flat)
+    )
     params = {"function": function, "name": name, "spec": spec, "rest": rest, "traced": tuple(traced)}
     if isinstance(sample, tuple | list):
         if any(isinstance(s, tuple | list) for s in sample):
