@@ -881,9 +881,10 @@ def test_an_array_that_the_function_goes_on_writing_to() -> None:
     """Each use is of what was in it then, in operations that NumPy does, too."""
 
     def f(x: Any) -> Any:
-        hot, total = np.zeros((4, 1)), 0.0
+        hot, total = np.zeros((8, 2))[::2, :1], 0.0  # a view with gaps
         for i in range(4):
             hot[:] = 0
+            total = total + np.sum(x @ hot)
             hot[i] = i + 1
             total = total + np.sum(x @ hot) ** 2
             total = total + np.sum(np.searchsorted(hot[:, 0].cumsum(), x))

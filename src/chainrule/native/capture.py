@@ -193,11 +193,12 @@ class Trace:
         """
         if id(owner(x)) in self.large:
             return x
-        known, copy = self._fixed.get(id(x), (None, x))
-        if known is None or known() is not x or copy.shape != x.shape or not same_bytes(copy, x):
-            copy = x.copy()
-            self._fixed[id(x)] = weakref.ref(x), copy
-        return copy
+        known, before = self._fixed.get(id(x), (None, x))
+        now = x.copy()
+        if known is not None and known() is x and before.shape == now.shape and same_bytes(before, now):
+            return before
+        self._fixed[id(x)] = weakref.ref(x), now
+        return now
 
     def draw(self, generator: Generator, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """An input for what a generator from outside will give."""
