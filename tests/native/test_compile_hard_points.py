@@ -857,7 +857,7 @@ def added_at(x: Any, i: Any) -> Any:
     return x
 
 
-def assigned(x: Any, i: Any) -> Any:
+def assigned_at(x: Any, i: Any) -> Any:
     x = x + 0
     x[i] = 2 * x[-1]
     return x
@@ -866,7 +866,7 @@ def assigned(x: Any, i: Any) -> Any:
 @row(24)
 @pytest.mark.parametrize("f", [
     lambda x, i: x[i], lambda x, i: np.take(x, i, axis=0), lambda x, i: np.take(x, i[0], axis=0), added_at,
-    assigned, lambda x, i: np.take_along_axis(x, i[:1, None], 0),
+    assigned_at, lambda x, i: np.take_along_axis(x, i[:1, None], 0),
 ], ids=["[]", "take", "take a number", "add.at", "[] =", "take_along_axis"])  # fmt: skip
 @pytest.mark.parametrize("dtype", [float, np.float16, complex, int])
 def test_an_axis_of_one_has_indices(f: Any, dtype: Any) -> None:
