@@ -198,7 +198,7 @@ class Value:
             return trace.read(self)
         if type(self._raw) is Cell:
             return self._raw.pool.numbers[self._raw.index]
-        if self.primitive is None and self.args and not _same_bytes(self.args[0], self._raw):
+        if self.primitive is None and self.args and not same_bytes(self.args[0], self._raw):
             self._raw = self.args[0].copy()
             self._raw.setflags(write=False)
         return self._raw
@@ -522,7 +522,7 @@ def kept(x: np.ndarray[Any, Any]) -> Any:
     return np.array(x)
 
 
-def _same_bytes(a: Any, b: Any) -> bool:
+def same_bytes(a: Any, b: Any) -> bool:
     """Whether two arrays hold the same numbers, nan and the sign of zero included."""
     return a.dtype == b.dtype and np.array_equal(a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8))
 

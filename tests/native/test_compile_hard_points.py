@@ -851,6 +851,50 @@ def test_an_index_out_of_bounds_is_an_error() -> None:
             computed(x, np.array(i))
 
 
+def added_at(x: Any, i: Any) -> Any:
+    x = x + 0
+    np.add.at(x, i, 2)
+    return x
+
+
+def assigned_at(x: Any, i: Any) -> Any:
+    x = x + 0
+    x[i] = 2 * x[-1]
+    return x
+
+
+@row(24)
+@pytest.mark.parametrize("f", [
+    lambda x, i: x[i], lambda x, i: np.take(x, i, axis=0), lambda x, i: np.take(x, i[0], axis=0), added_at,
+    assigned_at, lambda x, i: np.take_along_axis(x, i[:1, None], 0),
+], ids=["[]", "take", "take a number", "add.at", "[] =", "take_along_axis"])  # fmt: skip
+@pytest.mark.parametrize("dtype", [float, np.float16, complex, int])
+def test_an_axis_of_one_has_indices(f: Any, dtype: Any) -> None:
+    """Row 24: what NumPy does in the middle of the program is tried with indices that are there."""
+    x, i = np.full((1, 2), 3, dtype), np.array([0, -1])
+    agree(cr.compile(f)(x, i), f(x, i))
+    with pytest.raises(IndexError, match="out of bounds"):
+        cr.compile(f)(x, i + 1)
+
+
+def test_an_array_that_the_function_goes_on_writing_to() -> None:
+    """Each use is of what was in it then, in operations that NumPy does, too."""
+
+    def f(x: Any) -> Any:
+        hot, total = np.zeros((8, 2))[::2, :1], 0.0  # a view with gaps
+        for i in range(4):
+            hot[:] = 0
+            total = total + np.sum(x @ hot)
+            hot[i] = i + 1
+            total = total + np.sum(x @ hot) ** 2
+            total = total + np.sum(np.searchsorted(hot[:, 0].cumsum(), x))
+        return total
+
+    x = np.arange(1.0, 5)
+    for g in (f, cr.value_and_grad(f)):
+        agree(cr.compile(g)(x), g(x), rtol=1e-12)
+
+
 @row(33)
 def test_graphs_of_compiled_functions_are_freed_without_the_cyclic_collector() -> None:
     """Row 33: the Values that they return, and what their derivatives leave."""

@@ -89,6 +89,19 @@ def test_the_sum_of_a_row_with_one_number_is_that_number(dtype: str, keepdims: b
     assert not {"scatter_add", "sum"} & {n.op for n in same(roots, given)}
 
 
+def test_a_pick_finds_itself_in_its_row() -> None:
+    """Also where a product is used otherwise in the row, and only there: it is rounded alike in both."""
+    x = np.random.default_rng(0).normal(size=(200, C))
+    largest = np.argmax(x * x - x, axis=1)
+
+    @cr.compile
+    def distance(x: Any, k: Any) -> Any:
+        z = (square := x * x) - x
+        return np.max(z, axis=1) - z[np.arange(200), k], np.sum(square)
+
+    np.testing.assert_array_equal(distance(x, largest)[0], np.zeros(200))
+
+
 def cross_entropy(w: Any, x: Any, y: Any) -> Any:
     z = x @ w
     z = z - np.max(z, 1, keepdims=True)

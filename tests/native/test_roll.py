@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule.micrograd.engine import Value
 from chainrule.micrograd.nn import MLP
 from chainrule.native import roll as module
@@ -381,6 +382,17 @@ def test_what_needs_the_other_comes_on_a_later_tape(monkeypatch):
     old, values = evaluate(order(roots), data), evaluate(after, data)
     for x, y in zip(roots, new, strict=True):
         assert values[y] == old[x] and x.dtype == y.dtype
+
+
+def test_a_tape_beside_a_loop_that_reads_every_third_number(monkeypatch):
+    """Both gather eight numbers at once, and declare alike how."""
+    monkeypatch.setattr(tapes, "LONG", 100)
+    monkeypatch.setattr(module, "STRAIGHT", 0)
+    f, leaves = tangle(2_000, 10)
+    x = np.random.default_rng(0).normal(size=(8, 3))
+    both = cr.compile(lambda x, *p: (np.sum(x[:, 0] * x[:, 1]), *f(*p)[:2]))
+    np.testing.assert_allclose(both(x, *leaves), (np.sum(x[:, 0] * x[:, 1]), *f(*leaves)[:2]), rtol=1e-12)
+    assert "tape" in both.llvm_ir()
 
 
 EVERY = [

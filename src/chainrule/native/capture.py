@@ -7,6 +7,7 @@ keeps a `State` in the place of each, so an exception leaves everything as it wa
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -29,7 +30,7 @@ from chainrule.traced import (
     set_trace,
     where_in_user_code,
 )
-from chainrule.value import Cell, Value, next_serial
+from chainrule.value import Cell, Value, next_serial, same_bytes
 
 __all__ = ["Captured", "Draw", "Output", "Slot", "State", "Trace", "capture", "owner"]
 
@@ -145,6 +146,7 @@ class Trace:
         self.large: dict[int, str] = {}
         self.arrays: list[tuple[str, np.ndarray]] = []
         self._held: dict[int, Traced] = {}
+        self._fixed: dict[int, tuple[weakref.ref[np.ndarray], np.ndarray]] = {}
         self.draws: list[Draw] = []
         self.midway: list[Traced] = []  # what is drawn in the middle of the program
         self.drawn: Iterator[Any] | None = None
@@ -161,7 +163,7 @@ class Trace:
 
     def end(self) -> None:
         """Let go what was only of use while the function ran."""
-        for kept in (self.calls, self.views, self.shown, self.memories, self.lent, self.lenders):
+        for kept in (self._fixed, self.calls, self.views, self.shown, self.memories, self.lent, self.lenders):
             kept.clear()
 
     def adopt(self, x: Traced) -> Traced | None:
@@ -183,6 +185,20 @@ class Trace:
             self.arrays.append((name, x))
             self._held[id(x)] = self.input(Slot("array", len(self.arrays) - 1), x)
         return self._held[id(x)]
+
+    def fixed(self, x: np.ndarray) -> np.ndarray:
+        """A plain array as it is now, because the function may go on writing to it.
+
+        One of the large ones around the function stays itself: it is read as it is at each call.
+        """
+        if id(owner(x)) in self.large:
+            return x
+        known, before = self._fixed.get(id(x), (None, x))
+        now = x.copy()
+        if known is not None and known() is x and before.shape == now.shape and same_bytes(before, now):
+            return before
+        self._fixed[id(x)] = weakref.ref(x), now
+        return now
 
     def draw(self, generator: Generator, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """An input for what a generator from outside will give."""

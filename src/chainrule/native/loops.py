@@ -99,6 +99,9 @@ class Inner(Trace):
             self.adopted[outer] = self.placeholder(outer.shape, outer.dtype, outer.weak)
         return self.adopted[outer]
 
+    def fixed(self, x: np.ndarray) -> np.ndarray:
+        return self.parent.fixed(x)
+
     def placeholder(self, shape: tuple[int, ...], dtype: Any, weak: bool = False) -> Traced:
         """An input whose place is decided when all are known."""
         return Traced(self, "input", (), shape, dtype, weak, {})

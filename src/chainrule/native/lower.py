@@ -101,7 +101,7 @@ def _build(
             stacklevel=6,
         )
     memory = part.memory
-    memory.place()
+    memory.place(part.native)
     steps: list[str | Traced] = []
     lines: list[str] = []
     for number, u in enumerate(part.units):

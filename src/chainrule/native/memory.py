@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Any
@@ -99,11 +99,17 @@ class Memory:
         self.early: set[Traced] = set()
         self.arena = 0
 
-    def place(self) -> None:
-        """Give every stored node its place, for a whole program."""
-        roots = set(self.roots)
+    def place(self, native: Callable[[Traced], bool]) -> None:
+        """Give every stored node its place, for a whole program; ``native`` says what has machine code.
+
+        NumPy, which does the rest, writes nowhere that is only shown, as a state's data is.
+        """
+        roots, alone = set(self.roots), {u for u in self.units if not isinstance(u, Cluster)}
         self._pack_cells()
-        in_place = self._in_place()
+        in_place = {
+            r: u for r, u in self._in_place().items()
+            if (x := r.inputs[0] if r.op == "item" else r) not in alone or native(x)
+        }  # fmt: skip
         for x in order(self.roots):
             if x in self.storage or x in in_place:
                 continue

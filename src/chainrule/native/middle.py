@@ -22,6 +22,6 @@ def optimise(roots: Sequence[Traced], figures: Figures | None = None) -> list[Tr
     figures.done("roll", roots)
     roots = simplify(roots)
     figures.done("simplify", roots)
-    roots = contract(simplify(picks(roots)))
+    roots = simplify(picks(contract(roots)))  # a pick from what is rounded once is rounded once
     figures.done("contract", roots)
     return roots

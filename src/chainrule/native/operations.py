@@ -140,6 +140,8 @@ def lift(x: Any) -> Traced:
         return broadcast_to(lift(a.reshape(-1)[0]), a.shape)
     if a.dtype.kind not in "fciub":
         raise TypeError(f"compile: an operand is a {kind.__name__}, expected numbers or arrays of them")
+    if a is x:
+        a = trace.fixed(a)
     return Traced(trace, "constant", (), a.shape, a.dtype, kind is complex, {"value": a})
 
 
@@ -198,7 +200,7 @@ def call(
     """A function without a lowering: it is run by NumPy in the middle of the program.
 
     Shapes and dtypes of its results come from a trial run on ones; of ``trial``, where ``function`` itself
-    would refuse them.
+    would refuse them. As indices, which 1 cannot be of an axis of one, whole numbers are zeros.
     """
     flat: list[Any]
     flat, spec = optree.tree_flatten((args, kwargs), none_is_leaf=True)  # type: ignore[arg-type]
@@ -233,9 +235,18 @@ def call(
             tried[i] += np.eye(*flat[i].shape[-2:], dtype=flat[i].dtype)  # of full rank
     a, k = optree.tree_unflatten(spec, tried)
     with np.errstate(all="ignore"):
-        sample = (trial or function)(*a, **k)
+        try:
+            sample = (trial or function)(*a, **k)
+        except IndexError:
+            tried = [0 * x if i in traced and flat[i].dtype.kind in "iu" else x for i, x in enumerate(tried)]
+            a, k = optree.tree_unflatten(spec, tried)
+            sample = (trial or function)(*a, **k)
     inputs, operands = tuple(flat[i] for i in traced), [tried[i] for i in traced]
-    rest = tuple(None if i in set(traced) else x for i, x in enumerate(flat))
+    trace, at = current_trace(), set(traced)
+    rest = tuple(
+        None if i in at else trace.fixed(x) if trace and type(x) is np.ndarray else x
+        for i, x in enumerate(flat)
+    )
     params = {"function": function, "name": name, "spec": spec, "rest": rest, "traced": tuple(traced)}
     if isinstance(sample, tuple | list):
         if any(isinstance(s, tuple | list) for s in sample):

@@ -376,8 +376,8 @@ class Program:
                 a = np.empty(shape, dtype)
                 self._spares[entry] = a
                 self._bind(entry, a)
-            elif holder is not None:
-                a.flags.writeable = True  # as a gradient it was only shown
+            else:
+                a.flags.writeable = True  # as data or as a gradient it was only shown
         if len(self._steps) == 1 and not isinstance(self._steps[0], Traced):
             self._steps[0](table)
             if self._wrong[self._check]:

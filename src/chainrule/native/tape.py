@@ -282,7 +282,7 @@ def tape_function(x: Traced, name: str) -> tuple[str, set[str], set[tuple[str, s
     lines.append("}")
     declared = [
         f"declare <{LANES} x double> @llvm.masked.gather.v{LANES}f64.v{LANES}p0"
-        f"(<{LANES} x ptr>, i32, <{LANES} x i1>, <{LANES} x double>)"
+        f"(<{LANES} x ptr>, <{LANES} x i1>, <{LANES} x double>)"
     ]
     for op in ops:
         text = _PLAIN.get(op, "")
@@ -364,7 +364,7 @@ def _group(op: str) -> list[str]:
                     f"  %{v}.w{k} = zext <{lanes} x i32> %{v}.n{k} to <{lanes} x i64>",
                     f"  %{v}.q{k} = getelementptr double, ptr %buffer, <{lanes} x i64> %{v}.w{k}",
                     f"  %{v}.x{k} = call {t} @llvm.masked.gather.{f}.v{lanes}p0("
-                    f"<{lanes} x ptr> %{v}.q{k}, i32 8, <{lanes} x i1> {mask}, {t} poison)",
+                    f"<{lanes} x ptr> align 8 %{v}.q{k}, <{lanes} x i1> {mask}, {t} poison)",
                 ]
         lines += _body(op, v, lanes)
         lines += [
