@@ -530,6 +530,7 @@ SPECIAL = [
     *(elementwise(p, orders, anywhere) for p in (bs.hankel1, bs.hankel2)),
     *(elementwise(p, d) for p in (bs.ai, bs.ai_slope, bs.bi, bs.bi_slope) for d in (real_line, anywhere)),
     elementwise(it.expn, degrees, positive),
+    elementwise(it.expn_below, constant(whole(-2.0, -1.0, 0.0, 2.0)), positive),
     *(elementwise(p, d) for p in (it.sine_integral, it.cosine_integral) for d in (positive, between(3.1, 9))),
     *(elementwise(p, d) for p in (it.fresnel_sine, it.fresnel_cosine) for d in (real_line, anywhere)),
     *(elementwise(p, real_line) for p in (sc.sindg, sc.cosdg, sc.tandg)),

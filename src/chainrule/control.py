@@ -295,8 +295,10 @@ def _title(f: Any) -> str:
 def _as_it_is(f: Any, known: dict[Any, Any] | None = None) -> Any:
     """The function with what its names stand for now: ``b = fori(0, n, lambda i, c: c + b, x)`` changes that.
 
-    A derivative runs it again.
+    A derivative runs it again. In a capture that is so of arrays too: of each a copy as it is now.
     """
+    if type(f) is np.ndarray and (trace := current_trace()) is not None:
+        return f if trace.fixed(f) is f else f.copy()
     if type(f) is not FunctionType or not f.__closure__:
         return f
     known = {} if known is None else known

@@ -895,6 +895,51 @@ def test_an_array_that_the_function_goes_on_writing_to() -> None:
         agree(cr.compile(g)(x), g(x), rtol=1e-12)
 
 
+def test_an_array_that_a_branch_or_a_loop_closes_over_and_that_is_written_to_later() -> None:
+    """A derivative runs their functions again: with what the array was."""
+    x = np.array([1.0, 2.0, 3.0])
+    for run in (
+        lambda use, x: cr.cond(x[0] > 0, use, lambda x: x[0], x),
+        lambda use, x: cr.fori(0, 3, lambda i, c: c + use(x), 0.0),
+        lambda use, x: cr.while_loop(lambda c: c < 1.0, lambda c: c + use(x), 0.0),
+    ):
+
+        def f(x: Any, run: Any = run) -> Any:
+            hot, total = np.zeros(3), 0.0
+            for i in range(3):
+                hot[:] = 0
+                hot[i] = i + 1
+                total = total + run(lambda x: np.sum(x * hot) ** 2, x)
+            return total
+
+        steps = 3 if "fori" in run.__code__.co_names else 1
+        agree(cr.compile(f)(x), steps * np.sum((x * np.arange(1, 4)) ** 2), rtol=1e-12)
+        slope = cr.compile(cr.jacobian(f, mode="forward"))(x)
+        agree(slope, steps * 2 * x * np.arange(1, 4) ** 2, rtol=1e-12)
+
+
+def test_a_large_array_around_a_function_is_not_written_to_after_it_was_read() -> None:
+    buffer, x = np.zeros(10_000), np.arange(10_000.0)
+
+    def f(x: Any) -> Any:
+        total = 0.0
+        for i in range(3):
+            buffer[:] = 0
+            buffer[i] = 1
+            total = total + np.sum(x * buffer) ** 2
+        return total
+
+    assert f(x) == 5.0
+    with pytest.raises(TypeError, match=r"reads buffer, an array of 80,000 bytes .* buffer\.copy\(\)"):
+        cr.compile(f)(x)
+
+    def g(x: Any) -> Any:
+        buffer[:] = 2
+        return np.sum(x * buffer)
+
+    assert cr.compile(g)(x) == g(x)
+
+
 @row(33)
 def test_graphs_of_compiled_functions_are_freed_without_the_cyclic_collector() -> None:
     """Row 33: the Values that they return, and what their derivatives leave."""

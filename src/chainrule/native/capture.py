@@ -8,6 +8,7 @@ keeps a `State` in the place of each, so an exception leaves everything as it wa
 from __future__ import annotations
 
 import weakref
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -146,6 +147,7 @@ class Trace:
         self.large: dict[int, str] = {}
         self.arrays: list[tuple[str, np.ndarray]] = []
         self._held: dict[int, Traced] = {}
+        self._read: dict[int, tuple[np.ndarray, int]] = {}  # large arrays, and what they summed up to
         self._fixed: dict[int, tuple[weakref.ref[np.ndarray], np.ndarray]] = {}
         self.draws: list[Draw] = []
         self.midway: list[Traced] = []  # what is drawn in the middle of the program
@@ -163,8 +165,10 @@ class Trace:
 
     def end(self) -> None:
         """Let go what was only of use while the function ran."""
-        for kept in (self._fixed, self.calls, self.views, self.shown, self.memories, self.lent, self.lenders):
+        for kept in (self._fixed, self._read, self.calls, self.views, self.shown, self.memories):
             kept.clear()
+        self.lent.clear()
+        self.lenders.clear()
 
     def adopt(self, x: Traced) -> Traced | None:
         """A node of another capture as one of this, if there is a way; None if there is none."""
@@ -182,6 +186,7 @@ class Trace:
         if not self.large or (name := self.large.get(id(owner(x)))) is None or x.dtype.kind not in "fciub":
             return None
         if id(x) not in self._held:
+            self._look_at(x)
             self.arrays.append((name, x))
             self._held[id(x)] = self.input(Slot("array", len(self.arrays) - 1), x)
         return self._held[id(x)]
@@ -192,6 +197,7 @@ class Trace:
         One of the large ones around the function stays itself: it is read as it is at each call.
         """
         if id(owner(x)) in self.large:
+            self._look_at(x)
             return x
         known, before = self._fixed.get(id(x), (None, x))
         now = x.copy()
@@ -199,6 +205,21 @@ class Trace:
             return before
         self._fixed[id(x)] = weakref.ref(x), now
         return now
+
+    def _look_at(self, x: np.ndarray) -> None:
+        if id(x) not in self._read:
+            self._read[id(x)] = x, _checksum(x)
+
+    def check_unwritten(self) -> None:
+        """Refuse a function that has written to a large array around it after reading it."""
+        for x, before in self._read.values():
+            if _checksum(x) != before:
+                name = self.large[id(owner(x))]
+                raise TypeError(
+                    f"compile: the function reads {name}, an array of {x.nbytes:,} bytes that lies around "
+                    "it, and then writes to it; such an array is read once, when a call begins; write to one "
+                    f"that the function makes itself, as by {name}.copy()"
+                )
 
     def draw(self, generator: Generator, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """An input for what a generator from outside will give."""
@@ -488,6 +509,7 @@ def capture(
             raise
         if trace.refused is not None:
             raise trace.refused
+        trace.check_unwritten()
         flat, spec = flatten(result, none_is_leaf=True)
         outputs = [_output(name, trace, x) for x in flat]
         for s in trace.states.values():
@@ -500,6 +522,10 @@ def capture(
         set_trace(before)
         trace.end()
     return Captured(trace.slots, trace.inputs, outputs, spec, list(trace.states.values()), trace, call)
+
+
+def _checksum(x: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(x).data)
 
 
 def _output(name: str, trace: Trace, x: Any) -> Output:

@@ -357,8 +357,8 @@ CALLS: dict[Any, Callable[..., Any]] = {
         ic.gammaincc, ic.gammaincinv, ic.gammainccinv, ic.betainc, ic.betaincc, ic.betaincinv, ic.betainccinv,
         erfc, erfi, erfinv, erfcinv, erfcx, ndtr, ndtri, log_ndtr, ndtri_exp, dawsn,
         fv.wofz, fv.voigt_profile, rel_entr, kl_div, exp10, cosm1, sindg, cosdg, tandg, cotdg, exprel, spence,
-        boxcox, boxcox1p, inv_boxcox, inv_boxcox1p, huber, pseudo_huber, wrightomega, it.exp1, it.expi, zetac,
-        student.stdtr, student.stdtrit,
+        boxcox, boxcox1p, inv_boxcox, inv_boxcox1p, huber, pseudo_huber, wrightomega,
+        it.expn, it.exp1, it.expi, zetac, student.stdtr, student.stdtrit,
         bs.jv, bs.yv, bs.iv, bs.kv, bs.yn, bs.kn, bs.hankel1, bs.hankel2, bs.ive, bs.kve, bs.jve, bs.yve,
         bs.j0, bs.j1, bs.y0, bs.y1, bs.i0, bs.i1, bs.k0, bs.k1,
         hg.hyp0f1, hg.hyp1f1, hg.hyp2f1, hg.ellipk, hg.ellipkm1, hg.ellipe,
@@ -368,7 +368,7 @@ CALLS: dict[Any, Callable[..., Any]] = {
 } | {
     sp.psi: gm.digamma, sp.erf: erf, sp.entr: entr, sp.expit: el.sigmoid, sp.log_expit: el.log_sigmoid,
     sp.logit: el.logit, sp.xlogy: el.xlogy, sp.xlog1py: el.xlog1py, sp.expm1: el.expm1, sp.log1p: el.log1p,
-    sp.exp2: el.exp2, sp.cbrt: el.cbrt, sp.expn: it.expn, sp.sici: it.sici, sp.fresnel: it.fresnel,
+    sp.exp2: el.exp2, sp.cbrt: el.cbrt, sp.sici: it.sici, sp.fresnel: it.fresnel,
     sp.airy: bs.airy,
     sp.i0e: bs.i0e, sp.i1e: bs.i1e, sp.k0e: bs.k0e, sp.k1e: bs.k1e,
     # behind SciPy's functions of these names
