@@ -106,7 +106,9 @@ def export_onnx(
         others: dict[Traced, Traced] = {}
         if dynamic_batch:
             others = dict(pairs(found, record(model, [_longer(x, inputs) for x in inputs])))
-    made = _write(found, Writer(kind, _names_of(model), others, found.layers), opset)
+    names = _names_of(model)
+    names |= {copy: names[whole] for copy, whole in found.copies.items() if whole in names}
+    made = _write(found, Writer(kind, names, others, found.layers), opset)
     onnx.checker.check_model(made, full_check=True)
     onnx.save(made, os.path.expanduser(os.fspath(path)))
     return made

@@ -37,6 +37,8 @@ class Recorded:
         Nodes at which a layer or a function ends that ONNX has an operation for.
     layers : dict from Traced to str
         Which layer made a node.
+    copies : dict of int to int
+        Of which array each constant is a copy, by identity.
     """
 
     inputs: list[tuple[str, Traced]]
@@ -44,6 +46,7 @@ class Recorded:
     states: dict[Traced, Value]
     whole: dict[Traced, Whole]
     layers: dict[Traced, str]
+    copies: dict[int, int]
 
     def operands(self, x: Traced) -> Sequence[Any]:
         return self.whole[x][1] if x in self.whole else x.inputs
@@ -98,7 +101,12 @@ def record(model: Callable[..., Any], inputs: list[Any]) -> Recorded:
     states = {x: captured.states[s.which].value for s, x in slots if s.kind == "data"}
     ends = [a.codify("output") for a in captured.spec.accessors()]
     return Recorded(
-        [(names[i], given[i]) for i in sorted(given)], dict(zip(ends, outputs)), states, whole, layers
+        [(names[i], given[i]) for i in sorted(given)],
+        dict(zip(ends, outputs)),
+        states,
+        whole,
+        layers,
+        captured.trace.copies,
     )
 
 

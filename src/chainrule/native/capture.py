@@ -130,6 +130,8 @@ class Trace:
         Names of the large arrays around the function, by the identity of what owns their memory.
     arrays : list of (str, numpy.ndarray)
         Those that were met, which are inputs: whole ones and windows of them, as they are.
+    copies : dict of int to int
+        Of which array each constant is a copy, by identity.
     draws : list of Draw
         In the order of the function; ``drawn`` are numbers to be taken in their place, if there are some.
     midway : list of Traced
@@ -149,6 +151,7 @@ class Trace:
         self._held: dict[int, Traced] = {}
         self._read: dict[int, tuple[np.ndarray, int]] = {}  # large arrays, and what they summed up to
         self._fixed: dict[int, tuple[weakref.ref[np.ndarray], np.ndarray]] = {}
+        self.copies: dict[int, int] = {}
         self.draws: list[Draw] = []
         self.midway: list[Traced] = []  # what is drawn in the middle of the program
         self.drawn: Iterator[Any] | None = None
@@ -204,6 +207,7 @@ class Trace:
         if known is not None and known() is x and before.shape == now.shape and same_bytes(before, now):
             return before
         self._fixed[id(x)] = weakref.ref(x), now
+        self.copies[id(now)] = id(x)
         return now
 
     def _look_at(self, x: np.ndarray) -> None:
