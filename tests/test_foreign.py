@@ -44,7 +44,8 @@ TWINS: dict[str, Callable[[Any], Any]] = {
 }
 WITHOUT: dict[str, Callable[[Any], Any]] = {
     "scipy.signal.lfilter": lambda v: scipy.signal.lfilter(v, [1.0], X),
-    "scipy.fft.dct": lambda v: scipy.fft.dct(v),
+    "scipy.stats.skew": lambda v: scipy.stats.skew(v),
+    "scipy.signal.hilbert": lambda v: scipy.signal.hilbert(v),
     "scipy.ndimage.gaussian_filter": lambda v: scipy.ndimage.gaussian_filter(v, 1.0),
     "scipy.integrate.solve_ivp": lambda v: scipy.integrate.solve_ivp(lambda t, y: -v * y, (0, 1), X),
     "scipy.integrate.quad": lambda v: scipy.integrate.quad(lambda t: t * v[0], 0, 1),
@@ -81,6 +82,14 @@ INSTEAD: dict[str, tuple[Callable[[Any], Any], str]] = {
     "numpy.ma.MaskedArray": (lambda v: MASKED * v, "np.where(mask, 0.0, v)"),
     "numpy.ma.core.getdata": (lambda v: np.ma.getdata(v), "np.where(mask, 0.0, v)"),
     "scipy.sparse.csr_array": (lambda v: scipy.sparse.csr_array(np.eye(3)) @ v, "a.toarray() @ v"),
+    "numpy.polynomial.legendre.legval": (
+        lambda v: np.polynomial.legendre.legval(X, v),
+        "write scipy.special.eval_legendre(np.arange(len(c)), x[..., None]) @ c",
+    ),
+    "numpy.arange": (lambda v: np.arange(v[0], 3.0), "write start + step * np.arange(n)"),
+    "scipy.fft.dct": (lambda v: scipy.fft.dct(v), "it is linear: write m @ v"),
+    "scipy.integrate.simpson": (lambda v: scipy.integrate.simpson(v), "np.eye(len(v))"),
+    "scipy.interpolate.interp1d": (lambda v: scipy.interpolate.interp1d(X, v), "write np.interp(x, xs, v)"),
     "scipy.integrate.trapezoid": (lambda v: scipy.integrate.trapezoid(v), "np.trapezoid in its place"),
     "scipy.spatial.distance.pdist": (lambda v: scipy.spatial.distance.pdist(v[:, None]), "np.linalg.norm"),
 }  # fmt: skip
@@ -122,6 +131,21 @@ def test_what_takes_its_place_is_named(name: str) -> None:
     f, remedy = INSTEAD[name]
     said = refused(f)
     assert said.startswith(f"{name}: ") and remedy in said
+
+
+def test_the_remedies_for_series_and_linear_functions() -> None:
+    """They are what they take the place of."""
+    orders = np.arange(len(X))
+    for family, evaluated in [
+        ("chebyshev", "eval_chebyt"), ("legendre", "eval_legendre"), ("laguerre", "eval_laguerre"),
+        ("hermite", "eval_hermite"), ("hermite_e", "eval_hermitenorm"),
+    ]:  # fmt: skip
+        kind = getattr(np.polynomial, {"hermite_e": "HermiteE"}.get(family, family.capitalize()))
+        for x in (0.3, X):
+            series = getattr(scipy.special, evaluated)(orders, np.asarray(x)[..., None]) @ P
+            np.testing.assert_allclose(series.data, kind(X)(x), rtol=1e-14)
+    matrix = scipy.integrate.simpson(np.eye(3), axis=0)
+    np.testing.assert_allclose((matrix @ P).data, scipy.integrate.simpson(X), rtol=1e-15)
 
 
 def test_a_neighbour_of_a_library_is_none() -> None:

@@ -37,6 +37,16 @@ _FALLBACK = (
     "@chainrule.primitive(...) above a function that calls it"
 )
 _STEPS = f"write its steps in NumPy, which chainrule.scan repeats; or {_FALLBACK}"
+_LINEAR = (
+    "it is linear: write m @ v with the matrix m that it makes of np.eye(len(v)), by columns; or state it "
+    "with @chainrule.primitive(transpose=...), as the chapter on primitives does"
+)
+_ANY_ARRAYS = _FALLBACK
+if not os.environ.get("SCIPY_ARRAY_API"):
+    _ANY_ARRAYS = (
+        "set SCIPY_ARRAY_API=1 in the environment before SciPy is imported, with which much of it takes "
+        f"Values; or {_FALLBACK}"
+    )
 _INSTEAD = {
     "scipy.sparse.": "write a.toarray() @ v, or state the product with @chainrule.primitive(transpose=...), "
     "as the chapter on primitives does",
@@ -45,14 +55,30 @@ _INSTEAD = {
     + _FALLBACK,
     "scipy.integrate.solve_ivp": _STEPS,
     "scipy.integrate.odeint": _STEPS,
+    "scipy.integrate.simpson": _LINEAR,
+    "scipy.integrate.cumulative_": _ANY_ARRAYS,
+    "scipy.interpolate.interp1d": "write np.interp(x, xs, v)",
     "scipy.signal.lfilter": _STEPS,
+    "scipy.signal.savgol_filter": _LINEAR,
+    "scipy.signal.detrend": _LINEAR,
+    "scipy.signal.": _ANY_ARRAYS,
+    "scipy.stats.": _ANY_ARRAYS,
+    "scipy.fft.": _LINEAR,
     "scipy.ndimage.convolve": "write chainrule.scipy.signal.convolve, of an array padded by np.pad",
     "scipy.spatial.distance.": "write np.linalg.norm(a[:, None] - b, axis=-1)",
     "numpy.r_": "write np.concatenate([v, w]), with np.atleast_1d of numbers",
     "numpy.c_": "write np.column_stack([v, w])",
     "numpy.vectorize": "give the function whole arrays, with np.where for its branches, or join what it "
     "makes of each element: chainrule.array([f(x) for x in v])",
+    **{
+        f"numpy.polynomial.{family}.": f"write scipy.special.{evaluated}(np.arange(len(c)), x[..., None]) @ c"
+        for family, evaluated in (
+            ("chebyshev", "eval_chebyt"), ("legendre", "eval_legendre"), ("laguerre", "eval_laguerre"),
+            ("hermite", "eval_hermite"), ("hermite_e", "eval_hermitenorm"),
+        )
+    },
     "numpy.polynomial.": "write np.polyval(c, x), with the highest coefficient first",
+    "numpy.arange": "write start + step * np.arange(n), with a plain n",
     "numpy.random.": "draw with chainrule.random.default_rng(seed), whose samples have derivatives in their "
     "parameters",
     "numpy.ma.": "keep the mask beside it: np.where(mask, 0.0, v), np.mean(v, where=~mask)",
@@ -134,7 +160,7 @@ def _names(frame: FrameType) -> Iterator[str]:
     self = local.get("self")
     if self is not None:
         yield from _method(self, name)
-    elif name in ("wrapper", "wrapped", "inner"):  # a decorator's
+    elif name.endswith(("wrapper", "wrapped", "inner")):  # a decorator's
         for x in local.values():
             if isinstance(x, FunctionType):
                 yield from _public(x)
@@ -209,7 +235,7 @@ def _written(frame: FrameType) -> str:
     if not isinstance(code, ast.Call):
         return ""
     name = getattr(code.func, "attr", getattr(code.func, "id", ""))
-    if _of_numpy(code.func, frame) and name not in _MAKERS and any(_listed(x, frame) for x in code.args):
+    if _of_numpy(code.func, frame) and name not in _MAKERS:
         return f"numpy.{name}"
     if isinstance(code.func, ast.Attribute):
         if hasattr(np.random.Generator, name):
