@@ -7,16 +7,15 @@ they become loops of the program, where a Python loop would be unrolled.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import operator
 from collections.abc import Callable
-from types import CellType, FunctionType
 from typing import Any
 
 import numpy as np
 import optree
 
+from chainrule.again import as_it_is
 from chainrule.containers import flatten
 from chainrule.recording import alias, kind_of
 from chainrule.rules.bodies import Plan
@@ -106,7 +105,7 @@ def scan(
 
     if steps:
         y_label = lambda j: "y" + seen[0].accessors()[j].codify("")
-        plan, again = Plan("scan", (body,), _title(f), labels, y_label), _as_it_is(f)
+        plan, again = Plan("scan", (body,), _title(f), labels, y_label), as_it_is(f)
         carry, ys, _ = loop(plan, leaves, rows, steps, bool(reverse))
         f = again
     else:
@@ -150,16 +149,15 @@ def fori(start: Any, stop: Any, body: Callable[[Any, Any], Any], init: Any) -> A
         return [i + 1, *_same_spec("fori", body(i, optree.tree_unflatten(spec, carry)), spec)]
 
     given, labels = [first, *leaves], ["the counter", *labels]
+    again = as_it_is(body)
     if type(first) is Traced or type(last) is Traced:
-        going, body = lambda carry: carry[0] < last, _as_it_is(body)
-        found = repeat(Plan("fori", (going, step), _title(body), labels), given)
+        found = repeat(Plan("fori", (lambda carry: carry[0] < last, step), _title(body), labels), given)
     elif last <= first:
         return init
     else:
         plan = Plan("fori", (lambda carry, _: (step(carry), [], []),), _title(body), labels)
-        again = _as_it_is(body)
         found, _, _ = loop(plan, given, [], last - first, False)
-        body = again
+    body = again
     return optree.tree_unflatten(spec, found[1:])
 
 
@@ -201,8 +199,9 @@ def while_loop(condition: Callable[[Any], Any], body: Callable[[Any], Any], init
         return _same_spec("while_loop", body(optree.tree_unflatten(spec, carry)), spec)
 
     if current_trace() is not None:
-        condition, body = _as_it_is(condition), _as_it_is(body)
+        again = as_it_is(condition), as_it_is(body)
         carry = repeat(Plan("while_loop", (holds, step), _title(body), labels), leaves)
+        condition, body = again
     else:
         likes, carry = [current(x) for x in leaves], [_own(x) for x in leaves]
         for number in itertools.count():
@@ -254,13 +253,14 @@ def cond(predicate: Any, f: Callable[..., Any], g: Callable[..., Any], *operands
     leaves, spec = flatten(operands)
     at = [i for i, x in enumerate(leaves) if type(x) is Value or sort_of(x) is not None]
     seen: list[Any] = []
+    branches = [f, g]
 
-    def flat(h: Callable[..., Any]) -> Callable[[list[Any]], list[Any]]:
+    def flat(h: int) -> Callable[[list[Any]], list[Any]]:
         def call(given: list[Any]) -> list[Any]:
             full = list(leaves)
             for i, x in zip(at, given):
                 full[i] = x
-            found, out = flatten(h(*optree.tree_unflatten(spec, full)))
+            found, out = flatten(branches[h](*optree.tree_unflatten(spec, full)))
             if not seen:
                 seen.append(out)
             if out != seen[0]:
@@ -272,8 +272,9 @@ def cond(predicate: Any, f: Callable[..., Any], g: Callable[..., Any], *operands
 
         return call
 
-    plan = Plan("cond", (flat(_as_it_is(f)), flat(_as_it_is(g))), f"{_title(f)} or {_title(g)}")
+    plan, again = Plan("cond", (flat(0), flat(1)), f"{_title(f)} or {_title(g)}"), [as_it_is(f), as_it_is(g)]
     found = branch(plan, predicate, [leaves[i] for i in at])
+    branches = again
     return optree.tree_unflatten(seen[0], found)
 
 
@@ -290,27 +291,6 @@ def _check_functions(name: str, **given: Any) -> None:
 def _title(f: Any) -> str:
     """What pictures call a function."""
     return getattr(f, "__name__", type(f).__name__)
-
-
-def _as_it_is(f: Any, known: dict[Any, Any] | None = None) -> Any:
-    """The function with what its names stand for now: ``b = fori(0, n, lambda i, c: c + b, x)`` changes that.
-
-    A derivative runs it again. In a capture that is so of arrays too: of each a copy as it is now.
-    """
-    if type(f) is np.ndarray and (trace := current_trace()) is not None:
-        return f if trace.fixed(f) is f else f.copy()
-    if type(f) is not FunctionType or not f.__closure__:
-        return f
-    known = {} if known is None else known
-    if f in known:
-        return known[f]
-    cells = tuple([CellType() for _ in f.__closure__])
-    g = known[f] = FunctionType(f.__code__, f.__globals__, f.__name__, f.__defaults__, cells)
-    g.__kwdefaults__ = f.__kwdefaults__
-    for new, old in zip(cells, f.__closure__):
-        with contextlib.suppress(ValueError):  # nothing in it yet
-            new.cell_contents = _as_it_is(old.cell_contents, known)
-    return g
 
 
 def _carry(name: str, init: Any) -> tuple[list[Any], Any, list[str]]:

@@ -524,7 +524,10 @@ def kept(x: np.ndarray[Any, Any]) -> Any:
 
 def same_bytes(a: Any, b: Any) -> bool:
     """Whether two arrays hold the same numbers, nan and the sign of zero included."""
-    return a.dtype == b.dtype and np.array_equal(a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8))
+    if a.dtype != b.dtype:
+        return False
+    a, b = (np.ascontiguousarray(x).reshape(-1).view(np.uint8) for x in (a, b))
+    return np.array_equal(a, b)
 
 
 freezes = [0]  # how often a leaf was frozen or let go: who compiled for leaves as they were looks again

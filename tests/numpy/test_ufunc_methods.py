@@ -51,6 +51,22 @@ def test_results_are_arrays_of_their_own() -> None:
         assert x.tolist() == [1.0]
 
 
+@pytest.mark.parametrize("name", ["hypot", "logaddexp", "logaddexp2", "add", "maximum", "subtract"])
+def test_reductions_begin_with_what_is_given_once(name: str) -> None:
+    """Along any axes, of numbers too, with and without ``where=``; as NumPy has it."""
+    ufunc, ordered = getattr(np, name), name == "subtract"
+    a, mask = np.arange(6.0).reshape(2, 3) - 2.5, np.array([[True, False, True], [False, False, True]])
+    for x, where in ((a, mask), (a[:, :1], mask[:, :1]), (a[0], mask[0]), (np.float64(-3.0), np.False_)):
+        axes = [0, -1] if np.ndim(x) < 2 or ordered else [0, -1, (0, 1), (), None]
+        for axis in axes:
+            for options in ({}, {"initial": None}, {"initial": 2.0}, {"initial": 2.0, "where": where}):
+                options = {"axis": axis, **options}
+                want = ufunc.reduce(x, **options)
+                np.testing.assert_allclose(ufunc.reduce(Value(x), **options).data, want, rtol=1e-12)
+                compiled = cr.compile(lambda x, f=ufunc, o=options: f.reduce(x, **o))
+                np.testing.assert_allclose(compiled(x), want, rtol=1e-12)
+
+
 def test_what_is_named_twice_is_changed_twice() -> None:
     def f(x: Any) -> Any:
         a = x * 1.0

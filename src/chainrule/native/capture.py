@@ -127,7 +127,7 @@ class Trace:
     states : dict
         By the identity of the Value.
     large : dict
-        Names of the large arrays around the function, by the identity of what owns their memory.
+        The large arrays around the function: their names and what owns their memory, by its identity.
     arrays : list of (str, numpy.ndarray)
         Those that were met, which are inputs: whole ones and windows of them, as they are.
     copies : dict of int to int
@@ -146,10 +146,10 @@ class Trace:
         self.arguments: dict[int, int] = {}
         self.leaves = 0  # how many flattened arguments there are
         self.generators: dict[int, int] = {}  # arguments, by the identity of what stands for them
-        self.large: dict[int, str] = {}
+        self.large: dict[int, tuple[str, Any]] = {}
         self.arrays: list[tuple[str, np.ndarray]] = []
+        self.checksums: dict[int, int] = {}  # of large arrays, when the capture began
         self._held: dict[int, Traced] = {}
-        self._read: dict[int, tuple[np.ndarray, int]] = {}  # large arrays, and what they summed up to
         self._fixed: dict[int, tuple[weakref.ref[np.ndarray], np.ndarray]] = {}
         self.copies: dict[int, int] = {}
         self.draws: list[Draw] = []
@@ -168,7 +168,7 @@ class Trace:
 
     def end(self) -> None:
         """Let go what was only of use while the function ran."""
-        for kept in (self._fixed, self._read, self.calls, self.views, self.shown, self.memories):
+        for kept in (self._fixed, self.calls, self.views, self.shown, self.memories):
             kept.clear()
         self.lent.clear()
         self.lenders.clear()
@@ -186,11 +186,11 @@ class Trace:
 
     def held(self, x: np.ndarray) -> Traced | None:
         """An input for a large array of the caller's, who may write to it; None for any other."""
-        if not self.large or (name := self.large.get(id(owner(x)))) is None or x.dtype.kind not in "fciub":
+        if not self.large or (found := self.large.get(id(owner(x)))) is None or x.dtype.kind not in "fciub":
             return None
+        self.check_unwritten(*found)
         if id(x) not in self._held:
-            self._look_at(x)
-            self.arrays.append((name, x))
+            self.arrays.append((found[0], x))
             self._held[id(x)] = self.input(Slot("array", len(self.arrays) - 1), x)
         return self._held[id(x)]
 
@@ -199,31 +199,25 @@ class Trace:
 
         One of the large ones around the function stays itself: it is read as it is at each call.
         """
-        if id(owner(x)) in self.large:
-            self._look_at(x)
+        if (found := self.large.get(id(owner(x)))) is not None:
+            self.check_unwritten(*found)
             return x
         known, before = self._fixed.get(id(x), (None, x))
-        now = x.copy()
-        if known is not None and known() is x and before.shape == now.shape and same_bytes(before, now):
+        if known is not None and known() is x and before.shape == x.shape and same_bytes(before, x):
             return before
+        now = x.copy(order="K")
         self._fixed[id(x)] = weakref.ref(x), now
         self.copies[id(now)] = id(x)
         return now
 
-    def _look_at(self, x: np.ndarray) -> None:
-        if id(x) not in self._read:
-            self._read[id(x)] = x, _checksum(x)
-
-    def check_unwritten(self) -> None:
-        """Refuse a function that has written to a large array around it after reading it."""
-        for x, before in self._read.values():
-            if _checksum(x) != before:
-                name = self.large[id(owner(x))]
-                raise TypeError(
-                    f"compile: the function reads {name}, an array of {x.nbytes:,} bytes that lies around "
-                    "it, and then writes to it; such an array is read once, when a call begins; write to one "
-                    f"that the function makes itself, as by {name}.copy()"
-                )
+    def check_unwritten(self, name: str, x: Any) -> None:
+        """Refuse a function that has written to a large array around it."""
+        if _checksum(x) != self.checksums[id(x)]:
+            raise TypeError(
+                f"compile: the function writes to {name}, an array of {x.nbytes:,} bytes that lies around "
+                "it; such an array is read when a call begins, and a write would be made only once; write to "
+                f"one that the function makes itself, as by {name}.copy()"
+            )
 
     def draw(self, generator: Generator, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """An input for what a generator from outside will give."""
@@ -446,6 +440,10 @@ class Captured:
         """Whether Values from outside are changed."""
         return any(s.data_changed or s.grad_changed for s in self.states)
 
+    def checksums(self) -> list[int]:
+        """Of the large arrays around the function that are inputs."""
+        return [_checksum(x) for _, x in self.trace.arrays]
+
     def forget(self) -> None:
         """Let the nodes go, which of scalar graphs are very many; what is left binds and runs the program."""
         self.outputs = [o if o.kind == "plain" else Output(o.kind, None) for o in self.outputs]
@@ -478,7 +476,7 @@ def capture(
     call: Callable[[list[Any]], Any],
     leaves: list[Any],
     lines: bool = False,
-    large: dict[int, str] | None = None,
+    large: dict[int, tuple[str, Any]] | None = None,
 ) -> Captured:
     """Run ``call`` on traced stand-ins of the flattened arguments.
 
@@ -505,6 +503,7 @@ def capture(
                 given.append(x)
             else:
                 given.append(trace.input(Slot("argument", i), x))
+        trace.checksums = {key: _checksum(x) for key, (_, x) in trace.large.items()}
         try:
             result = call(given)
         except ValueError as error:
@@ -513,7 +512,8 @@ def capture(
             raise
         if trace.refused is not None:
             raise trace.refused
-        trace.check_unwritten()
+        for name_and_owner in trace.large.values():
+            trace.check_unwritten(*name_and_owner)
         flat, spec = flatten(result, none_is_leaf=True)
         outputs = [_output(name, trace, x) for x in flat]
         for s in trace.states.values():
@@ -528,8 +528,11 @@ def capture(
     return Captured(trace.slots, trace.inputs, outputs, spec, list(trace.states.values()), trace, call)
 
 
-def _checksum(x: np.ndarray) -> int:
-    return zlib.crc32(np.ascontiguousarray(x).data)
+def _checksum(x: Any) -> int:
+    """Of the numbers of an array; 0 of what else owns memory, as files do, which may be endless."""
+    if not isinstance(x, np.ndarray) or x.dtype.hasobject:
+        return 0
+    return zlib.crc32(np.ascontiguousarray(x.reshape(-1, order="A")).view(np.uint8).data)
 
 
 def _output(name: str, trace: Trace, x: Any) -> Output:

@@ -375,9 +375,10 @@ class Compiled:
             return values
         flat, spec = flatten(values, none_is_leaf=True)
         given = [x if type(x) is Value else x.copy() if type(x) is np.ndarray else x for x in leaves]
+        checksums = program.captured.checksums()
         for j, o in enumerate(program.captured.outputs):
             if o.kind == "value":
-                piece = Piece(self, program, given, j)
+                piece = Piece(self, program, given, checksums, j)
                 args = tuple([v._current() for v in inputs])
                 flat[j] = result(flat[j]._raw, piece, inputs, args)
         return optree.tree_unflatten(spec, flat)

@@ -67,12 +67,12 @@ class Guards:
     generators : list
         Random generators found.
     large : dict
-        Names of the arrays whose numbers are not compared, by the identity of what owns their memory.
+        The arrays whose numbers are not compared: names and what owns their memory, by its identity.
     """
 
     def __init__(self, f: Callable[..., Any], arguments: Sequence[Any] = (), static: Labelled | None = None):
         self.generators: list[Any] = [x for x in arguments if isinstance(x, np.random.Generator)]
-        self.large: dict[int, str] = {}
+        self.large: dict[int, tuple[str, Any]] = {}
         # Lists, dictionaries and the like, and as they were: compared at C's speed, where what is the same
         # object is not looked into.
         self._whole: tuple[list[Any], list[Any]] = ([], [])
@@ -150,8 +150,8 @@ class Guards:
             if memory is not x and getattr(memory, "nbytes", LARGEST + 1) <= LARGEST < x.nbytes:
                 return [(label, memory)]  # one number shown many times, or a window that moves
             if x.nbytes > LARGEST and x.dtype != bool:  # masks decide about shapes
-                self.large.setdefault(id(memory), label)
-            elif type(x) is np.ndarray and x.dtype != object:
+                self.large.setdefault(id(memory), (label, memory))
+            elif not x.dtype.hasobject:
                 self._parts.add([label], x.tobytes, x.tobytes())
             return []
         if isinstance(x, array.array | bytearray):

@@ -81,7 +81,7 @@ class Inner(Trace):
     def __init__(self, name: str, parent: Trace) -> None:
         super().__init__()
         self.name = name
-        self.parent = parent
+        self.parent, self.large = parent, parent.large
         self.adopted: dict[Traced, Traced] = {}
         self._constants: dict[Traced, Traced] = {}
 

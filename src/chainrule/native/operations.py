@@ -140,7 +140,7 @@ def lift(x: Any) -> Traced:
         return broadcast_to(lift(a.reshape(-1)[0]), a.shape)
     if a.dtype.kind not in "fciub":
         raise TypeError(f"compile: an operand is a {kind.__name__}, expected numbers or arrays of them")
-    if a is x:
+    if a is x or not a.flags.owndata:  # in the memory of a file, of an array.array
         a = trace.fixed(a)
     return Traced(trace, "constant", (), a.shape, a.dtype, kind is complex, {"value": a})
 
@@ -244,7 +244,7 @@ def call(
     inputs, operands = tuple(flat[i] for i in traced), [tried[i] for i in traced]
     trace, at = current_trace(), set(traced)
     rest = tuple(
-        None if i in at else trace.fixed(x) if trace and type(x) is np.ndarray else x
+        None if i in at else trace.fixed(x) if trace and isinstance(x, np.ndarray) else x
         for i, x in enumerate(flat)
     )
     params = {"function": function, "name": name, "spec": spec, "rest": rest, "traced": tuple(traced)}
@@ -324,7 +324,12 @@ def reshape(x: Traced, shape: Any, *rest: Any, order: str = "C", copy: Any = Non
         shape = tuple(x.size // max(known, 1) if n == -1 else n for n in shape)
     if order == "F":  # the first axis fastest: everything turned round
         return transpose(reshape(transpose(x), shape[::-1]))
-    if math.prod(shape) != x.size or order != "C":
+    if order != "C" and len(x.shape) > 1:
+        raise TracedError(
+            f"{where_in_user_code()}: reshape or ravel with order={order!r} depends on the order in memory, "
+            "which is not known while compiling; write order='C' or 'F'"
+        )
+    if math.prod(shape) != x.size:
         raise ValueError(f"reshape: an array of shape {x.shape} does not fit shape {shape}")
     return x if shape == x.shape else view("reshape", x, shape)
 

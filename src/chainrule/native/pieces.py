@@ -32,23 +32,41 @@ class Piece(Primitive):
 
     takes_lanes = True
 
-    def __init__(self, owner: Compiled, program: Program, leaves: list[Any], j: int) -> None:
+    def __init__(
+        self, owner: Compiled, program: Program, leaves: list[Any], checksums: list[int], j: int
+    ) -> None:
         super().__init__(owner.function, name=f"compiled {owner.name}")
         self.owner, self.program, self.leaves, self.j = owner, program, leaves, j
+        self.checksums = checksums  # of the large arrays around the function
 
     def pull(
         self, g: Any, y: Any, inputs: Sequence[Any], args: Sequence[Any], params: Any, since: int
     ) -> Contributions:
+        self._check_large()
         pull = self.owner._derivative(self.program, self.j, self.leaves, None)
         seed = [g.value, g.alive] if type(g) is Lanes else [g]
         cs = pull([fit(seed[0], self._like(y)), *seed[1:]], self._plain(), *args)
         return [(x, c) for x, c in zip(inputs, cs, strict=True) if x.serial >= since]
 
     def push(self, y: Any, args: Sequence[Any], tangents: Sequence[Any], params: Any) -> Any:
+        self._check_large()
         moving = tuple(t is not None for t in tangents)
         push = self.owner._derivative(self.program, self.j, self.leaves, moving)
         ts = [[t.value, t.alive] if type(t) is Lanes else [t] for t in tangents if t is not None]
         return push(ts, self._plain(), *args)
+
+    def _check_large(self) -> None:
+        """The derivative reads the large arrays around the function again, which must hold what they held."""
+        captured = self.program.captured
+        for (name, _), was, now in zip(
+            captured.trace.arrays, self.checksums, captured.checksums(), strict=True
+        ):
+            if was != now:
+                raise RuntimeError(
+                    f"backward: {name}, a large array that {self.owner.name} reads, holds other numbers than "
+                    "when it was called, and the derivative reads it again: differentiate before changing "
+                    f"it, or pass {name} as an argument"
+                )
 
     def _like(self, y: Any) -> Any:
         return y._raw if type(y) is Value else y

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from chainrule.native.operations import (
     BOOL,
@@ -35,10 +36,7 @@ def _axes(x: Traced, axis: Any) -> tuple[int, ...]:
     axes = axis if isinstance(axis, tuple | list) else (axis,)
     if not x.ndim and not isinstance(axis, tuple | list) and axis in (0, -1):
         return ()  # of a number, as in NumPy
-    for a in axes:
-        if not -x.ndim <= operator.index(a) < x.ndim:
-            raise np.exceptions.AxisError(operator.index(a), x.ndim)
-    return tuple(sorted(operator.index(a) % x.ndim for a in axes))
+    return tuple(sorted(normalize_axis_tuple(axes, x.ndim)))
 
 
 def _reduction(name: str) -> Callable[..., Traced]:
@@ -50,6 +48,7 @@ def _reduction(name: str) -> Callable[..., Traced]:
     ) -> Traced:  # fmt: skip
         x = lift(a)
         keep = keepdims is not np._NoValue and bool(keepdims)
+        initial = np._NoValue if initial is None else initial
         if out is not None:
             raise TracedError(
                 f"{where_in_user_code()}: {name}: out= of a traced value; assign the result instead"
@@ -103,7 +102,7 @@ def _arg(name: str) -> Callable[..., Traced]:
         x, keep = lift(a), keepdims is not np._NoValue and bool(keepdims)
         if x.dtype.kind == "c" or out is not None:
             return call(getattr(np, name), (x,), {"axis": axis, "keepdims": keep})  # type: ignore[no-any-return]
-        if axis is None or not x.shape:
+        if axis is None or not (x.shape or _axes(x, axis)):
             kept: tuple[int, ...] = (1,) * x.ndim
             axes: tuple[int, ...] = (0,)
             x = reshape(x, (x.size,))
@@ -126,7 +125,7 @@ def _cumulative(name: str) -> Callable[..., Traced]:
         kind = _accumulator(x.dtype) if dtype is None else np.dtype(dtype)
         if kind.char not in "fdql" or x.dtype.kind in "uc" or out is not None:
             return call(getattr(np, name), (x,), {"axis": axis, "dtype": dtype})  # type: ignore[no-any-return]
-        if axis is None or not x.shape:
+        if axis is None or not (x.shape or _axes(x, axis)):
             x, axis = reshape(x, (x.size,)), 0
         return node(name, (cast(x, kind),), x.shape, kind, False, {"axis": _axes(x, operator.index(axis))})
 

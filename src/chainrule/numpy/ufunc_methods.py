@@ -9,7 +9,8 @@ import numpy as np
 
 from chainrule.numpy.arguments import KEEP, Axis, as_operand, axis_of, reduced_axes, shape_of
 from chainrule.numpy.assignment import assign, check_written
-from chainrule.numpy.elementwise import astype, where
+from chainrule.numpy.elementwise import astype
+from chainrule.numpy.elementwise import where as where_
 from chainrule.numpy.manipulation import broadcast_to, concatenate, ravel, reshape, stack, unstack
 from chainrule.numpy.products import along_axes
 from chainrule.numpy.rearranging import as_index, take
@@ -72,28 +73,32 @@ def reduce(
     axes, before = reduced_axes(name, a, axis), shape_of(a)
     if len(axes) > 1 and ufunc not in _ASSOCIATIVE:
         raise ValueError(f"{name}: axes {axes} in some order or other, which matters; expected one axis")
-    if not axes:
-        start = initial if given(initial) else ufunc.identity
-        return ar.positive(a) if start is None else f(start, a)
+    start = ufunc.identity if initial is KEEP else initial
     mask = mask_of(name, where, a) if chosen(where) else None
-    for k in reversed(axes):
-        a, mask, initial = _reduced(ufunc, f, a, k, initial, mask), None, KEEP
+    if mask is not None and start is None:
+        raise ValueError(f"{name}: of nothing, or with where=, it needs initial=")
+    if not axes:
+        y = ar.positive(a) if start is None else f(start, a)
+        return y if mask is None else where_(mask, y, start)
+    for k in reversed(axes):  # the last of them begins with what is given
+        begin, always = (start, given(initial)) if k == axes[0] else (ufunc.identity, False)
+        a, mask = _reduced(name, f, a, k, begin, always or mask is not None, mask), None
     return reshape(a, tuple(1 if k in axes else n for k, n in enumerate(before))) if keepdims else a
 
 
-def _reduced(ufunc: np.ufunc, f: Call, a: Any, k: int, initial: Any, mask: Any) -> Any:
+def _reduced(name: str, f: Call, a: Any, k: int, start: Any, always: bool, mask: Any) -> Any:
+    """Along one axis, from ``start`` on: always, or if there are too few to begin with the first."""
     parts = unstack(a, axis=k)
-    start = initial if given(initial) else ufunc.identity
-    if given(initial) or mask is not None or len(parts) < 1 + (start is not None):  # hypot of one is |x|
+    if always or len(parts) < 1 + (start is not None):  # hypot of one is |x|
         if start is None:
-            raise ValueError(f"{ufunc.__name__}.reduce: of nothing, or with where=, it needs initial=")
+            raise ValueError(f"{name}: of nothing, or with where=, it needs initial=")
         rest = shape_of(a)[:k] + shape_of(a)[k + 1 :]
         y = broadcast_to(as_operand(start) + np.zeros((), current(a).dtype), rest)
     else:
         y, *parts = parts
     for i, part in enumerate(parts):
         z = f(y, part)
-        y = z if mask is None else where(np.take(mask, i, k), z, y)
+        y = z if mask is None else where_(np.take(mask, i, k), z, y)
     return y
 
 
