@@ -52,6 +52,15 @@ def test_voigt_is_between_its_limits() -> None:
             np.testing.assert_allclose(cr.hessian(of)(p), cr.hessian(limit)(p), rtol=1e-10, atol=1e-300)
 
 
+def test_voigt_of_widths_at_the_ends() -> None:
+    """Of any small σ the slopes are Cauchy's; at infinity there are none."""
+    for sigma in (0.0, 1e-200, 1e-120, 1e-10, 6e-10, 1e-9, 1e-8):
+        got = [cr.grad(sp.voigt_profile, argnums=i)(0.5, sigma, 0.5) for i in range(3)]
+        np.testing.assert_allclose(got, [-2 / np.pi, sigma * 4 / np.pi, 0.0], rtol=1e-13, atol=1e-14)
+    for point in ((0.5, np.inf, 0.5), (0.5, 1.0, np.inf), (np.inf, 1.0, 0.5), (1e200, 1.0, 0.5)):
+        assert not any(cr.grad(sp.voigt_profile, argnums=i)(*point) for i in range(3))
+
+
 def test_voigt_of_unlike_widths_keeps_its_digits() -> None:
     """A Gaussian of 10⁻³ on a Lorentzian of 1: ``∂f/∂σ = σ ∂²f/∂x²``, nearly that of the Lorentzian."""
     cauchy = lambda x: 1 / (np.pi * (x * x + 1))

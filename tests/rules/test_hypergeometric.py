@@ -49,6 +49,45 @@ def test_polynomials_of_every_degree(f: Any, n: Any) -> None:
     np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
 
 
+BASES: dict[Any, Any] = {
+    sp.eval_legendre: sp.legendre, sp.eval_chebyt: sp.chebyt, sp.eval_chebyu: sp.chebyu,
+    sp.eval_laguerre: sp.laguerre, sp.eval_hermite: sp.hermite, sp.eval_hermitenorm: sp.hermitenorm,
+}  # fmt: skip
+WEIGHTED = {
+    "jacobi": (lambda n, x: sp.eval_jacobi(n, 0.7, 1.2, x), lambda n: sp.jacobi(n, 0.7, 1.2)),
+    "gegenbauer": (lambda n, x: sp.eval_gegenbauer(n, 1.5, x), lambda n: sp.gegenbauer(n, 1.5)),
+    "genlaguerre": (lambda n, x: sp.eval_genlaguerre(n, 0.5, x), lambda n: sp.genlaguerre(n, 0.5)),
+}
+
+
+@pytest.mark.parametrize("name", [f.__name__ for f in BASES] + [*WEIGHTED])
+def test_derivatives_of_polynomials_end(name: str) -> None:
+    """Those of an order above the degree are 0, at the ends of the interval and far outside too."""
+    f, basis = WEIGHTED[name] if name in WEIGHTED else (g := getattr(sp, name), BASES[g])
+    for n in range(4):
+        for degree in (n,) if "hermite" in name else (n, float(n)):
+            derivative = lambda x, degree=degree: f(degree, x)
+            for order in range(1, 6):
+                derivative = cr.grad(derivative)
+                of = np.poly1d(basis(n).coeffs).deriv(order)
+                for x in (-3.0, -1.0, -0.5, 0.0, 1.0, 1000.0):
+                    np.testing.assert_allclose(derivative(x), of(x), rtol=1e-9, atol=1e-9, err_msg=f"{n} {x}")
+    degrees, x = np.arange(4)[:, None], np.array([-1.0, 0.5])
+    got = cr.grad(lambda x: np.sum(f(degrees, x)))(x)
+    np.testing.assert_allclose(got, sum(np.poly1d(basis(n).coeffs).deriv()(x) for n in range(4)), atol=1e-9)
+
+
+def test_hypergeometric_functions_that_are_polynomials() -> None:
+    """Of degree 0 and 1, where the function of shifted parameters has no value, and 1F1(-2; -3; z)."""
+    assert cr.grad(lambda z: sp.hyp1f1(0, 2, z))(800.0) == 0
+    assert cr.grad(lambda z: sp.hyp2f1(0, 2, 3, z))(1.0) == 0
+    assert cr.hessian(lambda z: sp.hyp2f1(-1, 2, 3, z))(1.5) == 0
+    assert cr.hessian(lambda z: sp.hyp1f1(-1, 2, z))(1000.0) == 0
+    for run in (lambda f: f, cr.compile):
+        got = run(cr.hessian(lambda z: sp.hyp1f1(-2, -3, z)))(0.5)
+        np.testing.assert_allclose(got, 1 / 3, rtol=1e-15)
+
+
 @pytest.mark.parametrize("n", [0, 1, 2, 5])
 def test_oscillators(n: int) -> None:
     """The eigenfunctions of the harmonic oscillator solve its equation: ``-ψ'' + x² ψ = (2n + 1) ψ``."""

@@ -338,7 +338,7 @@ def _nan_spread(spread: Callable[..., Any]) -> Callable[..., Any]:
         a: Any, axis: Axis = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False,
         *, where: Any = True, mean: Any = KEEP, correction: Any = KEEP,
     ) -> Any:  # fmt: skip
-        axes, there = axes_of(name, a, axis), _there(name, a, where)
+        axes, there = reduced_axes(name, a, axis), _there(name, a, where)
         y = spread(a, axis, dtype, out, ddof, keepdims, where=there, mean=mean, correction=correction)
         count = np.sum(there, axis=axes, keepdims=_kept(keepdims))
         return _where(count > (ddof if correction is KEEP else correction), y, np.nan)

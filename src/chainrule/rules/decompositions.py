@@ -145,7 +145,9 @@ def passing(check: Callable[..., Any], name: str) -> Special:
 definite = passing(_check_tangent, "definite")
 definite_back = passing(_check_cotangent, "definite_back")
 independent = passing(_check_independent, "independent")
-# Tangents pass; cotangents on their way back through it are checked.
+# Tangents pass; cotangents on their way back through it are checked. With ``phases=False`` nobody looks
+# whether they depend on the phases: the derivative of the values does not, by its formula, and what comes
+# back may be nothing but rounding.
 on_return = Special(
     lambda t, v, ties, free, *, name, phases: t,
     lambda ts, y, *operands, **_: ts[0],
@@ -154,8 +156,6 @@ on_return = Special(
 )
 
 
-# With ``phases=False`` nobody looks whether a derivative depends on the phases: that of the values does not,
-# by its formula, and what comes back may be nothing but rounding.
 def _transposing(t: Any) -> bool:
     """Whether a sweep asks with a leaf, to go back through the push: what comes back is then all there is.
 

@@ -53,12 +53,16 @@ wofz = Elementwise(sp.wofz, lambda y, z: wofz_derivative(z + 0j, order=1))
 def _slope(x: Any, sigma: Any, gamma: Any, order: int) -> Any:
     """``∂ⁿ/∂xⁿ`` of ``w(z) / (√(2π) σ)``, ``z = (x + iγ) / (√2 σ)``, whose real part is the profile.
 
-    At σ = 0 that is ``i / (π (x + iγ))``, at infinity 0.
+    For small σ that is ``i / (π u)``, ``u = x + iγ``, but for ``(σ/u)²``; at infinity 0.
     """
-    gone, sharp = abs(raw(x)) == math.inf, raw(sigma) == 0
-    u, s = where(gone, 0.0, x) + 1j * gamma, where(sharp, 1.0, sigma)
+    gone = (abs(raw(x)) == math.inf) | (raw(sigma) == math.inf) | (raw(gamma) == math.inf)
+    u = where(gone, 1.0, x) + 1j * where(gone, 1.0, gamma)
+    sharp = raw(sigma) <= 1e-9 * abs(raw(u))
+    s, scale = where(sharp | gone, 1.0, sigma), where(sharp, u, 1.0)
     w = wofz_derivative(where(sharp, 1.0, u) / (_ROOT_2 * s), order=order)
-    cauchy = 1j / math.pi * (-1) ** order * math.factorial(order) / where(sharp, u, 1.0) ** (order + 1)
+    cauchy = 1j / math.pi * (-1) ** order * math.factorial(order) / scale
+    for _ in range(order):  # its power may be beyond all numbers
+        cauchy = cauchy / scale
     scaled = w / (_ROOT_2 * s) ** order / (math.sqrt(2 * math.pi) * s)
     return where(gone, 0.0, where(sharp, cauchy, scaled))
 
@@ -67,6 +71,6 @@ def _slope(x: Any, sigma: Any, gamma: Any, order: int) -> Any:
 voigt_profile = Elementwise(
     sp.voigt_profile,
     lambda y, x, sigma, gamma: real(_slope(x, sigma, gamma, 1)),
-    lambda y, x, sigma, gamma: sigma * real(_slope(x, sigma, gamma, 2)),
+    lambda y, x, sigma, gamma: where(raw(sigma) == math.inf, 1.0, sigma) * real(_slope(x, sigma, gamma, 2)),
     lambda y, x, sigma, gamma: -imag(_slope(x, sigma, gamma, 1)),
 )

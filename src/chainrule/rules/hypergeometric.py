@@ -7,6 +7,7 @@ Each has a derivative in its last argument, and that is a function of the same f
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,19 +18,40 @@ from chainrule.rules.bessel import plain
 from chainrule.rules.elementary import inside
 from chainrule.rules.quadrature import computed
 
+
+def _kummer_slope(a: Any, b: Any, z: Any) -> Any:
+    flat = raw(a) == 0
+    return where(flat, 0.0, a / b * kummer(np.where(flat, 1.0, a) + 1, b + 1, z))
+
+
+def _gauss_slope(a: Any, b: Any, c: Any, z: Any) -> Any:
+    flat = (raw(a) == 0) | (raw(b) == 0)
+    a, b = np.where(flat, 1.0, a), np.where(flat, 1.0, b)
+    return where(flat, 0.0, a * b / c * gauss(a + 1, b + 1, c + 1, z))
+
+
 hyp0f1 = Elementwise(sp.hyp0f1, plain("hyp0f1", "v"), lambda y, v, z: hyp0f1(v + 1, z) / v)
 hyp1f1 = Elementwise(
     sp.hyp1f1,
     plain("hyp1f1", "a"),
     plain("hyp1f1", "b"),
-    lambda y, a, b, z: a / b * hyp1f1(a + 1, b + 1, z),
+    lambda y, a, b, z: _kummer_slope(a, b, z),
 )
 hyp2f1 = Elementwise(
     sp.hyp2f1,
     plain("hyp2f1", "a"),
     plain("hyp2f1", "b"),
     plain("hyp2f1", "c"),
-    lambda y, a, b, c, z: a * b / c * hyp2f1(a + 1, b + 1, c + 1, z),
+    lambda y, a, b, c, z: _gauss_slope(a, b, c, z),
+)
+# Of polynomials the derivatives end in a constant, 1, whatever the lower parameter has become by then.
+kummer = Elementwise(
+    lambda a, b, z: np.where(a == 0, 1.0, sp.hyp1f1(a, b, z))[()], *hyp1f1.partials, name="hyp1f1"
+)
+gauss = Elementwise(
+    lambda a, b, c, z: np.where((a == 0) | (b == 0), 1.0, sp.hyp2f1(a, b, c, z))[()],
+    *hyp2f1.partials,
+    name="hyp2f1",
 )
 
 # -------------------------------------------------------------------- complete elliptic integrals
@@ -65,16 +87,21 @@ ellipe = Elementwise(sp.ellipe, lambda y, m: elliptic(1 - m, sign=-1, order=1))
 # -------------------------------------------------------------------- orthogonal polynomials
 
 
+def _lower(n: Any, slope: Callable[[Any], Any]) -> Any:
+    """``slope(n)``, the derivative of the polynomial of degree n; of a constant there is none."""
+    constant = raw(n) == 0
+    return where(constant, 0.0, slope(np.where(constant, 1, n)))
+
+
 def _legendre_slope(n: Any, x: Any) -> Any:
     """Of degree -n - 1 it is the polynomial of degree n."""
-    n = np.where(n < 0, -1 - n, n)
-    return (n + 1) / 2 * eval_jacobi(n - 1, 1.0, 1.0, x)
+    return _lower(np.where(n < 0, -1 - n, n), lambda n: (n + 1) / 2 * eval_jacobi(n - 1, 1.0, 1.0, x))
 
 
 def _chebyu_slope(n: Any, x: Any) -> Any:
     """Of degree -n - 2 it is minus the polynomial of degree n, and of degree -1 it is 0."""
-    left = n < 0
-    return where(n == -1, 0.0, np.where(left, -2, 2) * eval_gegenbauer(np.where(left, -3 - n, n - 1), 2.0, x))
+    sign, degree = np.where(n < 0, -2, 2), np.where(n < 0, -2 - n, n)
+    return where(n == -1, 0.0, sign * _lower(degree, lambda n: eval_gegenbauer(n - 1, 2.0, x)))
 
 
 eval_jacobi = Elementwise(
@@ -82,37 +109,39 @@ eval_jacobi = Elementwise(
     plain("eval_jacobi", "n"),
     plain("eval_jacobi", "alpha"),
     plain("eval_jacobi", "beta"),
-    lambda y, n, a, b, x: (n + a + b + 1) / 2 * eval_jacobi(n - 1, a + 1, b + 1, x),
+    lambda y, n, a, b, x: _lower(n, lambda n: (n + a + b + 1) / 2 * eval_jacobi(n - 1, a + 1, b + 1, x)),
 )
 eval_gegenbauer = Elementwise(
     sp.eval_gegenbauer,
     plain("eval_gegenbauer", "n"),
     plain("eval_gegenbauer", "alpha"),
-    lambda y, n, a, x: 2 * a * eval_gegenbauer(n - 1, a + 1, x),
+    lambda y, n, a, x: _lower(n, lambda n: 2 * a * eval_gegenbauer(n - 1, a + 1, x)),
 )
 eval_genlaguerre = Elementwise(
     sp.eval_genlaguerre,
     plain("eval_genlaguerre", "n"),
     plain("eval_genlaguerre", "alpha"),
-    lambda y, n, a, x: -eval_genlaguerre(n - 1, a + 1, x),
+    lambda y, n, a, x: _lower(n, lambda n: -eval_genlaguerre(n - 1, a + 1, x)),
 )
 eval_laguerre = Elementwise(
-    sp.eval_laguerre, plain("eval_laguerre", "n"), lambda y, n, x: -eval_genlaguerre(n - 1, 1.0, x)
+    sp.eval_laguerre,
+    plain("eval_laguerre", "n"),
+    lambda y, n, x: _lower(n, lambda n: -eval_genlaguerre(n - 1, 1.0, x)),
 )
 eval_legendre = Elementwise(
     sp.eval_legendre, plain("eval_legendre", "n"), lambda y, n, x: _legendre_slope(raw(n), x)
 )
 eval_chebyt = Elementwise(
-    sp.eval_chebyt, plain("eval_chebyt", "n"), lambda y, n, x: n * eval_chebyu(n - 1, x)
+    sp.eval_chebyt, plain("eval_chebyt", "n"), lambda y, n, x: _lower(n, lambda n: n * eval_chebyu(n - 1, x))
 )
 eval_chebyu = Elementwise(sp.eval_chebyu, plain("eval_chebyu", "n"), lambda y, n, x: _chebyu_slope(raw(n), x))
 eval_hermite = Elementwise(
     sp.eval_hermite,
     plain("eval_hermite", "n"),
-    lambda y, n, x: inside(raw(n) >= 0, 2 * n * eval_hermite(abs(n - 1), x)),
+    lambda y, n, x: inside(raw(n) >= 0, _lower(n, lambda n: 2 * n * eval_hermite(abs(n - 1), x))),
 )
 eval_hermitenorm = Elementwise(
     sp.eval_hermitenorm,
     plain("eval_hermitenorm", "n"),
-    lambda y, n, x: inside(raw(n) >= 0, n * eval_hermitenorm(abs(n - 1), x)),
+    lambda y, n, x: inside(raw(n) >= 0, _lower(n, lambda n: n * eval_hermitenorm(abs(n - 1), x))),
 )

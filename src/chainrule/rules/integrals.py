@@ -24,12 +24,14 @@ def _expn(n: Any, x: Any) -> Any:
     return np.where(left, sp.gammaincc(k, x) * sp.gamma(k) * x**-k, sp.expn(np.where(left, 0.0, n), x))
 
 
-def _expn_slope(n: Any, x: Any) -> Any:
+def _expn_slope(y: Any, n: Any, x: Any) -> Any:
     return inside(not_negative(x), -expn_below(n - 1, x))
 
 
-expn = Elementwise(sp.expn, plain("expn", "n"), lambda y, n, x: _expn_slope(n, x))
-expn_below = Elementwise(_expn, plain("expn", "n"), lambda y, n, x: _expn_slope(n, x), name="expn_below")
+expn = Elementwise(
+    sp.expn, plain("expn", "n"), lambda y, n, x: inside(not_negative(n), _expn_slope(y, n, x))
+)
+expn_below = Elementwise(_expn, plain("expn", "n"), _expn_slope, name="expn_below")
 exp1 = Elementwise(sp.exp1, lambda y, x: inside(not_negative(x), -exp(-x) / x))
 expi = Elementwise(
     sp.expi, lambda y, x: where(raw(x) == math.inf, math.inf, exp(x) / where(raw(x) == math.inf, 1.0, x))

@@ -58,11 +58,17 @@ def _beyond(s: Any, z: Any, order: int) -> Any:
 def _zeta(s: Any, q: Any, order: int) -> Any:
     """The whole sum, q > 0."""
     turns = np.abs(np.imag(s))
-    far = FAR + int(np.max(turns[turns <= MOST], initial=0))
+    far = FAR + np.where(turns <= MOST, turns, 0).astype(int)
     total = _beyond(s, q + far, order)
-    for k in range(far):
-        total = total + (-np.log(q + k)) ** order * (q + k) ** -s
+    for k in range(FAR):
+        total = total + _term(s, q + k, order)
+    for i in zip(*np.nonzero(far > FAR), strict=True):
+        total[i] += np.sum(_term(s[i], q[i] + np.arange(FAR, far[i]), order))
     return np.where(turns <= MOST, total, np.nan)
+
+
+def _term(s: Any, z: Any, order: int) -> Any:
+    return (-np.log(z)) ** order * z**-s
 
 
 def zeta_of_complex(s: int, z: Any) -> Any:
