@@ -536,8 +536,14 @@ SPECIAL = [
     *(elementwise(p, real_line) for p in (sc.sindg, sc.cosdg, sc.tandg)),
     elementwise(sc.cotdg, between(20, 70)),
     elementwise(hg.hyp0f1, constant(shapes), real_line),
-    elementwise(hg.hyp1f1, constant(shapes), constant(shapes), real_line),
-    elementwise(hg.hyp2f1, constant(shapes), constant(shapes), constant(shapes), unit),
+    *(
+        elementwise(p, constant(a), constant(shapes), real_line)
+        for p, a in ((hg.hyp1f1, shapes), (hg.kummer, shapes), (hg.kummer, whole(-2.0, -1.0, 0.0)))
+    ),
+    *(
+        elementwise(p, constant(a), constant(shapes), constant(shapes), unit)
+        for p, a in ((hg.hyp2f1, shapes), (hg.gauss, shapes), (hg.gauss, whole(-2.0, -1.0, 0.0)))
+    ),
     *(elementwise(p, unit) for p in (hg.ellipk, hg.ellipkm1, hg.ellipe)),
     *(
         elementwise(hg.elliptic, d, sign=s, order=k)
