@@ -18,7 +18,7 @@ def test_micrograd_reads_operands_and_operation():
     assert np.maximum(a, 0.0)._op == "maximum" and a.relu()._op == "ReLU"
 
 
-@pytest.mark.parametrize("name", ["detach", "numpy", "requires_grad", "view", "sin"])
+@pytest.mark.parametrize("name", ["detach", "numpy", "requires_grad", "view", "sin", "at", "to", "mm"])
 def test_names_known_from_elsewhere_are_answered(name):
     with pytest.raises(AttributeError, match=f"no attribute '{name}'; write "):
         getattr(Value(1.0), name)

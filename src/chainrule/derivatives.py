@@ -183,7 +183,10 @@ def _check_function(name: str, f: Any) -> None:
 
 def _check_scalar(name: str, out: Any, holomorphic: bool, recording: Recording) -> None:
     if type(out) is not Value and not is_array(out):
-        raise TypeError(f"{name}: the function returned {kind_of(out)}, expected a scalar")
+        remedy = "is its return missing?" if out is None else "return one number"
+        if isinstance(out, tuple) and name != "hessian":
+            remedy = "return one number, or a pair of it and anything else with has_aux=True"
+        raise TypeError(f"{name}: the function returned {kind_of(out)}, expected a scalar; {remedy}")
     result = out._raw if type(out) is Value else out
     if np.ndim(result):
         raise TypeError(

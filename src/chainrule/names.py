@@ -48,8 +48,16 @@ Value._op = property(_op)  # type: ignore[attr-defined]
 # -------------------------------------------------------------------- what has another name here, or none
 
 _CALLED_OTHERWISE = {
-    # PyTorch's and micrograd's
+    # PyTorch's, JAX's and micrograd's
+    "at": "v[i] = new or v[i] += new, which are recorded; w = v.copy() before, to keep v",
+    "clone": "v.copy()",
     "detach": "v.data for the numbers, chainrule.stop_gradient(v) inside a computation",
+    **dict.fromkeys(("cpu", "cuda", "to"), "v: all is on the CPU; v.astype(dtype) for another dtype"),
+    "expand": "np.broadcast_to(v, shape)",
+    "grad_fn": "v.primitive, the operation that made it",
+    "is_leaf": "v.primitive is None",
+    **dict.fromkeys(("mm", "bmm", "matmul"), "v @ w"),
+    "masked_fill": "np.where(mask, number, v)",
     "numpy": "v.data",
     "requires_grad": "Value(...) for what is differentiated and a plain array for what is not",
     "zero_grad": "v.grad = None",

@@ -81,6 +81,7 @@ _ELSEWHERE = {
     "Parameter": "chainrule.Value(array) in an attribute of the module",
     "SmoothL1Loss": "nn.huber(predictions, targets)",
     "TransformerEncoderLayer": "nn.TransformerBlock",
+    **{f: f"chainrule.{f}" for f in "elu gelu log_softmax relu sigmoid silu softmax softplus".split()},
     "functional": "chainrule.relu and the like for activations, nn.cross_entropy and the like for losses",
     "init": "nn.he_normal and the like as a layer's initialiser",
 }
