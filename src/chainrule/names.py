@@ -11,7 +11,7 @@ import numpy as np
 
 from chainrule.value import Value
 
-__all__: list[str] = []
+__all__ = ["CALLED_OTHERWISE"]
 
 # -------------------------------------------------------------------- micrograd's
 
@@ -47,7 +47,7 @@ Value._op = property(_op)  # type: ignore[attr-defined]
 
 # -------------------------------------------------------------------- what has another name here, or none
 
-_CALLED_OTHERWISE = {
+CALLED_OTHERWISE = {
     # PyTorch's, JAX's and micrograd's
     "at": "v[i] = new or v[i] += new, which are recorded; w = v.copy() before, to keep v",
     "clone": "v.copy()",
@@ -89,5 +89,5 @@ def _elsewhere(name: str, here: str) -> property:
 
 
 # Properties and no __getattr__, which would slow down the reading of every attribute.
-for _name, _here in _CALLED_OTHERWISE.items():
+for _name, _here in CALLED_OTHERWISE.items():
     setattr(Value, _name, _elsewhere(_name, _here))
