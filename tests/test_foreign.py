@@ -84,7 +84,7 @@ INSTEAD: dict[str, tuple[Callable[[Any], Any], str]] = {
     "scipy.sparse.csr_array": (lambda v: scipy.sparse.csr_array(np.eye(3)) @ v, "a.toarray() @ v"),
     "numpy.polynomial.legendre.legval": (
         lambda v: np.polynomial.legendre.legval(X, v),
-        "write scipy.special.eval_legendre(np.arange(len(c)), x[..., None]) @ c",
+        "write scipy.special.eval_legendre(np.arange(len(c)), np.expand_dims(x, -1)) @ c",
     ),
     "numpy.arange": (lambda v: np.arange(v[0], 3.0), "write start + step * np.arange(n)"),
     "scipy.fft.dct": (lambda v: scipy.fft.dct(v), "it is linear: write m @ v"),
@@ -142,7 +142,7 @@ def test_the_remedies_for_series_and_linear_functions() -> None:
     ]:  # fmt: skip
         kind = getattr(np.polynomial, {"hermite_e": "HermiteE"}.get(family, family.capitalize()))
         for x in (0.3, X):
-            series = getattr(scipy.special, evaluated)(orders, np.asarray(x)[..., None]) @ P
+            series = getattr(scipy.special, evaluated)(orders, np.expand_dims(x, -1)) @ P
             np.testing.assert_allclose(series.data, kind(X)(x), rtol=1e-14)
     matrix = scipy.integrate.simpson(np.eye(3), axis=0)
     np.testing.assert_allclose((matrix @ P).data, scipy.integrate.simpson(X), rtol=1e-15)

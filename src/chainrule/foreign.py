@@ -71,7 +71,8 @@ _INSTEAD = {
     "numpy.vectorize": "give the function whole arrays, with np.where for its branches, or join what it "
     "makes of each element: chainrule.array([f(x) for x in v])",
     **{
-        f"numpy.polynomial.{family}.": f"write scipy.special.{evaluated}(np.arange(len(c)), x[..., None]) @ c"
+        f"numpy.polynomial.{family}.": f"write scipy.special.{evaluated}(np.arange(len(c)), "
+        "np.expand_dims(x, -1)) @ c"
         for family, evaluated in (
             ("chebyshev", "eval_chebyt"), ("legendre", "eval_legendre"), ("laguerre", "eval_laguerre"),
             ("hermite", "eval_hermite"), ("hermite_e", "eval_hermitenorm"),

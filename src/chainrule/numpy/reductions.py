@@ -221,7 +221,7 @@ def average(
 def _cumulative(name: str, primitive: Any) -> Callable[..., Any]:
     def accumulate(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Any:
         x = operand(a, dtype)
-        if axis is None:
+        if axis is None or (axis in (0, -1) and not shape_of(x)):  # of a number, as in NumPy
             x, axis = ravel(x), 0
         return primitive(x, axis=axis_of(name, x, axis))
 
