@@ -79,7 +79,8 @@ _INSTEAD = {
         )
     },
     "numpy.polynomial.": "write np.polyval(c, x), with the highest coefficient first",
-    "numpy.arange": "write start + step * np.arange(n), with a plain n",
+    "numpy.arange": "write start + step * np.arange(n), with a plain n (of a compiled function: name it "
+    "in static_argnums)",
     "numpy.random.": "draw with chainrule.random.default_rng(seed), whose samples have derivatives in their "
     "parameters",
     "numpy.ma.": "keep the mask beside it: np.where(mask, 0.0, v), np.mean(v, where=~mask)",

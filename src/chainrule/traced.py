@@ -155,7 +155,7 @@ class Traced:
         error = TracedError(
             f"{where_in_user_code()}: {what} of a traced value ({self!r}) while compiling: {why}; {remedy}"
         )
-        if (trace := current_trace()) is not None and what == "bool":
+        if (trace := current_trace()) is not None and what in ("bool", "float", "int", "complex"):
             trace.refused = error  # raised again at the end, in case the function catches it and goes on
         return error
 
@@ -166,15 +166,20 @@ _REFUSED: dict[str, tuple[str, str, str]] = {
         "bool", "an if or while on it would freeze one branch into the program",
         "use np.where(condition, x, y), np.logical_and(a, b) for a and b, np.maximum(a, b) for max, np.sort "
         "for sorted, cr.cond(condition, f, g, *operands) for a branch, "
-        "cr.while_loop for a loop, or name the argument in static_argnums",
+        "cr.while_loop for a loop, or name the argument in static_argnums, and pass it by position; leave "
+        "asserts out",
     ),
     "__float__": (
         "float", _NO_NUMBER,
-        "use np functions instead of math's; for a[i] = x make a of x's kind, a = np.zeros(shape, like=x) or "
+        "use np functions instead of math's; to keep it return it, and take float() of what comes back; for "
+        "a[i] = x make a of x's kind, a = np.zeros(shape, like=x) or "
         "np.zeros_like(x)",
     ),
     "__complex__": ("complex", _NO_NUMBER, "multiply by 1j"),
-    "__int__": ("int", _NO_NUMBER, "name the argument in static_argnums"),
+    "__int__": (
+        "int", _NO_NUMBER, "x[i] takes a traced index as it is; name an argument in static_argnums, and pass "
+        "it by position",
+    ),
     "__index__": (
         "an index or a count", _NO_NUMBER,
         "name the argument in static_argnums, or use cr.fori and cr.scan for loops",
@@ -190,8 +195,8 @@ _REFUSED: dict[str, tuple[str, str, str]] = {
         "np.asarray", _NO_NUMBER,
         "use the traced array as it is; join several with np.stack or chainrule.array; for a[i] = x make a "
         "of x's kind, a = np.zeros(shape, like=x) or np.zeros_like(x); give functions of np whole arrays, "
-        "without np.vectorize; a plain array is indexed by one as cr.Value(a)[i], or goes through the xs of "
-        "cr.scan",
+        "without np.vectorize; a plain array is indexed by one as cr.Value(a)[i], of integers as an argument "
+        "of the compiled function, or goes through the xs of cr.scan",
     ),
     "__reduce__": ("pickle", _NO_NUMBER, "return it from the compiled function"),
     "__delitem__": ("del", _IN_PLACE, "use np.delete"),

@@ -7,6 +7,7 @@ import copy
 import dataclasses
 import functools
 import gc
+import math
 import pickle
 import re
 import warnings
@@ -1544,6 +1545,19 @@ def test_a_compiled_method_is_overridden_and_copied_as_any() -> None:
     second = copy.copy(first)
     second.k = 10.0
     assert second.forward(1.0) == 10.0 and first.forward(1.0) == 1.0
+
+
+@pytest.mark.parametrize("ask", [float, int, complex, math.sin], ids=lambda f: f.__name__)
+def test_a_refused_number_stays_refused_though_the_function_catches_it(ask: Any) -> None:
+    def f(x: Any) -> Any:
+        try:
+            return ask(x)
+        except TypeError:
+            return x * 100
+
+    said = "float" if ask is math.sin else ask.__name__
+    with pytest.raises(TracedError, match=f"{said} of a traced value"):
+        cr.compile(f)(2.0)
 
 
 def test_a_refused_branch_stays_refused_though_the_function_catches_it() -> None:

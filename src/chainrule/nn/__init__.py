@@ -65,7 +65,7 @@ __all__ = [
 ]  # fmt: skip
 
 _ELSEWHERE = {
-    "BCELoss": "nn.bce_with_logits(logits, labels)",
+    "BCELoss": "nn.bce_with_logits(logits, labels), of logits, without the sigmoid before it",
     "BCEWithLogitsLoss": "nn.bce_with_logits(logits, labels)",
     "CTCLoss": "nn.ctc(log_probabilities, labels)",
     "CrossEntropyLoss": "nn.cross_entropy(logits, labels)",
